@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The whole build of cpubalance: one make file, GNU make, everything below $(BUILD).
+# `make help` lists the targets. Set CC, CFLAGS, LDFLAGS, prefix, DESTDIR, BUILD as you like; what the
+# project itself needs is in the CB_ variables and stays. V=1 shows commands, WERROR=1 forbids warnings.
+
+VERSION := 0.1.0
+
+BUILD ?= build
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+sbindir ?= $(prefix)/sbin
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+sysconfdir ?= /etc
+systemdsystemunitdir ?= $(prefix)/lib/systemd/system
+# The message bus reads /usr/local/share only in some of its builds, /usr/share and /etc in all.
+dbuspolicydir ?= $(if $(filter /usr,$(prefix)),/usr/share,$(sysconfdir))/dbus-1/system.d
+runstatedir ?= /run
+localstatedir ?= /var
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CPPFLAGS ?= -D_FORTIFY_SOURCE=2
+CFLAGS ?= -O2 -g
+LDFLAGS ?=
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+FUZZ_SECONDS ?= 30
+SOAK_SECONDS ?= 1800
+# Where test servers are unpacked; the variants of a build share one.
+CB_PRIVATE ?= $(abspath $(BUILD))/private
+export CB_PRIVATE
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+# Runs $(1) once, when its value is first needed: help and deps work where nothing is installed yet.
+once = $(if $(filter undefined,$(origin once_$(1))),$(eval once_$(1) := $(shell $(2))))$(once_$(1))
+cflags_of = $(call once,cflags_$(1),$(PKG_CONFIG) --cflags $(1))
+libs_of = $(call once,libs_$(1),$(PKG_CONFIG) --libs $(1))
+# Under sudo, what is made in a user's clone is made as the clone's owner (see the tool).
+AS_OWNER = $(call once,as_owner,tools/owner prefix $(BUILD))
+KEEP_OWNER := tools/owner keep $(BUILD) --
+
+CB_WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
+	-Wformat=2 -Wswitch-enum -Werror=implicit $(if $(WERROR),-Werror)
+CB_CPPFLAGS := -D_GNU_SOURCE -Iinclude -DCB_VERSION='"$(VERSION)"'
+CB_CFLAGS := -std=gnu17 -ffp-contract=off -fstack-protector-strong $(CB_WARNINGS)
+CB_LDFLAGS := -Wl,--as-needed -Wl,-z,relro,-z,now
+
+# --- sources ----------------------------------------------------------------------------------------
+PKGS_LIB := libnl-3.0 libnl-genl-3.0 json-c
+PKGS_ALL := $(PKGS_LIB) libsystemd inih
+
+pure_src := $(sort $(wildcard lib/core/*.c lib/sources/*.c lib/knobs/*.c))
+lib_src := $(pure_src) $(sort $(wildcard lib/host/*.c))
+daemon_src := $(sort $(wildcard daemon/*.c))
+ctl_src := $(sort $(wildcard ctl/*.c))
+testlib_src := $(sort $(wildcard tests/testlib/*.c))
+test_src := $(sort $(wildcard tests/unit/test_*.c tests/bus/test_*.c tests/system/test_*.c))
+fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+bench_src := $(sort $(wildcard tests/bench/bench_*.c))
+tool_src := $(filter-out tests/tools/tool.c,$(sort $(wildcard tests/tools/*.c)))
+all_src := $(lib_src) $(daemon_src) $(ctl_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
+	$(wildcard tests/tools/*.c) tests/fuzz/replay.c
+headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
+scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run tests/*/*.sh tests/testlib/*.bash)))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+prog = $(patsubst %.c,$(BUILD)/%,$(1))
+LIB := $(BUILD)/libcpubalance.a
+DAEMONLIB := $(BUILD)/libcpubalanced.a
+CTLLIB := $(BUILD)/libcpubalctl.a
+TESTLIB := $(BUILD)/libtest.a
+PROGRAMS := $(BUILD)/cpubalanced $(BUILD)/cpubalctl
+tests := $(call prog,$(test_src))
+tools := $(call prog,$(tool_src))
+fuzzers := $(call prog,$(fuzz_src))
+benches := $(call prog,$(bench_src))
+libfuzzers := $(patsubst tests/fuzz/%.c,$(BUILD)/libfuzzer/%,$(fuzz_src))
+kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/test_*.sh))
+
+# --- build ------------------------------------------------------------------------------------------
+.PHONY: all
+all: $(PROGRAMS) ## build cpubalanced and cpubalctl (the default)
+
+# Targets that do their own set-up; `make` alone never installs anything.
+need_deps := $(filter check check-% demo run bench fuzz soak coverage lint analyze,$(MAKECMDGOALS))
+first := $(if $(need_deps),$(if $(CB_DEPS_DONE),,deps))
+submake = +$(MAKE) --no-print-directory CB_DEPS_DONE=1
+flags_now = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(subst ','"'"',$(CB_CPPFLAGS) $(CB_CFLAGS)) $(CB_LDFLAGS)
+
+$(BUILD)/flags: FORCE | $(first)
+	@$(AS_OWNER) mkdir -p $(BUILD)
+	@echo '$(flags_now)' | cmp -s - $@ || echo '$(flags_now)' | $(AS_OWNER) tee $@ >/dev/null
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(first)
+	@$(AS_OWNER) mkdir -p $(@D)
+	$(call say,CC,$<)$(AS_OWNER) $(CC) $(CB_CPPFLAGS) $(foreach p,$(PKGS_ALL),$(call cflags_of,$(p))) \
+		$(CPPFLAGS) $(CB_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/tests/%.o: private CB_CPPFLAGS += -Itests/testlib -I.
+
+$(LIB): $(call obj,$(lib_src))
+$(DAEMONLIB): $(call obj,$(filter-out daemon/main.c,$(daemon_src)))
+$(CTLLIB): $(call obj,$(filter-out ctl/main.c,$(ctl_src)))
+$(TESTLIB): $(call obj,$(testlib_src))
+$(LIB) $(DAEMONLIB) $(CTLLIB) $(TESTLIB):
+	@$(AS_OWNER) rm -f $@
+	$(call say,AR,$@)$(AS_OWNER) $(AR) rcs $@ $^
+
+link = $(call say,LD,$@)$(AS_OWNER) mkdir -p $(@D) && $(AS_OWNER) $(CC) $(CB_LDFLAGS) $(CFLAGS) $(LDFLAGS) \
+	-o $@ $(filter %.o %.a,$^) $(foreach p,$(LINK_PKGS),$(call libs_of,$(p))) -lm
+$(PROGRAMS): LINK_PKGS = $(PKGS_ALL)
+$(BUILD)/cpubalanced: $(call obj,daemon/main.c) $(DAEMONLIB) $(LIB)
+	$(link)
+$(BUILD)/cpubalctl: $(call obj,ctl/main.c) $(CTLLIB) $(LIB)
+	$(link)
+
+test_libs := $(TESTLIB) $(DAEMONLIB) $(CTLLIB) $(LIB)
+$(tests) $(benches): LINK_PKGS = cmocka $(PKGS_ALL)
+$(fuzzers) $(libfuzzers) $(tools): LINK_PKGS = $(PKGS_ALL)
+$(tests) $(benches): $(BUILD)/%: $(BUILD)/obj/%.o $(test_libs)
+	$(link)
+$(tools): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,$(wildcard tests/tools/tool.c)) $(test_libs)
+	$(link)
+$(fuzzers): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,tests/fuzz/replay.c) $(test_libs)
+	$(link)
+$(libfuzzers): $(BUILD)/libfuzzer/%: $(BUILD)/obj/tests/fuzz/%.o $(test_libs)
+	$(link) -fsanitize=fuzzer
+
+.PHONY: build-tests
+build-tests: all $(tests) $(tools) $(fuzzers) $(benches) ## build everything that `check` and `bench` run
+
+# --- set-up -----------------------------------------------------------------------------------------
+.PHONY: deps
+deps: ## test each need; as root on Debian or Ubuntu install what is missing
+	@BUILD=$(BUILD) tools/deps build test $(foreach g,$(need_deps),$(deps_$(g)))
+deps_lint := lint
+deps_analyze := lint
+deps_fuzz := fuzz
+deps_coverage := coverage
+deps_check-valgrind := valgrind
+
+# --- tests ------------------------------------------------------------------------------------------
+run_tests = $(KEEP_OWNER) env BUILD=$(BUILD) CC='$(CC)' tools/run-tests
+pure_objects := $(call obj,$(pure_src))
+
+.PHONY: check check-quick check-unit check-asan check-valgrind check-layers check-docs
+check: deps build-tests ## unit, fuzz corpus, layers, documents, bus and system tests
+	@$(run_tests) $(call kind,unit) $(fuzzers) tools/check-layers tools/check-docs $(call kind,bus) $(call kind,system)
+
+check-unit: $(first) build-tests ## the unit tests alone
+	@$(run_tests) $(call kind,unit)
+
+check-quick: $(first) build-tests ## what check-asan runs: unit tests, fuzz corpus, bus tests
+	@$(run_tests) $(call kind,unit) $(fuzzers) $(call kind,bus)
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+check-asan: deps ## check-quick under ASan and UBSan
+	@$(submake) BUILD=$(BUILD)/asan CPPFLAGS= LDFLAGS='$(SANITIZE)' \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer $(SANITIZE)' check-quick
+
+check-valgrind: deps build-tests ## the unit tests under valgrind
+	@WRAP='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible' \
+		$(run_tests) $(call kind,unit)
+
+check-layers: $(first) build-tests ## who may include, call and name what; purity; sizes
+	@BUILD=$(BUILD) CC='$(CC)' tools/check-layers
+
+check-docs: $(first) all ## every option, metric and verb has its line in the documents
+	@BUILD=$(BUILD) tools/check-docs
+
+coverage: deps ## line coverage of check-quick, in $(BUILD)/coverage
+	@$(submake) BUILD=$(BUILD)/coverage CPPFLAGS= CFLAGS='-O0 -g --coverage' \
+		LDFLAGS=--coverage check-quick
+	@$(AS_OWNER) gcovr --root . --object-directory $(BUILD)/coverage --filter lib/ --filter daemon/ --filter ctl/ \
+		--html-details $(BUILD)/coverage/index.html --print-summary --output $(BUILD)/coverage/summary.txt
+	@cat $(BUILD)/coverage/summary.txt
+
+FUZZ_SANITIZE := -fsanitize=address,undefined
+fuzz: deps ## libFuzzer with clang, FUZZ_SECONDS=30 for each target
+	@$(submake) BUILD=$(BUILD)/fuzz CC=$(CLANG) CPPFLAGS= LDFLAGS='$(FUZZ_SANITIZE)' \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE)' fuzz-run
+.PHONY: coverage fuzz fuzz-run
+fuzz-run: $(libfuzzers)
+	@$(KEEP_OWNER) env BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-fuzzers $(libfuzzers)
+
+# --- to see it work ---------------------------------------------------------------------------------
+.PHONY: demo run bench soak
+with_env = $(KEEP_OWNER) env BUILD=$(BUILD) CB_BUILD=$(abspath $(BUILD)) CB_SRC=$(CURDIR) \
+	PATH="$(CB_PRIVATE)/bin:$$PATH"
+demo: deps all $(tools) ## a hot core found, mended and proved, on real workers (root, < 90 s)
+	@$(with_env) tests/demo/demo.sh
+
+run: deps all ## cpubalanced in the foreground on a private bus, nothing installed
+	@$(with_env) tools/run-private
+
+bench: deps build-tests ## what a tick, a parser and a plan cost
+	@$(with_env) tools/run-benches $(benches)
+
+soak: deps build-tests ## SOAK_SECONDS=1800 of steady balanced load: no move at all (root)
+	@$(with_env) SOAK_SECONDS=$(SOAK_SECONDS) tests/soak/soak.sh
+
+# --- quality ----------------------------------------------------------------------------------------
+.PHONY: lint format format-check analyze docs
+lint: deps ## gcc and clang with -Werror, cppcheck, shellcheck, format-check
+	@$(submake) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=1 build-tests
+	@$(submake) BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=1 build-tests
+	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
+		--enable=warning,portability,performance -j2 -D_GNU_SOURCE -D__linux__ -DCB_VERSION='""' -Iinclude \
+		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src)
+	$(call say,LINT,shellcheck)shellcheck -x $(scripts)
+	@$(submake) format-check
+
+analyze: deps ## the clang static analyzer
+	@+$(AS_OWNER) scan-build --status-bugs -o $(BUILD)/analyze --use-cc=$(CLANG) \
+		$(MAKE) --no-print-directory BUILD=$(BUILD)/analyze-obj build-tests
+
+format: ## clang-format every source
+	$(call say,FORMAT,)clang-format -i $(all_src) $(headers)
+format-check: ## say which sources clang-format would change
+	$(call say,LINT,clang-format)clang-format --dry-run -Werror $(wildcard $(all_src)) $(headers)
+
+docs: all ## write docs/METRICS.md anew from metrics.def
+	$(call say,GEN,docs/METRICS.md)$(AS_OWNER) sh -c '$(BUILD)/cpubalanced --print-metrics-doc >$(BUILD)/METRICS.md && \
+		cp $(BUILD)/METRICS.md docs/METRICS.md'
+
+# --- install ----------------------------------------------------------------------------------------
+mans := $(sort $(wildcard docs/man/*.[158]))
+man_dest = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+UNIT := cpubalanced.service
+POLICY := org.cpubalance1.conf
+EXAMPLE := docs/cpubalanced.conf.example
+
+$(BUILD)/$(UNIT): units/$(UNIT).in Makefile
+	$(call say,GEN,$@)$(AS_OWNER) mkdir -p $(@D) && $(AS_OWNER) sed -e 's|@sbindir@|$(sbindir)|g' \
+		-e 's|@bindir@|$(bindir)|g' $< | $(AS_OWNER) tee $@ >/dev/null
+
+.PHONY: install uninstall clean help FORCE
+install: all $(BUILD)/$(UNIT) ## below $(DESTDIR)$(prefix); an existing configuration is kept
+	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced $(DESTDIR)$(sbindir)/cpubalanced
+	$(INSTALL) -D -m 0755 $(BUILD)/cpubalctl $(DESTDIR)$(bindir)/cpubalctl
+	$(INSTALL) -D -m 0644 $(BUILD)/$(UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(UNIT)
+	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
+	$(foreach m,$(mans),$(INSTALL) -D -m 0644 $(m) $(DESTDIR)$(call man_dest,$(m)) &&) true
+	$(INSTALL) -d $(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf.d
+	@conf=$(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf; if [ -e $$conf ]; then \
+		echo "kept: $$conf"; else $(INSTALL) -m 0644 $(EXAMPLE) $$conf; fi
+	@DESTDIR='$(DESTDIR)' tools/installed $(sbindir) $(systemdsystemunitdir)
+
+uninstall: ## put every original back, then remove what install and the daemon left
+	@DESTDIR='$(DESTDIR)' tools/uninstall '$(sbindir)/cpubalanced' '$(runstatedir)/cpubalanced' \
+		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' $(EXAMPLE) \
+		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
+		'$(dbuspolicydir)/$(POLICY)' $(foreach m,$(mans),'$(call man_dest,$(m))')
+
+clean: ## remove $(BUILD)
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 prefix sysconfdir DESTDIR FUZZ_SECONDS SOAK_SECONDS"
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(all_src))
