@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The host: the only I/O of the library. Everything under /proc and /sys is opened relative to one root directory fd
+ * (openat2(RESOLVE_IN_ROOT)), so that a fixture tree is a machine. Files of the steady tick are kept open. No
+ * systemd types here.
+ */
+
+#include "cpubalance/engine.h"
+#include "cpubalance/err.h"
+#include "cpubalance/journal.h"
+#include "cpubalance/sources.h"
+
+struct cb_host;
+
+struct cb_host_options {
+	const char *sysroot; /* NULL: "/" */
+	bool dry_run;        /* the writer only pretends: everything is planned, journaled in memory and "done" */
+	bool no_netlink;     /* do not use netlink or perf: fall-backs only; implied by a sysroot other than "/" */
+};
+
+int cb_host_open(const struct cb_host_options *options, struct cb_host **ret, struct cb_err *err) _must_check_;
+struct cb_host *cb_host_close(struct cb_host *host); /* NULL is fine; returns NULL */
+
+uint64_t cb_host_now_usec(const struct cb_host *host);      /* CLOCK_MONOTONIC */
+uint64_t cb_host_realtime_usec(const struct cb_host *host); /* CLOCK_REALTIME */
+const char *cb_host_boot_id(const struct cb_host *host);
+const char *cb_host_kernel(const struct cb_host *host);     /* release */
+uint32_t cb_host_sources(const struct cb_host *host);       /* bit per enum cb_source that this machine can give */
+
+/* --- topology.c, irq.c: inventories, built when they change --- */
+
+/* Reads the topology anew; generation = @generation. Caller owns the reference. */
+int cb_host_topology(struct cb_host *host, uint32_t generation, struct cb_topology **ret, struct cb_err *err) _must_check_;
+/* Reads /proc/irq, names, devices of network interfaces. Caller frees with free(). */
+int cb_host_irqs(struct cb_host *host, uint32_t generation, struct cb_irqs **ret, struct cb_err *err) _must_check_;
+
+/* --- collect.c: the tick --- */
+
+/* Make the arrays and kept descriptors fit; called after the topology, the interrupts or the workers have changed. */
+int cb_host_prepare(struct cb_host *host, const struct cb_topology *topology, const struct cb_irqs *irqs,
+		    struct cb_snapshot *snapshot, struct cb_err *err) _must_check_;
+
+#define CB_COLLECT_TOPOLOGY (1u << 0) /* the set of online CPUs is not the topology's: build a new one; snapshot unusable */
+#define CB_COLLECT_IRQS (1u << 1)     /* an unknown interrupt has fired: build a new inventory */
+
+struct cb_collect_events {
+	uint32_t changed; /* CB_COLLECT_* */
+	uint32_t n_gone;
+	uint32_t gone[CB_WORKERS_MAX]; /* keys of workers that are dead */
+	uint32_t n_irq_masks; /* interrupts whose affinity is not what the inventory or the journal said; rotating re-read */
+	struct { uint32_t irq; struct cb_cpuset mask; } irq_mask[16];
+	uint32_t n_worker_masks; /* placed workers with a thread whose mask is neither ours nor its original's; rotating re-read */
+	struct { uint32_t key; struct cb_cpuset mask; } worker_mask[16];
+};
+
+/*
+ * All reads of one tick into @snapshot (prepared). Allocates nothing and opens nothing when nothing has changed. Absent
+ * sources are absent in snapshot->valid. Returns 0 or a negative errno when not even CPU times can be had.
+ */
+int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_collect_events *ret) _must_check_;
+
+/* --- worker.c: what is watched --- */
+
+struct cb_worker_identity {
+	int32_t pid;
+	uint64_t start_ticks;
+	char comm[CB_COMM_MAX];
+	uint32_t uid;
+	struct cb_cpuset mask;   /* of the main thread, now */
+	struct cb_cpuset cpuset; /* what its cpuset allows (v2 cpuset.cpus.effective, v1 effective_cpus); full when unknown */
+	uint64_t cpuset_is_known;
+};
+/* -ESRCH no such process; -EPERM a kernel thread. */
+int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret, struct cb_err *err) _must_check_;
+/* Direct children of @pid, ascending. Returns 0, -ESRCH, -E2BIG. */
+int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_t cap, size_t *ret_n) _must_check_;
+
+/*
+ * Start to sample a worker: opens its kept descriptors, reads its listening sockets' inodes. @pidfd is taken over (closed by unwatch), -1: opened
+ * here. @ret_pidfd (may be NULL) is the host's descriptor, readable when the process has ended.
+ */
+int cb_host_watch(struct cb_host *host, uint32_t key, uint32_t group_key, const struct cb_worker_identity *identity,
+		  int pidfd, int *ret_pidfd, struct cb_err *err) _must_check_;
+void cb_host_unwatch(struct cb_host *host, uint32_t key);
+
+/* --- apply.c: the only writer --- */
+
+/*
+ * Do the steps of @decision (CB_ACTION_APPLY): for each thread of a worker, or the interrupt: journal its original, check that nobody else has
+ * changed it since, write, read back. Threads are walked until a walk finds nothing to do. A step that fails stops nothing: its state says so.
+ */
+void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_engine *engine,
+	      const struct cb_decision *decision, struct cb_outcome *ret);
+
+/*
+ * Put back the originals of the group @name (NULL: all), heirs included; what somebody else has changed since is left alone and forgotten, and
+ * counted. Interrupts that move only with their next occurrence stay in the journal as pending; call again later (cb_release_pending()).
+ */
+void cb_release(struct cb_host *host, struct cb_journal *journal, const char *group, struct cb_outcome *ret);
+/* Finish pending restores and drop entries whose owners are gone; cheap when there are none; once per tick. Returns how many still wait. */
+uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal);
+
+/*
+ * Follow children of placed tasks (proc connector where there, else a bounded scan of their process trees): each heir gets a
+ * journal entry with its parent's original. Once per tick and before a release. Does nothing when the journal holds no task.
+ */
+void cb_heirs_update(struct cb_host *host, struct cb_journal *journal);
+
+/* The whole of `cpubalanced --restore`: no bus, no engine. One line per entry that could not be restored through @say. */
+struct cb_restore_result {
+	uint32_t n_restored, n_pending, n_gone, n_foreign, n_failed;
+};
+int cb_restore_offline(struct cb_host *host, const char *run_dir, void (*say)(const char *line, void *userdata),
+		       void *userdata, struct cb_restore_result *ret, struct cb_err *err) _must_check_;
+
+/* --- tasks.c: who runs on a CPU, read on request --- */
+
+#define CB_TASKS_MAX 16384u
+struct cb_task_use {
+	int32_t pid, tid;
+	char comm[CB_COMM_MAX];
+	int32_t last_cpu;
+	uint64_t start_ticks;
+	uint64_t cpu_nsec; /* utime + stime so far */
+	bool kernel;
+};
+struct cb_tasks {
+	uint64_t time_usec;
+	uint32_t n, cap; /* at most CB_TASKS_MAX threads are looked at */
+	struct cb_task_use *task; /* ascending tid */
+};
+/* All threads whose last CPU is @cpu (-1: any). Reuse @tasks to take a later sample. */
+int cb_host_tasks(struct cb_host *host, int32_t cpu, struct cb_tasks *tasks) _must_check_;
+void cb_tasks_done(struct cb_tasks *tasks);
+
+/* True when a process named irqbalance runs in this pid namespace. */
+bool cb_host_irqbalance_runs(struct cb_host *host);

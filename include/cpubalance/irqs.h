@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The inventory of interrupts: who they are and whether they can be moved. Rebuilt (higher generation) when the set
+ * changes; what changes every second is in the snapshot instead.
+ */
+
+#include "cpubalance/cpuset.h"
+
+#define CB_IRQ_NAME_MAX 64u
+#define CB_IFNAME_MAX 16u /* IFNAMSIZ */
+
+enum cb_irq_class {
+	CB_IRQ_OTHER,
+	CB_IRQ_NETWORK, /* of a network interface's device */
+	_CB_IRQ_CLASS_MAX,
+};
+
+struct cb_irq_info {
+	uint32_t irq;
+	enum cb_irq_class class;
+	bool writable;  /* smp_affinity has a write bit; false is a managed interrupt on new kernels */
+	bool immovable; /* a write was refused for good (EIO, EPERM) */
+	int32_t node;   /* NUMA node of the device, -1 unknown */
+	uint64_t hwirq; /* /sys/kernel/irq/N/hwirq; 0 unknown */
+	char actions[CB_IRQ_NAME_MAX];  /* "virtio2-input.0" */
+	char ifname[CB_IFNAME_MAX];     /* interface it serves, "" for none or unknown */
+	struct cb_cpuset affinity;      /* smp_affinity_list when last read */
+	bool placed;                    /* we have changed it: the journal holds its original */
+};
+
+struct cb_irqs {
+	uint32_t generation;
+	uint32_t n;
+	struct cb_irq_info irq[]; /* ascending irq */
+};
+
+/* NULL when there is no such interrupt. */
+const struct cb_irq_info *cb_irqs_find(const struct cb_irqs *irqs, uint32_t irq);

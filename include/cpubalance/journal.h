@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The journal of originals, /run/cpubalanced/journal: for each knob that we have turned, who it is, what it was and what
+ * we set, written and flushed before the knob is turned. Text, one record a line, each with its own checksum; appended,
+ * and compacted by an atomic rename. A record goes when its original is back or its owner and heirs are gone. Masks die at a
+ * reboot, so the boot id is in the header and a journal of another boot is set aside.
+ */
+
+#include <sys/types.h>
+
+#include "cpubalance/err.h"
+#include "cpubalance/irqs.h"
+#include "cpubalance/knob.h"
+
+#define CB_JOURNAL_VERSION 1
+#define CB_JOURNAL_ENTRIES_MAX 65536u
+
+struct cb_journal_entry {
+	enum cb_knob_id knob;
+	/* identity: a thread by tid + start time, an interrupt by number + hwirq + actions */
+	int32_t tid, tgid;          /* TASK_AFFINITY */
+	uint64_t start_ticks;       /* of the thread */
+	uint64_t tgid_start_ticks;  /* of its process */
+	bool heir;                  /* inherited our mask by fork: original is the parent's */
+	uint32_t irq;               /* IRQ_AFFINITY */
+	uint64_t hwirq;
+	char actions[CB_IRQ_NAME_MAX];
+	int32_t original_effective_cpu; /* where the interrupt landed before, -1 unknown */
+	char group[CB_NAME_MAX];    /* "" none */
+	uint32_t plan_id;           /* that set it last */
+	struct cb_cpuset original;
+	struct cb_cpuset set;       /* what we set last */
+	bool pending;               /* a restore of an interrupt awaits its next occurrence */
+};
+
+struct cb_journal;
+
+/*
+ * Open or create DIR/journal below @run_dir (mode 0700 / 0600), load what is valid. A torn last line is cut off; a file that is foreign,
+ * garbage, of a newer version or another boot is renamed to journal.set-aside.N and named in journal_state().
+ * Returns 0 or a negative errno with a message (read-only, full, locked by another daemon: -EBUSY).
+ */
+int cb_journal_open(const char *run_dir, const char *boot_id, struct cb_journal **ret, struct cb_err *err) _must_check_;
+struct cb_journal *cb_journal_close(struct cb_journal *journal); /* NULL is fine; returns NULL; keeps the file */
+
+/* Insert or replace the entry of the same identity; on disk when it returns 0. Nothing changes on failure. */
+int cb_journal_put(struct cb_journal *journal, const struct cb_journal_entry *entry, struct cb_err *err) _must_check_;
+/* Forget the entry of that identity. -ENOENT when there is none. */
+int cb_journal_drop(struct cb_journal *journal, const struct cb_journal_entry *identity, struct cb_err *err) _must_check_;
+
+uint32_t cb_journal_count(const struct cb_journal *journal);
+const struct cb_journal_entry *cb_journal_at(const struct cb_journal *journal, uint32_t index);
+const struct cb_journal_entry *cb_journal_find_task(const struct cb_journal *journal, int32_t tid, uint64_t start_ticks);
+const struct cb_journal_entry *cb_journal_find_irq(const struct cb_journal *journal, uint32_t irq, uint64_t hwirq,
+						   const char *actions);
+/* "ok", or one sentence: what was set aside, or why writing fails. */
+const char *cb_journal_state(const struct cb_journal *journal);
+bool cb_journal_healthy(const struct cb_journal *journal);
+
+/* The pure half, for tests and fuzzing: one line without its newline <-> entry. -EBADMSG, with a message naming the field. */
+int cb_journal_line_parse(const char *line, size_t len, struct cb_journal_entry *ret, bool *ret_drop,
+			  struct cb_err *err) _must_check_;
+int cb_journal_line_format(const struct cb_journal_entry *entry, bool drop, char *buf, size_t size);

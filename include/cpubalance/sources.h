@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The parsers of lib/sources: one file per signal = where it lives (a path below the root directory, without a leading
+ * slash) + parse(buf, len). Pure: no I/O, no state, no allocation; they tolerate unknown trailing fields and rows, reject
+ * overflow and duplicates, and leave outputs untouched on failure unless said otherwise. All return 0 or a negative
+ * errno: -EBADMSG malformed, -ERANGE a number too big for us, -E2BIG more rows than there is room for.
+ */
+
+#include "cpubalance/irqs.h"
+#include "cpubalance/snapshot.h"
+
+/* --- stat.c: proc/stat --- */
+#define CB_PATH_STAT "proc/stat"
+/*
+ * Fills cpu[] (by CPU number; rows that are absent keep present without CB_CPU_HAS_TIMES), ctxt, intr_total, procs_*, and the
+ * counts of snapshot->irq[] (already holding the interrupt numbers, ascending) from the intr line.
+ * @ret_online: the CPUs that have a row. @ret_irq_news: an interrupt with a count that is not in irq[] was seen.
+ */
+int cb_stat_parse(const char *buf, size_t len, struct cb_snapshot *snapshot, struct cb_cpuset *ret_online,
+		  bool *ret_irq_news) _must_check_;
+
+/* --- softirqs.c: proc/softirqs --- */
+#define CB_PATH_SOFTIRQS "proc/softirqs"
+/* Header columns give the CPU numbers (possible CPUs); unknown rows are passed over, missing rows are 0. */
+int cb_softirqs_parse(const char *buf, size_t len, struct cb_snapshot *snapshot) _must_check_;
+
+/* --- softnet.c: proc/net/softnet_stat --- */
+#define CB_PATH_SOFTNET "proc/net/softnet_stat"
+/* Hex columns; CPU number in column 13 where present, else rows are the CPUs of @online in order. */
+int cb_softnet_parse(const char *buf, size_t len, const struct cb_cpuset *online, struct cb_snapshot *snapshot) _must_check_;
+
+/* --- interrupts.c: proc/interrupts, read on request only --- */
+#define CB_PATH_INTERRUPTS "proc/interrupts"
+struct cb_interrupts_row {
+	char name[16];   /* "38", "LOC" */
+	int32_t irq;     /* -1 for the architecture's own rows */
+	uint64_t total;  /* over all CPUs */
+	char actions[CB_IRQ_NAME_MAX]; /* the last words of the line, "" for none; shortened when longer */
+};
+typedef int (*cb_interrupts_fn)(const struct cb_interrupts_row *row, const uint64_t *per_cpu, uint32_t n_cpus,
+				const uint32_t *cpu_ids, void *userdata);
+/*
+ * Calls @fn for every row; a non-zero answer ends the parse and is returned. @per_cpu and @cpu_ids are scratch of @cap
+ * entries each, provided by the caller: the columns in the order of the header line.
+ */
+int cb_interrupts_parse(const char *buf, size_t len, uint64_t *per_cpu, uint32_t *cpu_ids, uint32_t cap,
+			cb_interrupts_fn fn, void *userdata) _must_check_;
+
+/* --- task.c: proc/PID/stat, proc/PID/task/TID/{schedstat,status} --- */
+struct cb_task_stat {
+	int32_t pid;
+	char comm[16];
+	char state;      /* 'R', 'S', 'Z', ... */
+	int32_t ppid;
+	uint64_t utime_ticks, stime_ticks;
+	uint32_t n_threads;
+	uint64_t start_ticks; /* since boot */
+	int32_t last_cpu;
+	uint32_t flags; /* PF_*: PF_KTHREAD 0x00200000, PF_NO_SETAFFINITY 0x04000000 */
+};
+int cb_task_stat_parse(const char *buf, size_t len, struct cb_task_stat *ret) _must_check_; /* comm may hold ')' and blanks */
+struct cb_schedstat {
+	uint64_t cpu_nsec, wait_nsec, timeslices;
+};
+int cb_schedstat_parse(const char *buf, size_t len, struct cb_schedstat *ret) _must_check_;
+struct cb_task_status {
+	int32_t tgid, ppid;
+	uint32_t uid;
+	uint32_t n_threads;
+	uint64_t vol_switches, invol_switches;
+	struct cb_cpuset allowed; /* Cpus_allowed_list */
+};
+int cb_task_status_parse(const char *buf, size_t len, struct cb_task_status *ret) _must_check_;
+
+/* --- net.c: proc/PID/net/snmp --- */
+/* TCP segments in and out, UDP datagrams in and out, summed; rows are found by their header line. */
+int cb_snmp_parse(const char *buf, size_t len, uint64_t *ret_packets) _must_check_;
+
+/* --- sysfs.c: small sysfs and proc files --- */
+#define CB_PATH_CPU_ONLINE "sys/devices/system/cpu/online"
+#define CB_PATH_CPU_POSSIBLE "sys/devices/system/cpu/possible"
+#define CB_PATH_CPU_ISOLATED "sys/devices/system/cpu/isolated"
+#define CB_PATH_CPU_NOHZ_FULL "sys/devices/system/cpu/nohz_full"
+#define CB_PATH_CPU_DIR "sys/devices/system/cpu" /* cpuN/topology/{thread_siblings_list,core_cpus_list,physical_package_id}, cpuN/cpu_capacity, cpuN/cache/indexI/{level,shared_cpu_list} */
+#define CB_PATH_NODE_DIR "sys/devices/system/node" /* nodeN/cpulist */
+#define CB_PATH_IRQ_DIR "proc/irq" /* N/{smp_affinity_list,effective_affinity_list} */
+#define CB_PATH_SYS_IRQ_DIR "sys/kernel/irq" /* N/{actions,hwirq} */
+#define CB_PATH_NET_DIR "sys/class/net" /* IF/device -> .../msi_irqs */
+#define CB_PATH_PROC_DIR "proc"
+#define CB_PATH_BOOT_ID "proc/sys/kernel/random/boot_id"
+#define CB_PATH_OSRELEASE "proc/sys/kernel/osrelease"
+int cb_sysfs_i64_parse(const char *buf, size_t len, int64_t *ret) _must_check_; /* one decimal number, a newline, a NUL */
+/* One line of text without its newline; control characters become '?'; shortened to @size. Returns its length. */
+size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size);
+/* "nohz_full" may read "(null)": the empty set. */
+int cb_sysfs_cpulist_parse(const char *buf, size_t len, struct cb_cpuset *ret) _must_check_;
+
+/* --- cgroup.c: proc/PID/cgroup --- */
+/* The path in the cgroup-2 hierarchy ("0::") or, with @controller, in that v1 hierarchy. -ENOENT when there is none. */
+int cb_cgroup_parse(const char *buf, size_t len, const char *controller, char *ret, size_t size) _must_check_;
+
+/* --- pidfile.c: PIDFile= --- */
+/* One pid a line, blanks and # comments allowed. Returns 0; -EBADMSG naming the line in @ret_line; -E2BIG. */
+int cb_pidfile_parse(const char *buf, size_t len, int32_t *ret_pids, size_t cap, size_t *ret_n, uint32_t *ret_line) _must_check_;
+
+/* --- taskstats.c, sockdiag.c: netlink payloads (nla_*() only; the sockets are in lib/host) --- */
+struct cb_taskstats {
+	uint64_t cpu_nsec, wait_nsec, vol_switches, invol_switches;
+};
+/* @payload: the generic netlink attributes of a TASKSTATS_CMD_NEW message. */
+int cb_taskstats_parse(const void *payload, size_t len, struct cb_taskstats *ret) _must_check_;
+
+struct cb_listener {
+	uint32_t inode;
+	uint32_t backlog, backlog_max;
+	uint32_t drops;
+	bool has_drops;
+};
+/* @payload: struct inet_diag_msg and its attributes. */
+int cb_sockdiag_parse(const void *payload, size_t len, struct cb_listener *ret) _must_check_;
