@@ -121,10 +121,10 @@ $(BUILD)/cpubalctl: $(call obj,ctl/main.c) $(CTLLIB) $(LIB)
 
 test_libs := $(TESTLIB) $(DAEMONLIB) $(CTLLIB) $(LIB)
 $(tests) $(benches): LINK_PKGS = cmocka $(PKGS_ALL)
-$(fuzzers) $(libfuzzers) $(tools): LINK_PKGS = $(PKGS_ALL)
+$(fuzzers) $(libfuzzers): LINK_PKGS = $(PKGS_ALL)
 $(tests) $(benches): $(BUILD)/%: $(BUILD)/obj/%.o $(test_libs)
 	$(link)
-$(tools): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,$(wildcard tests/tools/tool.c)) $(test_libs)
+$(tools): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,$(wildcard tests/tools/tool.c))
 	$(link)
 $(fuzzers): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,tests/fuzz/replay.c) $(test_libs)
 	$(link)
@@ -177,8 +177,7 @@ coverage: deps ## line coverage of check-quick, in $(BUILD)/coverage
 	@$(submake) BUILD=$(BUILD)/coverage CPPFLAGS= CFLAGS='-O0 -g --coverage' \
 		LDFLAGS=--coverage check-quick
 	@$(AS_OWNER) gcovr --root . --object-directory $(BUILD)/coverage --filter lib/ --filter daemon/ --filter ctl/ \
-		--html-details $(BUILD)/coverage/index.html --print-summary --output $(BUILD)/coverage/summary.txt
-	@cat $(BUILD)/coverage/summary.txt
+		--html-details $(BUILD)/coverage/index.html --txt $(BUILD)/coverage/summary.txt --print-summary
 
 FUZZ_SANITIZE := -fsanitize=address,undefined
 fuzz: deps ## libFuzzer with clang, FUZZ_SECONDS=30 for each target
@@ -206,14 +205,13 @@ soak: deps build-tests ## SOAK_SECONDS=1800 of steady balanced load: no move at 
 
 # --- quality ----------------------------------------------------------------------------------------
 .PHONY: lint format format-check analyze docs
-lint: deps ## gcc and clang with -Werror, cppcheck, shellcheck, format-check
+lint: deps ## gcc and clang with -Werror, cppcheck, shellcheck
 	@$(submake) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=1 build-tests
 	@$(submake) BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=1 build-tests
 	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability,performance -j2 -D_GNU_SOURCE -D__linux__ -DCB_VERSION='""' -Iinclude \
 		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src)
 	$(call say,LINT,shellcheck)shellcheck -x $(scripts)
-	@$(submake) format-check
 
 analyze: deps ## the clang static analyzer
 	@+$(AS_OWNER) scan-build --status-bugs -o $(BUILD)/analyze --use-cc=$(CLANG) \
