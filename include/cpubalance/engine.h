@@ -12,6 +12,7 @@
 #include "cpubalance/irqs.h"
 #include "cpubalance/plan.h"
 #include "cpubalance/policy.h"
+#include "cpubalance/rate.h"
 #include "cpubalance/snapshot.h"
 #include "cpubalance/topology.h"
 
@@ -153,7 +154,10 @@ struct cb_decision {
 	uint32_t group_key; /* RELEASE */
 	uint32_t n_steps;
 	struct cb_step step[CB_STEPS_MAX];
-	/* the answer to a command: 0 or a negative errno, one line for the operator, the plan it made or touched */
+	/*
+	 * The answer to a command: 0, -ENOENT (no such plan, worker or group), -EBUSY (a plan is in flight), -EINVAL (bad
+	 * argument) or -EPERM (refused by a rule), with one line for the operator, and the plan it made or touched.
+	 */
 	int result;
 	char answer[256];
 	uint32_t answer_plan_id;
@@ -184,11 +188,6 @@ enum cb_heat {
 	_CB_HEAT_INVALID = -22,
 };
 const char *cb_heat_name(enum cb_heat heat);
-
-/* A rate: raw over the last interval, smoothed with SmoothSec=. */
-struct cb_rate {
-	double raw, smooth;
-};
 
 struct cb_cpu_view {
 	uint32_t cpu;

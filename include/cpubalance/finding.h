@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 enum cb_finding_kind {
-	CB_FINDING_HOT_CPU,      /* busy above HotOn, and an eligible CPU is cooler by CoolerBy */
-	CB_FINDING_SATURATED,    /* busy above HotOn, and so is, nearly, every CPU its workers could use */
+	CB_FINDING_HOT_CPU,      /* busy above HotOn while a CPU that its workers may use is below HotOff */
+	CB_FINDING_SATURATED,    /* busy above HotOn, and no CPU that its workers may use is below HotOff */
 	CB_FINDING_WORKER_BOUND, /* one single-threaded worker fills its CPU: no move can help it */
 	_CB_FINDING_MAX,
 	_CB_FINDING_INVALID = -22,

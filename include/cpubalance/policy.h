@@ -53,7 +53,11 @@ struct cb_group_policy {
 	bool has_allowed;             /* AllowedCPUs= */
 	struct cb_cpuset allowed_cpus;
 	char pid_file[CB_PATH_MAX];   /* PIDFile=, "" for none: one pid per line; with a single pid its children too */
-	char interfaces[CB_PATH_MAX]; /* Interfaces=, blank-separated names whose interrupts feed the group; "" for none */
+	/*
+	 * Interfaces=: blank-separated names whose interrupts feed the group, "*" for every one, "none". Empty: decided by the
+	 * daemon before the engine sees it, "*" where the workers live in the host's network namespace, else "none".
+	 */
+	char interfaces[CB_PATH_MAX];
 };
 
 #define CB_POLICY_TYPE_SPAN uint64_t
