@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The verifier: did a move help? Pure statistics over windows before and after it. The score is outcome, not demand: served
+ * work first, run-queue wait per CPU-second second. Successive windows are autocorrelated, so blocks of two are exchanged in a
+ * permutation test, exact where the number of arrangements allows, else seeded.
+ */
+
+#include "cpubalance/plan.h"
+
+/* Largest VerifyWindowsMax= and VerifyWindows=. */
+#define CB_WINDOWS_MAX 60u
+
+struct cb_window {
+	bool has_served, has_wait, has_control;
+	double served_per_sec;     /* packets, or CPU-seconds where packets cannot be counted */
+	double wait_ratio;         /* run-queue wait per CPU-second of the workers */
+	double control_per_sec;    /* CPU-seconds of groups that were not touched */
+	double drops_per_sec;      /* connections dropped at the listeners */
+};
+
+struct cb_verifier_params {
+	double alpha_ratio;      /* level of the whole verdict, both looks and both measures */
+	double min_effect_ratio; /* smallest change of served work that counts */
+	bool final;              /* the last look: NONE is not an answer */
+	uint32_t seed;
+};
+
+/*
+ * @ret->verdict: KEPT, ROLLED_BACK, VOID, INCONCLUSIVE, or NONE (look again with more windows). All figures and the sentence are set.
+ * @n_before, @n_after: 0 to CB_WINDOWS_MAX.
+ */
+void cb_verifier_judge(const struct cb_window *before, uint32_t n_before, const struct cb_window *after, uint32_t n_after,
+		       const struct cb_verifier_params *params, struct cb_judgement *ret);
