@@ -12,10 +12,10 @@
 #include "cpubalance/macro.h"
 
 /* Highest CPU number + 1 we can hold. x86 kernels allow NR_CPUS up to 8192; the largest machines sold have 1,920. */
-#define CB_CPUS_MAX 4096u
+#define CB_CPUS_MAX	4096u
 #define CB_CPUSET_WORDS (CB_CPUS_MAX / 64u)
-/* Room for the list format of any set: the worst case is every other CPU, at most 5 bytes each. */
-#define CB_CPULIST_MAX (CB_CPUS_MAX / 2u * 5u + 1u)
+/* Room for the list format of any set: the worst case is pairs with one hole between them, 10 bytes ("1000-1001,") for three CPUs. */
+#define CB_CPULIST_MAX (CB_CPUS_MAX / 3u * 10u + 11u)
 
 struct cb_cpuset {
 	uint64_t word[CB_CPUSET_WORDS];
@@ -26,7 +26,8 @@ struct cb_cpuset {
 void cb_cpuset_set(struct cb_cpuset *set, unsigned int cpu);
 void cb_cpuset_clear(struct cb_cpuset *set, unsigned int cpu);
 bool cb_cpuset_has(const struct cb_cpuset *set, unsigned int cpu); /* false beyond CB_CPUS_MAX */
-void cb_cpuset_set_range(struct cb_cpuset *set, unsigned int first, unsigned int last); /* inclusive */
+void cb_cpuset_set_range(struct cb_cpuset *set, unsigned int first,
+			 unsigned int last); /* inclusive */
 
 unsigned int cb_cpuset_count(const struct cb_cpuset *set);
 bool cb_cpuset_empty(const struct cb_cpuset *set);
@@ -42,8 +43,9 @@ struct cb_cpuset cb_cpuset_of(unsigned int cpu); /* the set of one */
 /* First member >= @from, or CB_CPUS_MAX when there is none. */
 unsigned int cb_cpuset_next(const struct cb_cpuset *set, unsigned int from);
 #define cb_cpuset_first(set) cb_cpuset_next((set), 0)
-#define CB_CPUSET_FOREACH(cpu, set) \
-	for (unsigned int cpu = cb_cpuset_next((set), 0); cpu < CB_CPUS_MAX; cpu = cb_cpuset_next((set), cpu + 1))
+#define CB_CPUSET_FOREACH(cpu, set)                                          \
+	for (unsigned int cpu = cb_cpuset_next((set), 0); cpu < CB_CPUS_MAX; \
+	     cpu = cb_cpuset_next((set), cpu + 1))
 
 /*
  * Parse the list format; surrounding blanks, one newline and a trailing NUL are accepted, "" is the empty set.
