@@ -24,6 +24,10 @@ struct cb_journal_entry {
 	uint64_t start_ticks;       /* of the thread */
 	uint64_t tgid_start_ticks;  /* of its process */
 	bool heir;                  /* inherited our mask by fork: original is the parent's */
+	int32_t root_tgid;          /* of an heir: the process that was placed, whose offspring it is; else 0 */
+	uint64_t root_start_ticks;
+	uint64_t placed_ticks;      /* clock ticks since boot when its process was first placed: who is younger may be an heir */
+	uint64_t cgroup_id;         /* hash of its process's cgroups then; 0 unknown. Evidence for heirs whose parent is gone */
 	uint32_t irq;               /* IRQ_AFFINITY */
 	uint64_t hwirq;
 	char actions[CB_IRQ_NAME_MAX];
@@ -32,6 +36,7 @@ struct cb_journal_entry {
 	uint32_t plan_id;           /* that set it last */
 	struct cb_cpuset original;
 	struct cb_cpuset set;       /* what we set last */
+	struct cb_cpuset was;       /* what we had set before that, empty for nothing: a crash between journal and write leaves it */
 	bool pending;               /* a restore of an interrupt awaits its next occurrence */
 };
 
@@ -39,7 +44,8 @@ struct cb_journal;
 
 /*
  * Open or create DIR/journal below @run_dir (mode 0700 / 0600), load what is valid. A torn last line is cut off; a file that is foreign,
- * garbage, of a newer version or another boot is renamed to journal.set-aside.N and named in journal_state().
+ * garbage, of a newer version or another boot is renamed to journal.set-aside.N and named in journal_state(). With damage in the
+ * middle, what is valid is kept and the file as it was is set aside too. @run_dir NULL: in memory only, for a dry run.
  * Returns 0 or a negative errno with a message (read-only, full, locked by another daemon: -EBUSY).
  */
 int cb_journal_open(const char *run_dir, const char *boot_id, struct cb_journal **ret, struct cb_err *err) _must_check_;
@@ -50,6 +56,7 @@ int cb_journal_put(struct cb_journal *journal, const struct cb_journal_entry *en
 /* Forget the entry of that identity. -ENOENT when there is none. */
 int cb_journal_drop(struct cb_journal *journal, const struct cb_journal_entry *identity, struct cb_err *err) _must_check_;
 
+/* Entries in no particular order. Pointers are valid, and indices the same, until the next put or drop; a put only appends. */
 uint32_t cb_journal_count(const struct cb_journal *journal);
 const struct cb_journal_entry *cb_journal_at(const struct cb_journal *journal, uint32_t index);
 const struct cb_journal_entry *cb_journal_find_task(const struct cb_journal *journal, int32_t tid, uint64_t start_ticks);
@@ -59,7 +66,10 @@ const struct cb_journal_entry *cb_journal_find_irq(const struct cb_journal *jour
 const char *cb_journal_state(const struct cb_journal *journal);
 bool cb_journal_healthy(const struct cb_journal *journal);
 
+/* Longest line that cb_journal_line_format() makes, with its NUL: three masks and the rest. */
+#define CB_JOURNAL_LINE_MAX (3u * CB_CPULIST_MAX + 1024u)
 /* The pure half, for tests and fuzzing: one line without its newline <-> entry. -EBADMSG, with a message naming the field. */
 int cb_journal_line_parse(const char *line, size_t len, struct cb_journal_entry *ret, bool *ret_drop,
 			  struct cb_err *err) _must_check_;
+/* Returns the length, or -ENOSPC. @drop: a record that forgets the entry of that identity. */
 int cb_journal_line_format(const struct cb_journal_entry *entry, bool drop, char *buf, size_t size);
