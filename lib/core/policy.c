@@ -324,8 +324,11 @@ static int set_row(struct cb_policy *policy, size_t row, const char *text, struc
 {
 	const struct cb_option *option = &cb_options[row];
 	union value value;
-	int r = parse_value(fields[row].type, text, &value);
+	int r;
 
+	/* Also what follows a short path: equal policies are equal to the byte. */
+	memset(&value, 0, sizeof(value));
+	r = parse_value(fields[row].type, text, &value);
 	if (r == -EINVAL || (r < 0 && !option->min[0]))
 		return cb_err_set(err, r, "%s=: \"%.64s\" is not %s%s%s%s%s", option->name, text,
 				  type_wants(fields[row].type), option->min[0] ? ", " : "",
