@@ -16,6 +16,9 @@
 /* Share of a busy SMT sibling's load that is felt; the usual gain of a second hardware thread is 20 to 30 %. */
 #define CB_PLANNER_SMT_SHARE 0.3
 
+/* Items of one problem: every worker there can be, and as many interrupts. */
+#define CB_PLANNER_ITEMS_MAX (2u * CB_WORKERS_MAX)
+
 struct cb_planner_item {
 	struct cb_item_ref ref;
 	double load_ratio;       /* CPU-seconds wanted per second; may exceed 1 for a worker with threads */

@@ -6,6 +6,10 @@
  * slash) + parse(buf, len). Pure: no I/O, no state, no allocation; they tolerate unknown trailing fields and rows, reject
  * overflow and duplicates, and leave outputs untouched on failure unless said otherwise. All return 0 or a negative
  * errno: -EBADMSG malformed, -ERANGE a number too big for us, -E2BIG more rows than there is room for.
+ *
+ * The files that the kernel writes as lines are taken whole: without the last newline they are cut short, and -EBADMSG.
+ * Those that fill a snapshot write into it as they go: after a failure no CPU has the source's presence bit, and what the
+ * bit stands for is undefined.
  */
 
 #include "cpubalance/irqs.h"
@@ -16,7 +20,8 @@
 /*
  * Fills cpu[] (by CPU number; rows that are absent keep present without CB_CPU_HAS_TIMES), ctxt, intr_total, procs_*, and the
  * counts of snapshot->irq[] (already holding the interrupt numbers, ascending) from the intr line.
- * @ret_online: the CPUs that have a row. @ret_irq_news: an interrupt with a count that is not in irq[] was seen.
+ * @ret_online: the CPUs that have a row, those beyond n_cpus too, which are not filled in.
+ * @ret_irq_news: an interrupt with a count that is not in irq[] was seen.
  */
 int cb_stat_parse(const char *buf, size_t len, struct cb_snapshot *snapshot, struct cb_cpuset *ret_online,
 		  bool *ret_irq_news) _must_check_;
@@ -28,7 +33,7 @@ int cb_softirqs_parse(const char *buf, size_t len, struct cb_snapshot *snapshot)
 
 /* --- softnet.c: proc/net/softnet_stat --- */
 #define CB_PATH_SOFTNET "proc/net/softnet_stat"
-/* Hex columns; CPU number in column 13 where present, else rows are the CPUs of @online in order. */
+/* Hex columns; CPU number in column 13 where present, else rows are the CPUs of @online in order, one each. */
 int cb_softnet_parse(const char *buf, size_t len, const struct cb_cpuset *online, struct cb_snapshot *snapshot) _must_check_;
 
 /* --- interrupts.c: proc/interrupts, read on request only --- */
@@ -37,13 +42,15 @@ struct cb_interrupts_row {
 	char name[16];   /* "38", "LOC" */
 	int32_t irq;     /* -1 for the architecture's own rows */
 	uint64_t total;  /* over all CPUs */
-	char actions[CB_IRQ_NAME_MAX]; /* the last words of the line, "" for none; shortened when longer */
+	/* an interrupt's actions, "virtio2-input.0"; an architecture row's meaning, "Local timer interrupts"; "" for none; shortened */
+	char actions[CB_IRQ_NAME_MAX];
 };
 typedef int (*cb_interrupts_fn)(const struct cb_interrupts_row *row, const uint64_t *per_cpu, uint32_t n_cpus,
 				const uint32_t *cpu_ids, void *userdata);
 /*
  * Calls @fn for every row; a non-zero answer ends the parse and is returned. @per_cpu and @cpu_ids are scratch of @cap
- * entries each, provided by the caller: the columns in the order of the header line.
+ * entries each, provided by the caller: the columns in the order of the header line. A row that has one count for the
+ * whole machine ("ERR:") is handed over with @n_cpus 0 and its total.
  */
 int cb_interrupts_parse(const char *buf, size_t len, uint64_t *per_cpu, uint32_t *cpu_ids, uint32_t cap,
 			cb_interrupts_fn fn, void *userdata) _must_check_;
@@ -67,7 +74,7 @@ struct cb_schedstat {
 int cb_schedstat_parse(const char *buf, size_t len, struct cb_schedstat *ret) _must_check_;
 struct cb_task_status {
 	int32_t tgid, ppid;
-	uint32_t uid;
+	uint32_t uid; /* real */
 	uint32_t n_threads;
 	uint64_t vol_switches, invol_switches;
 	struct cb_cpuset allowed; /* Cpus_allowed_list */
@@ -98,11 +105,14 @@ size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size);
 int cb_sysfs_cpulist_parse(const char *buf, size_t len, struct cb_cpuset *ret) _must_check_;
 
 /* --- cgroup.c: proc/PID/cgroup --- */
-/* The path in the cgroup-2 hierarchy ("0::") or, with @controller, in that v1 hierarchy. -ENOENT when there is none. */
+/* The path in the cgroup-2 hierarchy ("0::") or, with @controller, in that v1 hierarchy. -ENOENT when there is none, -E2BIG beyond @size. */
 int cb_cgroup_parse(const char *buf, size_t len, const char *controller, char *ret, size_t size) _must_check_;
 
 /* --- pidfile.c: PIDFile= --- */
-/* One pid a line, blanks and # comments allowed. Returns 0; -EBADMSG naming the line in @ret_line; -E2BIG. */
+/*
+ * One pid a line, blanks and # comments allowed; an empty file is no pids. Returns 0; -EBADMSG for no pid or one that came before; -E2BIG for more than
+ * @cap; the line is in @ret_line then. @ret_pids is undefined on failure.
+ */
 int cb_pidfile_parse(const char *buf, size_t len, int32_t *ret_pids, size_t cap, size_t *ret_n, uint32_t *ret_line) _must_check_;
 
 /* --- taskstats.c, sockdiag.c: netlink payloads (nla_*() only; the sockets are in lib/host) --- */
@@ -118,5 +128,5 @@ struct cb_listener {
 	uint32_t drops;
 	bool has_drops;
 };
-/* @payload: struct inet_diag_msg and its attributes. */
+/* @payload: struct inet_diag_msg and its attributes. -EBADMSG for a socket that does not listen. */
 int cb_sockdiag_parse(const void *payload, size_t len, struct cb_listener *ret) _must_check_;

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Findings: for each hot CPU exactly one of
+ *   WORKER_BOUND  one single-threaded worker fills it alone: no move can help,
+ *   SATURATED     no CPU that its workers may use is below HotOff: there is nowhere to go,
+ *   HOT_CPU       anything else: worth a plan.
+ * A CPU gets hot at HotOn and stays so until HotOff. A finding is confirmed when its kind has lasted HotHarmSec where somebody
+ * suffers, HotNoHarmSec where nobody does yet.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_internal.h"
+
+struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker)
+{
+	const struct group_state *group = engine_group(engine, worker->group_key);
+	struct cb_cpuset allowed = engine->policy.use_isolated ? engine->topology->online :
+								 cb_topology_housekeeping(engine->topology);
+
+	allowed = cb_cpuset_and(&allowed, &worker->cpuset);
+	if (group && group->policy.has_allowed)
+		allowed = cb_cpuset_and(&allowed, &group->policy.allowed_cpus);
+	return allowed;
+}
+
+/* Where the load of this CPU could go: what its workers may use, or any housekeeping CPU when it has none. */
+static struct cb_cpuset eligible_from(const struct cb_engine *engine, uint32_t cpu)
+{
+	struct cb_cpuset eligible = CB_CPUSET_EMPTY;
+	bool any = false;
+
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		struct cb_cpuset allowed;
+
+		if (engine->worker[i].cpu_attributed != (int32_t)cpu)
+			continue;
+		allowed = engine_allowed(engine, &engine->worker[i]);
+		eligible = cb_cpuset_or(&eligible, &allowed);
+		any = true;
+	}
+	if (!any)
+		eligible = cb_topology_housekeeping(engine->topology);
+	cb_cpuset_clear(&eligible, cpu);
+	return eligible;
+}
+
+static void find_coolest(const struct cb_engine *engine, struct cb_finding *finding)
+{
+	struct cb_cpuset eligible = eligible_from(engine, (uint32_t)finding->cpu);
+
+	finding->coolest_cpu = -1;
+	CB_CPUSET_FOREACH(cpu, &eligible) {
+		if (cpu >= engine->topology->n_cpu_ids)
+			break;
+		if (!(engine->cpu[cpu].present & CB_CPU_HAS_TIMES))
+			continue;
+		if (finding->coolest_cpu >= 0 && engine->cpu[cpu].busy.smooth >= finding->coolest_ratio)
+			continue;
+		finding->coolest_cpu = (int32_t)cpu;
+		finding->coolest_ratio = engine->cpu[cpu].busy.smooth;
+	}
+}
+
+/* Who suffers here, and by how much; and whether one worker is all there is. */
+static void look_at_workers(const struct cb_engine *engine, struct cb_finding *finding, uint32_t *ret_bound_key)
+{
+	const struct cb_policy *policy = &engine->policy;
+	double limit_per_sec = (double)policy->harm_wait_usec / (double)CB_USEC_PER_SEC, worst = -1;
+
+	*ret_bound_key = 0;
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		const struct worker_state *worker = &engine->worker[i];
+		const struct group_state *group = engine_group(engine, worker->group_key);
+
+		if (worker->cpu_attributed != finding->cpu || !group)
+			continue;
+		finding->wait_per_sec += worker->wait_per_sec.smooth;
+		if (worker->wait_per_sec.smooth > limit_per_sec || group->drops_per_sec.smooth > 0.5 ||
+		    (group->backlog_max && group->backlog >= policy->harm_backlog_ratio * group->backlog_max))
+			finding->harm = true;
+		/* the group that suffers or, with nobody suffering, works most here is the one to plan for */
+		if (worker->wait_per_sec.smooth + worker->cpu_share_ratio > worst) {
+			worst = worker->wait_per_sec.smooth + worker->cpu_share_ratio;
+			finding->group_key = group->key;
+		}
+		if ((worker->last.present & CB_WORKER_HAS_THREADS) && worker->last.n_threads == 1 &&
+		    worker->cpu_share_ratio >= policy->worker_bound_ratio)
+			*ret_bound_key = worker->key;
+	}
+}
+
+static void latch(struct cb_engine *engine, struct cpu_state *cpu)
+{
+	double busy = cpu->busy.smooth;
+
+	if (!(cpu->present & CB_CPU_HAS_TIMES)) {
+		cpu->hot = false;
+	} else if (!cpu->hot && busy >= engine->policy.hot_on_ratio) {
+		cpu->hot = true;
+		cpu->hot_since_usec = engine->now_usec;
+	} else if (cpu->hot && busy < engine->policy.hot_off_ratio) {
+		cpu->hot = false;
+	}
+}
+
+static void end_finding(struct cb_engine *engine, uint32_t id, struct cb_decision *decision)
+{
+	struct cpu_state *cpu = &engine->cpu[id];
+	struct cb_notice notice = { .finding = cpu->finding_kind, .cpu = (int32_t)id };
+
+	if (cpu->finding_told)
+		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice, "%s on CPU %u ended: it is %.0f %% busy",
+			      cb_finding_kind_name(cpu->finding_kind), id, cpu->busy.smooth * 100);
+	cpu->has_finding = cpu->finding_told = false;
+}
+
+static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *ret)
+{
+	const struct cpu_state *cpu = &engine->cpu[id];
+	uint32_t bound_key;
+
+	*ret = (struct cb_finding){
+		.kind = CB_FINDING_HOT_CPU,
+		.cpu = (int32_t)id,
+		.busy_ratio = cpu->busy.smooth,
+		.limit_ratio = engine->policy.hot_on_ratio,
+	};
+	find_coolest(engine, ret);
+	look_at_workers(engine, ret, &bound_key);
+	if (bound_key) {
+		ret->kind = CB_FINDING_WORKER_BOUND;
+		ret->worker_key = bound_key;
+	} else if (ret->coolest_cpu < 0 || ret->coolest_ratio >= engine->policy.hot_off_ratio) {
+		ret->kind = CB_FINDING_SATURATED;
+	}
+}
+
+static int by_heat(const void *a, const void *b)
+{
+	const struct cb_finding *x = a, *y = b;
+
+	if (x->confirmed != y->confirmed)
+		return x->confirmed ? -1 : 1;
+	if (x->busy_ratio != y->busy_ratio)
+		return x->busy_ratio > y->busy_ratio ? -1 : 1;
+	return x->cpu < y->cpu ? -1 : x->cpu > y->cpu;
+}
+
+static void note_finding(struct cb_engine *engine, struct cb_finding *finding, struct cb_decision *decision)
+{
+	struct cpu_state *cpu = &engine->cpu[finding->cpu];
+	struct cb_notice notice = { .finding = finding->kind, .cpu = finding->cpu };
+	char sentence[200];
+	uint64_t needed;
+
+	if (cpu->has_finding && cpu->finding_kind != finding->kind)
+		end_finding(engine, (uint32_t)finding->cpu, decision);
+	if (!cpu->has_finding) {
+		cpu->has_finding = true;
+		cpu->finding_kind = finding->kind;
+		cpu->finding_since_usec = engine->now_usec;
+	}
+	finding->since_usec = cpu->finding_since_usec;
+	needed = finding->harm ? engine->policy.hot_harm_usec : engine->policy.hot_idle_usec;
+	finding->confirmed = engine->now_usec - finding->since_usec >= needed;
+	if (!finding->confirmed || cpu->finding_told)
+		return;
+	cpu->finding_told = true;
+	engine_notice(decision, CB_NOTICE_FINDING_BEGAN, &notice, "%s",
+		      cb_engine_finding_sentence(engine, finding, sentence, sizeof(sentence)));
+}
+
+void engine_detect(struct cb_engine *engine, struct cb_decision *decision)
+{
+	engine->n_findings = 0;
+	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+		struct cb_finding *finding = &engine->finding[engine->n_findings];
+
+		if (id >= engine->topology->n_cpu_ids)
+			break;
+		latch(engine, &engine->cpu[id]);
+		if (!engine->cpu[id].hot) {
+			if (engine->cpu[id].has_finding)
+				end_finding(engine, id, decision);
+			continue;
+		}
+		if (engine->n_findings == FINDINGS_MAX)
+			continue;
+		judge_cpu(engine, id, finding);
+		note_finding(engine, finding, decision);
+		engine->n_findings++;
+	}
+	if (engine->n_findings > 1)
+		qsort(engine->finding, engine->n_findings, sizeof(engine->finding[0]), by_heat);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What was done and how it ended: moves per hour, quarantine with doubling, the canary, and the gate that all this
+ * makes for the next plan.
+ */
+
+#include <string.h>
+
+#include "engine_internal.h"
+
+static uint32_t within_hour(const struct cb_engine *engine, const uint64_t *ring, uint32_t size, uint32_t n)
+{
+	uint32_t count = 0;
+
+	for (uint32_t back = 1; back <= CB_MIN(n, size); back++) {
+		if (engine->now_usec - ring[(n - back) % size] >= USEC_PER_HOUR)
+			break;
+		count++;
+	}
+	return count;
+}
+
+uint32_t engine_moves_hour(const struct cb_engine *engine, const struct group_state *group)
+{
+	return within_hour(engine, group->move_usec, MOVES_KEPT, group->n_moves);
+}
+
+uint32_t engine_rollbacks_hour(const struct cb_engine *engine)
+{
+	return within_hour(engine, engine->rollback_usec, ROLLBACKS_KEPT, engine->n_rollbacks);
+}
+
+void engine_account_move(struct cb_engine *engine, struct group_state *group, const struct cb_step *step)
+{
+	engine->totals.n_moves[step->item.kind]++;
+	if (group)
+		group->move_usec[group->n_moves++ % MOVES_KEPT] = engine->now_usec;
+}
+
+static struct quarantine *quarantine_of(struct cb_engine *engine, struct cb_item_ref item)
+{
+	struct worker_state *worker;
+	struct irq_state *irq;
+
+	if (item.kind == CB_ITEM_WORKER) {
+		worker = engine_worker(engine, item.key);
+		return worker ? &worker->quarantine : NULL;
+	}
+	irq = engine_irq_state(engine, item.key);
+	return irq ? &irq->quarantine : NULL;
+}
+
+/* A move that did not help puts its items into quarantine, twice as long each time; one that did clears their record. */
+static void account_items(struct cb_engine *engine, const struct cb_plan *plan)
+{
+	enum cb_verdict verdict = plan->judgement.verdict;
+
+	for (uint32_t i = 0; i < plan->n_steps; i++) {
+		struct quarantine *quarantine = quarantine_of(engine, plan->step[i].item);
+
+		if (!quarantine)
+			continue;
+		if (verdict == CB_VERDICT_KEPT) {
+			*quarantine = (struct quarantine){ 0 };
+		} else if (verdict == CB_VERDICT_ROLLED_BACK || verdict == CB_VERDICT_INCONCLUSIVE) {
+			quarantine->span_usec = quarantine->span_usec ? quarantine->span_usec * 2 :
+									engine->policy.quarantine_usec;
+			quarantine->span_usec = CB_MIN(quarantine->span_usec, engine->policy.quarantine_max_usec);
+			quarantine->until_usec = engine->now_usec + quarantine->span_usec;
+		}
+	}
+}
+
+void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, struct cb_decision *decision)
+{
+	enum cb_verdict verdict = plan->judgement.verdict;
+	struct group_state *group = engine_group(engine, plan->group_key);
+	struct cb_notice notice = { .cpu = -1, .plan_id = plan->id };
+
+	engine->totals.n_plans[verdict]++;
+	engine->totals.n_kept += verdict == CB_VERDICT_KEPT;
+	if (group && verdict != CB_VERDICT_WITHDRAWN)
+		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
+	account_items(engine, plan);
+	if (plan->origin != CB_ORIGIN_AUTO ||
+	    (verdict != CB_VERDICT_ROLLED_BACK && verdict != CB_VERDICT_INCONCLUSIVE))
+		return;
+	engine->rollback_usec[engine->n_rollbacks++ % ROLLBACKS_KEPT] = engine->now_usec;
+	if (engine->totals.canary || engine_rollbacks_hour(engine) <= engine->policy.rollbacks_per_hour)
+		return;
+	engine->totals.canary = true;
+	engine_notice(decision, CB_NOTICE_CANARY, &notice,
+		      "%u plans of the last hour did not help: only advising until a mode is set",
+		      engine_rollbacks_hour(engine));
+}
+
+/* Counted when they are new, not at every tick that they hold. */
+void engine_account_refusals(struct cb_engine *engine)
+{
+	uint32_t print = 2166136261u; /* FNV-1a, 32 bit */
+
+	for (uint32_t i = 0; i < engine->n_refusals; i++) {
+		const struct cb_refusal *refusal = &engine->refusal[i];
+		uint32_t words[3] = { (uint32_t)refusal->item.kind, refusal->item.key, (uint32_t)refusal->reason };
+
+		for (uint32_t j = 0; j < CB_ARRAY_SIZE(words); j++)
+			print = (print ^ words[j]) * 16777619u;
+	}
+	if (print == engine->refusals_told)
+		return;
+	engine->refusals_told = print;
+	for (uint32_t i = 0; i < engine->n_refusals; i++)
+		engine->totals.n_rejects[engine->refusal[i].reason]++;
+}
+
+enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_state *group,
+			   const struct cb_finding *finding, uint32_t *ret_max_steps)
+{
+	const struct cb_policy *policy = &engine->policy;
+	uint32_t spent = engine_moves_hour(engine, group);
+	uint32_t left = policy->moves_per_hour > spent ? policy->moves_per_hour - spent : 0;
+
+	*ret_max_steps = engine->totals.n_kept >= 3 ? CB_MAX(policy->plan_steps, policy->plan_steps_trusted) :
+						      policy->plan_steps;
+	*ret_max_steps = CB_MIN(*ret_max_steps, CB_STEPS_MAX);
+	if (engine_mode(engine, group) == CB_MODE_OBSERVE)
+		return CB_REJECT_OBSERVE;
+	if (engine->totals.paused)
+		return CB_REJECT_PAUSED;
+	if (!finding->confirmed)
+		return CB_REJECT_NOT_CONFIRMED;
+	if (engine->flight.active)
+		return CB_REJECT_PLAN_IN_FLIGHT;
+	if (engine->now_usec < CB_MAX(engine->totals.quiet_until_usec, group->quiet_until_usec))
+		return CB_REJECT_QUIET;
+	if (engine->now_usec < group->cooldown_until_usec)
+		return CB_REJECT_COOLDOWN;
+	if (left == 0)
+		return CB_REJECT_BUDGET;
+	*ret_max_steps = CB_MIN(*ret_max_steps, left);
+	return CB_REJECT_NONE;
+}

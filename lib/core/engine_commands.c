@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an operator orders. Each command answers with 0 or an errno and one line; a move, a rollback and an apply are ordinary
+ * plans and go through the same door as our own.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_internal.h"
+
+static void answer(struct cb_decision *decision, int result, const char *fmt, ...) _printf_(3, 4);
+
+static void answer(struct cb_decision *decision, int result, const char *fmt, ...)
+{
+	va_list ap;
+
+	decision->result = result;
+	va_start(ap, fmt);
+	vsnprintf(decision->answer, sizeof(decision->answer), fmt, ap);
+	va_end(ap);
+}
+
+static void apply(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	if (!flight->active) {
+		answer(decision, -ENOENT, "no plan is proposed");
+		return;
+	}
+	if (command->plan_id && command->plan_id != flight->plan.id) {
+		answer(decision, -ENOENT, "plan %u is not proposed, plan %u is", command->plan_id, flight->plan.id);
+		return;
+	}
+	decision->answer_plan_id = flight->plan.id;
+	if (flight->plan.state != CB_PLAN_PROPOSED) {
+		answer(decision, -EBUSY, "plan %u is %s already", flight->plan.id, cb_plan_state_name(flight->plan.state));
+		return;
+	}
+	flight->plan.state = CB_PLAN_BASELINE;
+	engine_plan_advance(engine, decision);
+	answer(decision, 0, "plan %u: %s", flight->plan.id,
+	       decision->action == CB_ACTION_APPLY ? "applied" : cb_plan_state_name(flight->plan.state));
+}
+
+/* The rule that forbids @mask for the worker, by name; NONE when it may be. */
+static enum cb_reject mask_reject(const struct cb_engine *engine, const struct worker_state *worker,
+				  const struct cb_cpuset *mask)
+{
+	const struct group_state *group = engine_group(engine, worker->group_key);
+	struct cb_cpuset housekeeping = cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset online = cb_cpuset_and(mask, &engine->topology->online);
+
+	if (!cb_cpuset_equal(&online, mask))
+		return CB_REJECT_OFFLINE;
+	if (!cb_cpuset_subset(mask, &worker->cpuset) ||
+	    (group->policy.has_allowed && !cb_cpuset_subset(mask, &group->policy.allowed_cpus)))
+		return CB_REJECT_OUTSIDE_CPUSET;
+	if (!engine->policy.use_isolated && !cb_cpuset_subset(mask, &housekeeping))
+		return CB_REJECT_ISOLATED;
+	return CB_REJECT_NONE;
+}
+
+static void begin_move(struct cb_engine *engine, const struct worker_state *worker, const struct cb_cpuset *mask,
+		       struct cb_decision *decision)
+{
+	const struct group_state *group = engine_group(engine, worker->group_key);
+	struct cb_plan plan = {
+		.origin = CB_ORIGIN_OPERATOR,
+		.group_key = group->key,
+		.n_steps = 1,
+		.hot_cpu = worker->cpu_attributed,
+		.made_usec = engine->now_usec,
+	};
+
+	memcpy(plan.group, group->policy.name, sizeof(plan.group));
+	plan.step[0] = (struct cb_step){
+		.item = { CB_ITEM_WORKER, worker->key },
+		.op = CB_OP_SET,
+		.from = worker->last.mask,
+		.to = *mask,
+		.load_ratio = worker->cpu_share_ratio,
+	};
+	if (worker->cpu_attributed >= 0)
+		plan.hottest_before_ratio = plan.hottest_after_ratio =
+			engine->cpu[worker->cpu_attributed].busy.smooth;
+	if (worker->cpu_attributed >= 0 && !cb_cpuset_has(mask, (unsigned int)worker->cpu_attributed))
+		plan.hottest_after_ratio = CB_MAX(plan.hottest_before_ratio - worker->cpu_share_ratio, 0.0);
+	engine_plan_begin(engine, &plan, false, 0, decision);
+}
+
+static void move(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+{
+	struct worker_state *worker = engine_worker(engine, command->worker_key);
+	struct flight *flight = &engine->flight;
+	enum cb_reject reject;
+	char mask[64];
+
+	if (!worker || !engine->topology) {
+		answer(decision, -ENOENT, "no such worker");
+		return;
+	}
+	if (cb_cpuset_empty(&command->mask)) {
+		answer(decision, -EINVAL, "the CPU list is empty");
+		return;
+	}
+	cb_cpuset_show(&command->mask, mask, sizeof(mask));
+	reject = mask_reject(engine, worker, &command->mask);
+	if (reject != CB_REJECT_NONE) {
+		answer(decision, -EPERM, "CPU %s: %s (%s)", mask,
+		       reject == CB_REJECT_OFFLINE ? "not all of them are online" :
+		       reject == CB_REJECT_ISOLATED ? "isolated CPUs are not used (UseIsolated=)" :
+						      "outside its cpuset or AllowedCPUs=",
+		       cb_reject_name(reject));
+		return;
+	}
+	if (cb_cpuset_equal(&command->mask, &worker->last.mask)) {
+		answer(decision, 0, "it may run on CPU %s already", mask);
+		return;
+	}
+	if (engine_plan_applied(engine)) {
+		decision->answer_plan_id = flight->plan.id;
+		answer(decision, -EBUSY, "plan %u is %s: wait for its verdict or roll it back", flight->plan.id,
+		       cb_plan_state_name(flight->plan.state));
+		return;
+	}
+	if (flight->active) {
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "replaced by an operator's move");
+		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
+	}
+	begin_move(engine, worker, &command->mask, decision);
+	decision->answer_plan_id = flight->plan.id;
+	answer(decision, 0, decision->action == CB_ACTION_APPLY ? "plan %u: moving to CPU %s" :
+								  "plan %u: measuring first, then moving to CPU %s",
+	       flight->plan.id, mask);
+}
+
+/* The plan to roll back when none is in flight: the one asked for, or the last that was kept. */
+static int32_t kept_slot(const struct cb_engine *engine, uint32_t id)
+{
+	int32_t found = -1;
+
+	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++) {
+		const struct cb_plan *plan = &engine->done[i];
+		bool stands = plan->n_steps && plan->step[0].state != CB_STEP_UNDONE && plan->applied_usec;
+
+		if (!stands || (id && plan->id != id))
+			continue;
+		if (found < 0 || plan->id > engine->done[found].id)
+			found = (int32_t)i;
+	}
+	return found;
+}
+
+static void roll_back(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	const char *why = "by the operator's word";
+	int32_t slot;
+
+	if (flight->active && (command->plan_id == 0 || command->plan_id == flight->plan.id)) {
+		decision->answer_plan_id = flight->plan.id;
+		answer(decision, 0, "plan %u: rolled back", flight->plan.id);
+		engine_plan_undo(engine, engine_plan_applied(engine) ? CB_VERDICT_ROLLED_BACK : CB_VERDICT_WITHDRAWN, why,
+				 decision);
+		return;
+	}
+	slot = kept_slot(engine, command->plan_id);
+	if (slot < 0) {
+		if (command->plan_id)
+			answer(decision, -ENOENT, "plan %u is not known, or nothing of it stands", command->plan_id);
+		else
+			answer(decision, -ENOENT, "no plan stands that could be rolled back");
+		return;
+	}
+	if (flight->active && engine_plan_applied(engine)) {
+		answer(decision, -EBUSY, "plan %u is in flight: roll that back first", flight->plan.id);
+		return;
+	}
+	if (flight->active)
+		engine_plan_undo(engine, CB_VERDICT_WITHDRAWN, why, decision);
+	*flight = (struct flight){ .active = true, .plan = engine->done[slot] };
+	memcpy(flight->was_placed, engine->done_was_placed[slot], sizeof(flight->was_placed));
+	decision->answer_plan_id = flight->plan.id;
+	answer(decision, 0, "plan %u: rolled back", flight->plan.id);
+	engine_plan_undo(engine, CB_VERDICT_ROLLED_BACK, why, decision);
+}
+
+static void release(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	if (command->group_key && !engine_group(engine, command->group_key)) {
+		answer(decision, -ENOENT, "no such group");
+		return;
+	}
+	if (flight->active && (command->group_key == 0 || command->group_key == flight->plan.group_key)) {
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "released by the operator");
+		for (uint32_t i = 0; i < flight->plan.n_steps; i++)
+			if (flight->plan.step[i].state == CB_STEP_DONE || flight->plan.step[i].state == CB_STEP_PENDING)
+				flight->plan.step[i].state = CB_STEP_UNDONE;
+		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
+	}
+	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++)
+		for (uint32_t j = 0; j < engine->done[i].n_steps; j++)
+			if (command->group_key == 0 || command->group_key == engine->done[i].group_key)
+				engine->done[i].step[j].state = CB_STEP_UNDONE;
+	if (command->present) {
+		engine->totals.paused = true;
+		engine->totals.paused_until_usec = 0;
+	}
+	engine->releasing = true;
+	engine->releasing_group = command->group_key;
+	decision->action = CB_ACTION_RELEASE;
+	decision->group_key = command->group_key;
+}
+
+static void set_mode(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+{
+	struct group_state *group = engine_group(engine, command->group_key);
+
+	if (command->mode < 0 || command->mode >= _CB_MODE_MAX) {
+		answer(decision, -EINVAL, "the mode is not auto, advise or observe");
+		return;
+	}
+	if (command->group_key && !group) {
+		answer(decision, -ENOENT, "no such group");
+		return;
+	}
+	if (group) {
+		group->policy.has_mode = true;
+		group->policy.mode = command->mode;
+	} else {
+		engine->policy.mode = command->mode;
+	}
+	engine->totals.canary = false;
+	engine->n_rollbacks = 0;
+	answer(decision, 0, "mode %s", cb_mode_name(command->mode));
+}
+
+static void pause_for(struct cb_engine *engine, uint64_t span_usec, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	engine->totals.paused = true;
+	engine->totals.paused_until_usec = span_usec ? engine->now_usec + span_usec : 0;
+	answer(decision, 0, "paused");
+	/* what is written is still judged; what is not, is not begun */
+	if (flight->active && !engine_plan_applied(engine) && flight->plan.origin == CB_ORIGIN_AUTO) {
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence), "balancing was paused");
+		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
+	}
+}
+
+void engine_command(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+{
+	switch (command->kind) {
+	case CB_COMMAND_APPLY:
+		apply(engine, command, decision);
+		return;
+	case CB_COMMAND_MOVE:
+		move(engine, command, decision);
+		return;
+	case CB_COMMAND_ROLLBACK:
+		roll_back(engine, command, decision);
+		return;
+	case CB_COMMAND_RELEASE:
+		release(engine, command, decision);
+		return;
+	case CB_COMMAND_PAUSE:
+		pause_for(engine, command->span_usec, decision);
+		return;
+	case CB_COMMAND_RESUME:
+		engine->totals.paused = false;
+		answer(decision, 0, "resumed");
+		return;
+	case CB_COMMAND_MODE:
+		set_mode(engine, command, decision);
+		return;
+	case _CB_COMMAND_MAX:
+	case _CB_COMMAND_INVALID:
+		break;
+	}
+	answer(decision, -EINVAL, "unknown command");
+}

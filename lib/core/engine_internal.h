@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The engine's inside, shared by lib/core/engine*.c and detector.c and by nobody else.
+ * Arrays indexed by CPU number are sized when a topology comes, workers and interrupts when they appear; a snapshot
+ * allocates nothing.
+ */
+
+#include "cpubalance/engine.h"
+#include "cpubalance/planner.h"
+#include "cpubalance/verifier.h"
+
+#define USEC_PER_HOUR (UINT64_C(3600) * CB_USEC_PER_SEC)
+#define FINDINGS_MAX 256u
+#define PLANS_KEPT 16u
+/* Windows remembered per group: the most that a verdict looks at before the move, and some. */
+#define WINDOWS_KEPT (CB_WINDOWS_MAX + 4u)
+/* Largest MovesPerHour=. */
+#define MOVES_KEPT 1000u
+/* Largest RollbacksPerHour=, plus the one that is too many. */
+#define ROLLBACKS_KEPT 101u
+
+struct cpu_state {
+	struct cb_cpu_sample last; /* what the rates are computed against; last.present says of what there is any */
+	uint64_t last_usec;
+	uint64_t ctxsw_usec; /* its context switches may be read less often */
+	uint32_t present;    /* CB_CPU_HAS_* with a rate */
+	struct cb_rate busy, user, system, irq, softirq, steal, guest;
+	struct cb_rate ctxsw_per_sec, softnet_dropped_per_sec;
+	struct cb_rate softirqs_per_sec[_CB_SOFTIRQ_MAX];
+	double workers_ratio, irqs_ratio, irq_rate_sum;
+	bool hot; /* latched: on at HotOn, off at HotOff */
+	uint64_t hot_since_usec;
+	bool has_finding;
+	enum cb_finding_kind finding_kind;
+	uint64_t finding_since_usec;
+	bool finding_told; /* its beginning was noticed */
+};
+
+struct quarantine {
+	uint64_t until_usec, span_usec;
+};
+
+struct worker_state {
+	uint32_t key, group_key, slot;
+	int32_t pid;
+	uint64_t start_ticks;
+	char comm[CB_COMM_MAX];
+	struct cb_worker_sample last;
+	uint64_t last_usec;
+	uint32_t present; /* CB_WORKER_HAS_*; for counters: a rate is there */
+	struct cb_rate cpu, wait_per_sec, vol_per_sec, invol_per_sec;
+	double cpu_share_ratio; /* of cpu.smooth after clamping to what its CPU was busy */
+	int32_t cpu_attributed;
+	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */
+	bool placed, foreign, foreign_told;
+	bool has_set; /* set has been seen on the worker */
+	struct quarantine quarantine;
+};
+
+struct irq_state {
+	uint64_t last_count;
+	bool has_last, placed, foreign, immovable;
+	struct cb_rate per_sec;
+	int32_t effective_cpu;
+	double load_ratio;
+	struct quarantine quarantine;
+};
+
+struct window {
+	uint64_t time_usec;
+	bool clean; /* nothing but the load can have changed the figures */
+	struct cb_window w;
+};
+
+struct group_state {
+	uint32_t key;
+	struct cb_group_policy policy;
+	uint32_t n_workers;
+	struct cb_group_sample last;
+	uint64_t last_usec;
+	bool has_packets, has_listen;
+	struct cb_rate packets_per_sec, drops_per_sec;
+	uint32_t backlog, backlog_max;
+	struct cb_rate cpu, wait_per_sec;
+	uint64_t cooldown_until_usec, quiet_until_usec;
+	uint64_t disturbed_usec; /* last time that something but the load changed */
+	uint32_t n_windows;      /* ever; the ring holds the last WINDOWS_KEPT */
+	struct window window[WINDOWS_KEPT];
+	uint32_t n_moves; /* ever; ring of the last MOVES_KEPT */
+	uint64_t move_usec[MOVES_KEPT];
+};
+
+/* The plan in flight, with what the public view has no use for. */
+struct flight {
+	bool active;
+	struct cb_plan plan;
+	uint64_t baseline_from_usec; /* windows that end later than this are evidence of before */
+	bool was_placed[CB_STEPS_MAX];
+	enum cb_verdict undo_verdict; /* what the plan becomes when its undoing is done */
+	bool extended;
+	uint32_t n_before, n_after;
+	struct cb_window before[CB_WINDOWS_MAX], after[CB_WINDOWS_MAX];
+};
+
+struct cb_engine {
+	uint64_t now_usec;
+	struct cb_policy policy;
+	bool has_policy;
+	struct cb_topology *topology;
+	struct cb_irqs *irqs;
+	struct irq_state *irq; /* [irqs->n] */
+	struct cpu_state *cpu; /* [topology->n_cpu_ids] */
+	double *floor_ratio, *capacity_ratio, *scratch; /* [n_cpu_ids], for the planner */
+	uint32_t n_workers, cap_workers;
+	struct worker_state *worker; /* ordered by group, then slot */
+	uint32_t n_groups;
+	struct group_state *group[CB_GROUPS_MAX]; /* in order of registration */
+
+	bool has_snapshot;
+	uint64_t snapshot_usec;
+	uint64_t ctxt, intr_total;
+	struct cb_totals totals;
+
+	uint32_t n_findings;
+	struct cb_finding finding[FINDINGS_MAX];
+
+	struct flight flight;
+	uint32_t next_plan_id;
+	uint32_t n_done; /* ever; ring */
+	struct cb_plan done[PLANS_KEPT];
+	bool done_was_placed[PLANS_KEPT][CB_STEPS_MAX];
+	uint32_t n_rollbacks; /* ever; ring */
+	uint64_t rollback_usec[ROLLBACKS_KEPT];
+	bool irqbalance;
+	uint64_t started_usec;
+	bool releasing; /* a release was handed to the host; releasing_group: 0 all */
+	uint32_t releasing_group;
+
+	struct cb_planner_item item[CB_PLANNER_ITEMS_MAX];
+	struct cb_planner_result result;
+	uint32_t n_refusals;
+	struct cb_refusal refusal[CB_REFUSALS_MAX];
+	uint32_t refusals_told; /* fingerprint of the refusals last counted */
+};
+
+/* engine.c */
+void engine_notice(struct cb_decision *decision, enum cb_notice_kind kind, const struct cb_notice *notice,
+		   const char *fmt, ...) _printf_(4, 5);
+struct group_state *engine_group(const struct cb_engine *engine, uint32_t key);
+struct worker_state *engine_worker(const struct cb_engine *engine, uint32_t key);
+struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq);
+enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group);
+bool engine_group_feeds(const struct group_state *group, const struct cb_irq_info *info);
+
+/* engine_rates.c: snapshot -> rates, attribution, windows */
+int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);
+void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot);
+void engine_attribute(struct cb_engine *engine);
+
+/* engine_windows.c: what a verdict is made of */
+void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec);
+uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max, struct cb_window *ret);
+void engine_disturb(struct cb_engine *engine, struct group_state *group);
+
+/* detector.c */
+void engine_detect(struct cb_engine *engine, struct cb_decision *decision);
+/* CPUs that the worker may be put on by all rules but budgets: online, cpuset, AllowedCPUs=, isolation. */
+struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker);
+
+/* engine_problem.c: engine state -> planner problem */
+void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding, struct group_state *group,
+		     uint32_t max_steps, struct cb_plan *ret);
+/* Why an interrupt may not be moved; @feeds: it feeds a group that may. */
+enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state, bool feeds);
+/* Add what the planner refused just now to what explain shows. */
+void engine_keep_refusals(struct cb_engine *engine);
+struct group_state *engine_group_of_finding(const struct cb_engine *engine, const struct cb_finding *finding);
+
+/* engine_plan.c: the life of a plan */
+void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);
+void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision);
+/* Put @plan in flight: proposed, or collecting what to compare with from windows that end after @baseline_from_usec. */
+void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose, uint64_t baseline_from_usec,
+		       struct cb_decision *decision);
+/* From proposed or from collecting, as far as it goes now. */
+void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision);
+void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict, struct cb_decision *decision);
+/* Undo what is written, then end with @verdict; ends at once when nothing is. */
+void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why, struct cb_decision *decision);
+/* The group's workers changed: what was collected is no evidence any more. @worker_key: one that is gone, 0 none. */
+void engine_plan_disturbed(struct cb_engine *engine, uint32_t group_key, uint32_t worker_key,
+			   struct cb_decision *decision);
+bool engine_plan_applied(const struct cb_engine *engine); /* something of it may be written */
+const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan, char *buf, size_t size);
+
+/* engine_account.c: budgets, quarantine, what has ended */
+uint32_t engine_moves_hour(const struct cb_engine *engine, const struct group_state *group);
+uint32_t engine_rollbacks_hour(const struct cb_engine *engine);
+void engine_account_move(struct cb_engine *engine, struct group_state *group, const struct cb_step *step);
+void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, struct cb_decision *decision);
+void engine_account_refusals(struct cb_engine *engine);
+/* Why a plan for this group may not be made now, NONE when it may. @ret_max_steps: how many steps it may have. */
+enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_state *group,
+			   const struct cb_finding *finding, uint32_t *ret_max_steps);
+
+/* engine_events.c, engine_commands.c */
+int engine_event(struct cb_engine *engine, const struct cb_event *event, struct cb_decision *decision);
+void engine_command(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision);

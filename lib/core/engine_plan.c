@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of a plan. One is in flight at a time:
+ *
+ *   PROPOSED -> BASELINE -> APPLYING -> SETTLING -> VERIFYING -> (UNDOING ->) DONE
+ *
+ * PROPOSED (advise) waits for the operator. BASELINE collects windows to compare with: the windows that triggered a plan are no evidence, since peaks
+ * fade by themselves. An operator's move was triggered by no peak and may use the windows already there. The steps of
+ * our own plans are computed anew when the baseline is full. A plan that is not shown to help is undone; an operator's, only when it
+ * is shown to hurt.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_internal.h"
+
+bool engine_plan_applied(const struct cb_engine *engine)
+{
+	enum cb_plan_state state = engine->flight.plan.state;
+
+	return engine->flight.active && state != CB_PLAN_PROPOSED && state != CB_PLAN_BASELINE;
+}
+
+const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (uint32_t i = 0; i < plan->n_steps && at + 1 < size; i++) {
+		char name[64], from[40], to[40];
+		int n;
+
+		n = snprintf(buf + at, size - at, "%s%s CPU %s -> %s", i ? ", " : "",
+			     cb_engine_item_name(engine, plan->step[i].item, name, sizeof(name)),
+			     cb_cpuset_show(&plan->step[i].from, from, sizeof(from)),
+			     cb_cpuset_show(&plan->step[i].to, to, sizeof(to)));
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return buf;
+}
+
+static void enter(struct cb_engine *engine, enum cb_plan_state state, uint64_t next_usec)
+{
+	engine->flight.plan.state = state;
+	engine->flight.plan.next_usec = next_usec;
+}
+
+static uint64_t windows_ahead(const struct cb_engine *engine, uint32_t n)
+{
+	return engine->now_usec + n * engine->policy.sample_interval_usec;
+}
+
+static void tell(struct cb_engine *engine, enum cb_notice_kind kind, struct cb_decision *decision)
+{
+	const struct cb_plan *plan = &engine->flight.plan;
+	struct cb_notice notice = {
+		.finding = plan->finding.kind,
+		.cpu = plan->hot_cpu,
+		.plan_id = plan->id,
+		.verdict = plan->judgement.verdict,
+	};
+	char steps[120];
+
+	engine_plan_steps_text(engine, plan, steps, sizeof(steps));
+	if (kind == CB_NOTICE_PLAN_ENDED)
+		engine_notice(decision, kind, &notice, "#%u %s: %s, %s", plan->id, steps,
+			      cb_verdict_name(plan->judgement.verdict), plan->judgement.sentence);
+	else
+		engine_notice(decision, kind, &notice, "#%u %s: expected load of CPU %d %.2f -> %.2f", plan->id, steps,
+			      plan->hot_cpu, plan->hottest_before_ratio, plan->hottest_after_ratio);
+}
+
+/* Where a plan of this id is kept, or the slot of the oldest. */
+static uint32_t done_slot(struct cb_engine *engine, uint32_t id)
+{
+	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++)
+		if (engine->done[i].id == id)
+			return i;
+	return engine->n_done++ % PLANS_KEPT;
+}
+
+void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	struct group_state *group = engine_group(engine, flight->plan.group_key);
+	uint32_t slot;
+
+	flight->plan.judgement.verdict = verdict;
+	flight->plan.done_usec = engine->now_usec;
+	enter(engine, CB_PLAN_DONE, 0);
+	tell(engine, CB_NOTICE_PLAN_ENDED, decision);
+	engine_account_end(engine, &flight->plan, decision);
+	if (group)
+		engine_disturb(engine, group);
+	slot = done_slot(engine, flight->plan.id);
+	engine->done[slot] = flight->plan;
+	memcpy(engine->done_was_placed[slot], flight->was_placed, sizeof(flight->was_placed));
+	flight->active = false;
+}
+
+/* --- writing --- */
+
+static void hand_over(struct cb_engine *engine, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	decision->action = CB_ACTION_APPLY;
+	decision->plan_id = flight->plan.id;
+	decision->group_key = flight->plan.group_key;
+	decision->n_steps = flight->plan.n_steps;
+	memcpy(decision->step, flight->plan.step, flight->plan.n_steps * sizeof(flight->plan.step[0]));
+	enter(engine, CB_PLAN_APPLYING, 0);
+}
+
+void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	uint32_t n = 0;
+
+	if (why)
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence), "%s", why);
+	flight->undo_verdict = verdict;
+	for (uint32_t i = flight->plan.n_steps; i-- > 0;) {
+		const struct cb_step *step = &flight->plan.step[i];
+
+		if (step->state != CB_STEP_DONE && step->state != CB_STEP_PENDING)
+			continue;
+		decision->step[n] = *step;
+		decision->step[n].op = flight->was_placed[i] ? CB_OP_SET : CB_OP_RESTORE;
+		decision->step[n].from = step->to;
+		decision->step[n].to = step->from;
+		decision->step[n].state = CB_STEP_PLANNED;
+		n++;
+	}
+	if (n == 0) {
+		engine_plan_end(engine, verdict, decision);
+		return;
+	}
+	decision->action = CB_ACTION_APPLY;
+	decision->plan_id = flight->plan.id;
+	decision->group_key = flight->plan.group_key;
+	decision->n_steps = n;
+	enter(engine, CB_PLAN_UNDOING, 0);
+}
+
+static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
+{
+	const struct worker_state *worker;
+	const struct irq_state *irq;
+
+	if (item.kind == CB_ITEM_WORKER) {
+		worker = engine_worker(engine, item.key);
+		return worker && worker->placed;
+	}
+	irq = engine_irq_state(engine, item.key);
+	return irq && irq->placed;
+}
+
+static void mark_placed(struct cb_engine *engine, const struct cb_step *step, bool placed)
+{
+	struct worker_state *worker;
+	struct irq_state *irq;
+
+	if (step->item.kind == CB_ITEM_WORKER) {
+		worker = engine_worker(engine, step->item.key);
+		if (!worker)
+			return;
+		worker->placed = placed;
+		worker->set = step->to;
+		worker->has_set = worker->foreign = worker->foreign_told = false;
+	} else {
+		irq = engine_irq_state(engine, step->item.key);
+		if (!irq)
+			return;
+		irq->placed = placed;
+		irq->foreign = false;
+		engine->irqs->irq[irq - engine->irq].affinity = step->to;
+	}
+}
+
+static void note_error(struct cb_engine *engine, const struct cb_step *step)
+{
+	struct irq_state *irq = step->item.kind == CB_ITEM_IRQ ? engine_irq_state(engine, step->item.key) : NULL;
+	struct worker_state *worker =
+		step->item.kind == CB_ITEM_WORKER ? engine_worker(engine, step->item.key) : NULL;
+
+	engine->totals.n_write_errors[step->item.kind][step->error_class]++;
+	if (irq && step->error_class == CB_ERROR_PERMANENT)
+		irq->immovable = true;
+	if (step->error_class != CB_ERROR_FOREIGN)
+		return;
+	engine->totals.n_foreign[step->item.kind]++;
+	if (irq)
+		irq->foreign = true;
+	if (worker)
+		worker->foreign = worker->foreign_told = true;
+}
+
+static void applied(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	struct group_state *group = engine_group(engine, flight->plan.group_key);
+	uint32_t n_written = 0, n_failed = 0;
+
+	for (uint32_t i = 0; i < CB_MIN(outcome->n_steps, flight->plan.n_steps); i++) {
+		struct cb_step *step = &flight->plan.step[i];
+
+		step->state = outcome->step[i].state;
+		step->errnum = outcome->step[i].errnum;
+		step->error_class = outcome->step[i].error_class;
+		if (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING) {
+			n_written++;
+			flight->was_placed[i] = was_placed(engine, step->item);
+			mark_placed(engine, step, true);
+			engine_account_move(engine, flight->plan.origin == CB_ORIGIN_AUTO ? group : NULL, step);
+		} else {
+			n_failed += step->state == CB_STEP_FAILED;
+			note_error(engine, step);
+		}
+	}
+	flight->plan.applied_usec = engine->now_usec;
+	if (group)
+		engine_disturb(engine, group);
+	if (n_failed || n_written == 0) {
+		engine_plan_undo(engine, n_failed ? CB_VERDICT_FAILED : CB_VERDICT_VOID,
+				 n_failed ? "a step could not be written" : "what was to be moved is gone", decision);
+		return;
+	}
+	enter(engine, CB_PLAN_SETTLING, engine->now_usec + engine->policy.settle_usec);
+	tell(engine, CB_NOTICE_PLAN_APPLIED, decision);
+}
+
+static void undone(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	for (uint32_t i = 0; i < outcome->n_steps && i < CB_STEPS_MAX; i++) {
+		const struct cb_step *back = &outcome->step[i];
+
+		for (uint32_t j = 0; j < flight->plan.n_steps; j++) {
+			struct cb_step *step = &flight->plan.step[j];
+
+			if (step->item.kind != back->item.kind || step->item.key != back->item.key)
+				continue;
+			if (back->state == CB_STEP_DONE || back->state == CB_STEP_PENDING || back->state == CB_STEP_UNDONE) {
+				step->state = CB_STEP_UNDONE;
+				mark_placed(engine, back, flight->was_placed[j]);
+			} else {
+				step->state = back->state;
+				step->errnum = back->errnum;
+				step->error_class = back->error_class;
+				note_error(engine, back);
+			}
+		}
+	}
+	engine_plan_end(engine, flight->undo_verdict, decision);
+}
+
+static void released(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+{
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		struct worker_state *worker = &engine->worker[i];
+
+		if (engine->releasing_group == 0 || engine->releasing_group == worker->group_key)
+			worker->placed = worker->has_set = false;
+	}
+	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
+		const struct group_state *group = engine_group(engine, engine->releasing_group);
+
+		if (engine->releasing_group == 0 || (group && engine_group_feeds(group, &engine->irqs->irq[i])))
+			engine->irq[i].placed = false;
+	}
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		struct group_state *group = engine->group[i];
+
+		if (engine->releasing_group && engine->releasing_group != group->key)
+			continue;
+		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
+		engine_disturb(engine, group);
+	}
+	engine->releasing = false;
+	decision->result = outcome->n_failed ? -EIO : 0;
+	snprintf(decision->answer, sizeof(decision->answer), "%u put back, %u pending, %u gone, %u left to others, %u failed",
+		 outcome->n_restored, outcome->n_pending, outcome->n_gone, outcome->n_foreign, outcome->n_failed);
+}
+
+void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	if (outcome->plan_id == 0) {
+		if (engine->releasing)
+			released(engine, outcome, decision);
+		return;
+	}
+	if (!flight->active || outcome->plan_id != flight->plan.id)
+		return;
+	if (flight->plan.state == CB_PLAN_APPLYING)
+		applied(engine, outcome, decision);
+	else if (flight->plan.state == CB_PLAN_UNDOING)
+		undone(engine, outcome, decision);
+}
+
+/* --- before the move --- */
+
+/* The finding that a plan was made for, as it is now; NULL when it is over. */
+static const struct cb_finding *finding_now(const struct cb_engine *engine, const struct cb_plan *plan)
+{
+	for (uint32_t i = 0; i < engine->n_findings; i++)
+		if (engine->finding[i].cpu == plan->hot_cpu && engine->finding[i].kind == CB_FINDING_HOT_CPU)
+			return &engine->finding[i];
+	return NULL;
+}
+
+/* Compute the steps of one of our own plans anew; false when there is nothing left to do. */
+static bool refresh(struct cb_engine *engine, const struct cb_finding *finding)
+{
+	struct cb_plan *plan = &engine->flight.plan, fresh;
+	struct group_state *group = engine_group(engine, plan->group_key);
+
+	if (!group)
+		return false;
+	engine_plan_for(engine, finding, group, plan->n_steps, &fresh);
+	if (fresh.n_steps == 0)
+		return false;
+	plan->n_steps = fresh.n_steps;
+	memcpy(plan->step, fresh.step, sizeof(plan->step));
+	plan->hottest_before_ratio = fresh.hottest_before_ratio;
+	plan->hottest_after_ratio = fresh.hottest_after_ratio;
+	return true;
+}
+
+static void withdraw(struct cb_engine *engine, const char *why, struct cb_decision *decision)
+{
+	struct cb_judgement *judgement = &engine->flight.plan.judgement;
+
+	snprintf(judgement->sentence, sizeof(judgement->sentence), "%s", why);
+	engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
+}
+
+void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	struct group_state *group = engine_group(engine, flight->plan.group_key);
+	const struct cb_finding *finding = finding_now(engine, &flight->plan);
+	uint32_t needed = engine->policy.verify_windows;
+
+	if (flight->plan.origin == CB_ORIGIN_AUTO && !finding) {
+		withdraw(engine, "the finding ended before the move", decision);
+		return;
+	}
+	if (flight->plan.state == CB_PLAN_PROPOSED || !group)
+		return;
+	flight->n_before = engine_windows_since(group, flight->baseline_from_usec, needed, flight->before);
+	if (flight->n_before < needed) {
+		enter(engine, CB_PLAN_BASELINE, windows_ahead(engine, needed - flight->n_before));
+		return;
+	}
+	if (flight->plan.origin == CB_ORIGIN_AUTO && !refresh(engine, finding)) {
+		withdraw(engine, "no move is worth it any more", decision);
+		return;
+	}
+	hand_over(engine, decision);
+}
+
+void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose, uint64_t baseline_from_usec,
+		       struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	*flight = (struct flight){ .active = true, .plan = *plan, .baseline_from_usec = baseline_from_usec };
+	flight->plan.id = engine->next_plan_id++;
+	flight->plan.judgement.measure = "";
+	enter(engine, propose ? CB_PLAN_PROPOSED : CB_PLAN_BASELINE, 0);
+	tell(engine, CB_NOTICE_PLAN_PROPOSED, decision);
+	engine_plan_advance(engine, decision);
+}
+
+/* --- after the move --- */
+
+/* A move that is not shown to help is undone; what an operator ordered, only when it is shown to hurt. */
+static void conclude(struct cb_engine *engine, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	enum cb_verdict verdict = flight->plan.judgement.verdict;
+	bool stays = verdict == CB_VERDICT_KEPT ||
+		     (flight->plan.origin == CB_ORIGIN_OPERATOR && verdict != CB_VERDICT_ROLLED_BACK);
+
+	if (stays)
+		engine_plan_end(engine, verdict, decision);
+	else
+		engine_plan_undo(engine, verdict, NULL, decision);
+}
+
+static void verify(struct cb_engine *engine, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	struct group_state *group = engine_group(engine, flight->plan.group_key);
+	uint32_t needed = flight->extended ? engine->policy.verify_windows_max : engine->policy.verify_windows;
+	struct cb_verifier_params params = {
+		.alpha_ratio = engine->policy.verify_alpha_ratio,
+		.min_effect_ratio = engine->policy.min_effect_ratio,
+		.final = flight->extended || engine->policy.verify_windows_max <= engine->policy.verify_windows,
+		.seed = flight->plan.id,
+	};
+
+	if (!group) {
+		engine_plan_undo(engine, CB_VERDICT_VOID, "its group is gone", decision);
+		return;
+	}
+	flight->n_after = engine_windows_since(group, flight->plan.applied_usec + engine->policy.settle_usec, needed,
+					       flight->after);
+	if (flight->n_after < needed) {
+		flight->plan.next_usec = windows_ahead(engine, needed - flight->n_after);
+		return;
+	}
+	cb_verifier_judge(flight->before, flight->n_before, flight->after, flight->n_after, &params,
+			  &flight->plan.judgement);
+	if (flight->plan.judgement.verdict != CB_VERDICT_NONE) {
+		conclude(engine, decision);
+		return;
+	}
+	flight->extended = true;
+	flight->plan.next_usec = windows_ahead(engine, engine->policy.verify_windows_max - needed);
+}
+
+void engine_plan_disturbed(struct cb_engine *engine, uint32_t group_key, uint32_t worker_key,
+			   struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	if (!flight->active || flight->plan.group_key != group_key)
+		return;
+	for (uint32_t i = 0; worker_key && i < flight->plan.n_steps; i++)
+		if (flight->plan.step[i].item.kind == CB_ITEM_WORKER && flight->plan.step[i].item.key == worker_key)
+			flight->plan.step[i].state = CB_STEP_GONE;
+	if (!engine_plan_applied(engine))
+		withdraw(engine, "the group's workers changed before the move", decision);
+	else if (flight->plan.state == CB_PLAN_SETTLING || flight->plan.state == CB_PLAN_VERIFYING)
+		engine_plan_undo(engine, CB_VERDICT_VOID, "the group's workers changed, so nothing can be compared", decision);
+}
+
+/* --- the tick --- */
+
+/* Tell of workers that somebody else has re-pinned; a plan that touches one cannot be judged any more. */
+static void look_for_foreign(struct cb_engine *engine, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		struct worker_state *worker = &engine->worker[i];
+		struct cb_item_ref item = { CB_ITEM_WORKER, worker->key };
+		struct cb_notice notice = { .cpu = worker->cpu_attributed };
+		char name[64], mask[40];
+
+		if (!worker->foreign || worker->foreign_told)
+			continue;
+		worker->foreign_told = true;
+		engine->totals.n_foreign[CB_ITEM_WORKER]++;
+		engine_notice(decision, CB_NOTICE_FOREIGN, &notice, "%s was set to CPU %s by somebody else: left alone",
+			      cb_engine_item_name(engine, item, name, sizeof(name)),
+			      cb_cpuset_show(&worker->last.mask, mask, sizeof(mask)));
+		for (uint32_t j = 0; j < flight->plan.n_steps && flight->active; j++)
+			if (flight->plan.step[j].item.kind == CB_ITEM_WORKER &&
+			    flight->plan.step[j].item.key == worker->key &&
+			    (flight->plan.state == CB_PLAN_SETTLING || flight->plan.state == CB_PLAN_VERIFYING))
+				engine_plan_undo(engine, CB_VERDICT_VOID, "somebody else changed what was moved", decision);
+	}
+}
+
+/* What would be done, but may not be now: every step becomes a refusal. */
+static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan, enum cb_reject reason)
+{
+	for (uint32_t i = 0; i < plan->n_steps && engine->n_refusals < CB_REFUSALS_MAX; i++) {
+		const struct cb_step *step = &plan->step[i];
+
+		engine->refusal[engine->n_refusals++] = (struct cb_refusal){
+			.item = step->item,
+			.cpu = plan->hot_cpu,
+			.reason = reason,
+			.best_cpu = -1,
+			.gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio,
+			.load_ratio = step->load_ratio,
+		};
+	}
+}
+
+/* Findings that are planned for in one tick, hottest first; more wait for theirs. */
+#define CONSIDERED_MAX 8u
+
+static void consider(struct cb_engine *engine, struct cb_decision *decision)
+{
+	engine->n_refusals = 0;
+	for (uint32_t i = 0; i < CB_MIN(engine->n_findings, CONSIDERED_MAX) && !engine->flight.active; i++) {
+		const struct cb_finding *finding = &engine->finding[i];
+		struct group_state *group = engine_group_of_finding(engine, finding);
+		struct cb_plan plan;
+		enum cb_reject gate;
+		uint32_t max_steps;
+
+		if (!group)
+			continue;
+		gate = engine_gate(engine, group, finding, &max_steps);
+		engine_plan_for(engine, finding, group, max_steps, &plan);
+		engine_keep_refusals(engine);
+		if (plan.n_steps == 0)
+			continue;
+		if (gate == CB_REJECT_NONE)
+			engine_plan_begin(engine, &plan, engine_mode(engine, group) == CB_MODE_ADVISE, engine->now_usec,
+					  decision);
+		else
+			refuse_steps(engine, &plan, gate);
+	}
+	engine_account_refusals(engine);
+}
+
+void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	look_for_foreign(engine, decision);
+	if (decision->action != CB_ACTION_NONE)
+		return;
+	if (!flight->active)
+		consider(engine, decision);
+	else if (!engine_plan_applied(engine))
+		engine_plan_advance(engine, decision);
+	else if (flight->plan.state == CB_PLAN_SETTLING &&
+		 engine->now_usec >= flight->plan.applied_usec + engine->policy.settle_usec)
+		enter(engine, CB_PLAN_VERIFYING, windows_ahead(engine, engine->policy.verify_windows));
+	else if (flight->plan.state == CB_PLAN_VERIFYING)
+		verify(engine, decision);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the engine's state to a planner problem and back to a plan: which items there are, what they want, where they may go and,
+ * where they may not move at all, why.
+ */
+
+#include <string.h>
+
+#include "engine_internal.h"
+
+struct group_state *engine_group_of_finding(const struct cb_engine *engine, const struct cb_finding *finding)
+{
+	return finding->group_key ? engine_group(engine, finding->group_key) : NULL;
+}
+
+/*
+ * What a worker wants, not what it got: on a full CPU its run-queue wait is time it would have used. At most one CPU per thread,
+ * and what was attributed for one whose wait is unknown.
+ */
+static double wanted(const struct worker_state *worker)
+{
+	double load = worker->cpu_share_ratio;
+	double most = worker->last.present & CB_WORKER_HAS_THREADS ? (double)worker->last.n_threads : 1.0;
+
+	if (worker->present & CB_WORKER_HAS_WAIT)
+		load += CB_MIN(worker->wait_per_sec.smooth, CB_MAX(most - load, 0.0));
+	return load;
+}
+
+static bool in_quarantine(const struct cb_engine *engine, const struct quarantine *quarantine)
+{
+	return quarantine->until_usec > engine->now_usec;
+}
+
+/* The widest mask that a worker may have: all it is allowed, of its own NUMA node unless it may cross. */
+static struct cb_cpuset target_of(const struct cb_engine *engine, const struct worker_state *worker,
+				  struct cb_cpuset *ret_allowed)
+{
+	struct cb_cpuset target = *ret_allowed = engine_allowed(engine, worker);
+	int32_t node;
+
+	if (engine->policy.cross_node || worker->cpu_attributed < 0)
+		return target;
+	node = engine->topology->cpu[worker->cpu_attributed].node;
+	if (node < 0)
+		return target;
+	CB_CPUSET_FOREACH(cpu, ret_allowed)
+		if (cpu < engine->topology->n_cpu_ids && engine->topology->cpu[cpu].node != node)
+			cb_cpuset_clear(&target, cpu);
+	return target;
+}
+
+/* Why a worker cannot be given any other CPU than its own; NONE when it can. */
+static enum cb_reject place_reject(const struct cb_engine *engine, const struct worker_state *worker,
+				   const struct cb_cpuset *target, const struct cb_cpuset *allowed)
+{
+	struct cb_cpuset here = worker->cpu_attributed >= 0 ? cb_cpuset_of((unsigned int)worker->cpu_attributed) :
+							      CB_CPUSET_EMPTY;
+	struct cb_cpuset online = cb_cpuset_and(&worker->cpuset, &engine->topology->online);
+
+	if (!cb_cpuset_empty(target) && !cb_cpuset_subset(target, &here))
+		return CB_REJECT_NONE;
+	if (cb_cpuset_empty(&online))
+		return CB_REJECT_OFFLINE;
+	if (!cb_cpuset_subset(allowed, &here))
+		return CB_REJECT_OTHER_NODE;
+	if (cb_cpuset_count(&online) > cb_cpuset_count(allowed) && !engine->policy.use_isolated &&
+	    cb_cpuset_intersects(&online, &engine->topology->isolated))
+		return CB_REJECT_ISOLATED;
+	return CB_REJECT_OUTSIDE_CPUSET;
+}
+
+static void worker_item(const struct cb_engine *engine, const struct worker_state *worker,
+			const struct group_state *group, struct cb_planner_item *ret)
+{
+	struct cb_cpuset allowed;
+
+	*ret = (struct cb_planner_item){
+		.ref = { CB_ITEM_WORKER, worker->key },
+		.load_ratio = wanted(worker),
+		.cpu = worker->cpu_attributed,
+		.mask = worker->last.mask,
+		.single = group->policy.placement == CB_PLACEMENT_CORE,
+	};
+	ret->target = target_of(engine, worker, &allowed);
+	ret->reject = place_reject(engine, worker, &ret->target, &allowed);
+	if (worker->foreign)
+		ret->reject = CB_REJECT_FOREIGN;
+	else if (in_quarantine(engine, &worker->quarantine))
+		ret->reject = CB_REJECT_QUARANTINE;
+}
+
+enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state, bool feeds)
+{
+	if (!feeds || !engine->policy.manage_interrupts)
+		return CB_REJECT_NOT_FEEDING;
+	if (engine->irqbalance)
+		return CB_REJECT_IRQBALANCE;
+	if (state->immovable)
+		return CB_REJECT_MANAGED_IRQ;
+	if (state->foreign)
+		return CB_REJECT_FOREIGN;
+	return in_quarantine(engine, &state->quarantine) ? CB_REJECT_QUARANTINE : CB_REJECT_NONE;
+}
+
+static void irq_item(const struct cb_engine *engine, uint32_t index, const struct group_state *group,
+		     struct cb_planner_item *ret)
+{
+	const struct cb_irq_info *info = &engine->irqs->irq[index];
+	const struct irq_state *state = &engine->irq[index];
+
+	*ret = (struct cb_planner_item){
+		.ref = { CB_ITEM_IRQ, info->irq },
+		.load_ratio = state->load_ratio,
+		.cpu = state->effective_cpu,
+		.mask = info->affinity,
+		.target = engine->policy.use_isolated ? engine->topology->online :
+							cb_topology_housekeeping(engine->topology),
+		.single = true,
+		.reject = engine_irq_reject(engine, state, engine_group_feeds(group, info)),
+	};
+	if (group->policy.has_allowed)
+		ret->target = cb_cpuset_and(&ret->target, &group->policy.allowed_cpus);
+}
+
+/* Loads that are no item's, and what each CPU can give: its capacity less what the hypervisor takes. */
+static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem *problem)
+{
+	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++) {
+		const struct cpu_state *cpu = &engine->cpu[i];
+		double capacity = (double)engine->topology->cpu[i].capacity / CB_CAPACITY_FULL - cpu->steal.smooth;
+
+		engine->floor_ratio[i] = cpu->busy.smooth;
+		engine->capacity_ratio[i] = CB_MAX(capacity, 0.05);
+	}
+	for (uint32_t i = 0; i < problem->n_items; i++) {
+		const struct cb_planner_item *item = &problem->item[i];
+		double used = item->load_ratio;
+
+		if (item->cpu < 0)
+			continue;
+		if (item->ref.kind == CB_ITEM_WORKER)
+			used = engine_worker(engine, item->ref.key)->cpu_share_ratio;
+		engine->floor_ratio[item->cpu] = CB_MAX(engine->floor_ratio[item->cpu] - used, 0.0);
+	}
+}
+
+static uint32_t fill_items(struct cb_engine *engine, const struct group_state *group, int32_t hot_cpu)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < engine->n_workers && n < CB_PLANNER_ITEMS_MAX; i++) {
+		const struct worker_state *worker = &engine->worker[i];
+
+		if (worker->group_key == group->key && worker->cpu_attributed >= 0)
+			worker_item(engine, worker, group, &engine->item[n++]);
+	}
+	/* interrupts of no importance are left out, but for those on the hot CPU: explain() names them */
+	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n && n < CB_PLANNER_ITEMS_MAX; i++) {
+		const struct irq_state *state = &engine->irq[i];
+		bool matters = state->load_ratio >= engine->policy.min_item_ratio || state->effective_cpu == hot_cpu;
+
+		if (state->effective_cpu < 0 || (uint32_t)state->effective_cpu >= engine->topology->n_cpu_ids)
+			continue;
+		if (matters && state->load_ratio > 0)
+			irq_item(engine, i, group, &engine->item[n++]);
+	}
+	return n;
+}
+
+/* Nothing can mend these: every item on the CPU stays for that reason. */
+static void reject_all(struct cb_engine *engine, uint32_t n_items, enum cb_reject reject)
+{
+	for (uint32_t i = 0; i < n_items; i++)
+		if (engine->item[i].reject == CB_REJECT_NONE)
+			engine->item[i].reject = reject;
+}
+
+void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding, struct group_state *group,
+		     uint32_t max_steps, struct cb_plan *ret)
+{
+	struct cb_planner_problem problem = {
+		.topology = engine->topology,
+		.floor_ratio = engine->floor_ratio,
+		.capacity_ratio = engine->capacity_ratio,
+		.scratch = engine->scratch,
+		.item = engine->item,
+		.hot_cpu = finding->cpu,
+		.max_steps = max_steps,
+		.min_gain_ratio = engine->policy.min_gain_ratio,
+		.min_item_ratio = engine->policy.min_item_ratio,
+	};
+
+	problem.n_items = fill_items(engine, group, finding->cpu);
+	fill_cpus(engine, &problem);
+	if (finding->kind == CB_FINDING_SATURATED)
+		reject_all(engine, problem.n_items, CB_REJECT_SATURATED);
+	else if (finding->kind == CB_FINDING_WORKER_BOUND)
+		reject_all(engine, problem.n_items, CB_REJECT_WORKER_BOUND);
+	else if (finding->busy_ratio - finding->coolest_ratio < engine->policy.cooler_by_ratio)
+		reject_all(engine, problem.n_items, CB_REJECT_NO_GAIN);
+	cb_planner_run(&problem, &engine->result);
+
+	*ret = (struct cb_plan){
+		.origin = CB_ORIGIN_AUTO,
+		.group_key = group->key,
+		.has_finding = true,
+		.finding = *finding,
+		.n_steps = engine->result.n_steps,
+		.hot_cpu = finding->cpu,
+		.hottest_before_ratio = engine->result.hottest_before_ratio,
+		.hottest_after_ratio = engine->result.hottest_after_ratio,
+		.made_usec = engine->now_usec,
+	};
+	memcpy(ret->group, group->policy.name, sizeof(ret->group));
+	memcpy(ret->step, engine->result.step, ret->n_steps * sizeof(ret->step[0]));
+}
+
+void engine_keep_refusals(struct cb_engine *engine)
+{
+	uint32_t n = CB_MIN(engine->result.n_refusals, CB_REFUSALS_MAX - engine->n_refusals);
+
+	memcpy(engine->refusal + engine->n_refusals, engine->result.refusal, n * sizeof(engine->refusal[0]));
+	engine->n_refusals += n;
+}

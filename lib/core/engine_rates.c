@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From counters to rates, and from rates to who loads which CPU.
+ *
+ * Invariants: a rate needs two samples of the same thing, a counter that falls counts as no growth, what is absent leaves
+ * the rate absent (present bit), never zero. The loads attributed to the items of a CPU never exceed what it was busy.
+ */
+
+#include <errno.h>
+
+#include "engine_internal.h"
+
+/*
+ * An interrupt is charged at most this much CPU time per occurrence: a NAPI poll handles at most 64 packets of a few microseconds each
+ * (net/core/dev.c, NAPI_POLL_WEIGHT). Without the bound a quiet interrupt would be charged with a loopback flood.
+ */
+#define IRQ_COST_MAX_SEC 300e-6
+
+int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot)
+{
+	if (!engine->topology || snapshot->topology_generation != engine->topology->generation)
+		return -EINVAL;
+	if (snapshot->n_cpus > engine->topology->n_cpu_ids || snapshot->n_workers > CB_WORKERS_MAX ||
+	    snapshot->user_hz == 0)
+		return -EINVAL;
+	return engine->has_snapshot && snapshot->time_usec <= engine->snapshot_usec ? -EINVAL : 0;
+}
+
+static double per_sec(uint64_t now, uint64_t before, uint64_t dt_usec)
+{
+	return (double)cb_counter_delta(now, before) * (double)CB_USEC_PER_SEC / (double)dt_usec;
+}
+
+/*
+ * Shares of the CPU over the interval. The whole is the sum of the ticks, not the clock: an idle tickless CPU accounts late, and a
+ * share of a sum is at most 1. A guest's time is inside user; idle and iowait are idle; steal is nobody's work here.
+ */
+static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t dt_usec, uint64_t tau_usec)
+{
+	uint64_t d[_CB_TIME_MAX], all = 0, user, guest;
+	int first = !(cpu->present & CB_CPU_HAS_TIMES);
+	double whole;
+
+	for (int i = 0; i < _CB_TIME_MAX; i++)
+		d[i] = cb_counter_delta(now->time_ticks[i], cpu->last.time_ticks[i]);
+	for (int i = 0; i <= CB_TIME_STEAL; i++)
+		all += d[i];
+	if (all == 0)
+		return;
+	whole = (double)all;
+	guest = d[CB_TIME_GUEST] + d[CB_TIME_GUEST_NICE];
+	user = cb_counter_delta(d[CB_TIME_USER] + d[CB_TIME_NICE], guest);
+	cb_rate_update(&cpu->user, (double)user / whole, dt_usec, tau_usec, first);
+	cb_rate_update(&cpu->guest, (double)guest / whole, dt_usec, tau_usec, first);
+	cb_rate_update(&cpu->system, (double)d[CB_TIME_SYSTEM] / whole, dt_usec, tau_usec, first);
+	cb_rate_update(&cpu->irq, (double)d[CB_TIME_IRQ] / whole, dt_usec, tau_usec, first);
+	cb_rate_update(&cpu->softirq, (double)d[CB_TIME_SOFTIRQ] / whole, dt_usec, tau_usec, first);
+	cb_rate_update(&cpu->steal, (double)d[CB_TIME_STEAL] / whole, dt_usec, tau_usec, first);
+	all -= d[CB_TIME_IDLE] + d[CB_TIME_IOWAIT] + d[CB_TIME_STEAL];
+	cb_rate_update(&cpu->busy, (double)all / whole, dt_usec, tau_usec, first);
+	cpu->present |= CB_CPU_HAS_TIMES;
+}
+
+static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t now_usec,
+			      uint64_t dt_usec, uint64_t tau_usec)
+{
+	uint32_t both = now->present & cpu->last.present;
+	int first;
+
+	if (both & CB_CPU_HAS_SOFTIRQS) {
+		first = !(cpu->present & CB_CPU_HAS_SOFTIRQS);
+		for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
+			cb_rate_update(&cpu->softirqs_per_sec[i],
+				       per_sec(now->softirqs[i], cpu->last.softirqs[i], dt_usec), dt_usec, tau_usec, first);
+		cpu->present |= CB_CPU_HAS_SOFTIRQS;
+	}
+	if (both & CB_CPU_HAS_SOFTNET) {
+		first = !(cpu->present & CB_CPU_HAS_SOFTNET);
+		cb_rate_update(&cpu->softnet_dropped_per_sec,
+			       per_sec(now->softnet_dropped, cpu->last.softnet_dropped, dt_usec), dt_usec, tau_usec, first);
+		cpu->present |= CB_CPU_HAS_SOFTNET;
+	}
+	if ((both & CB_CPU_HAS_CTXSW) && now_usec > cpu->ctxsw_usec) {
+		first = !(cpu->present & CB_CPU_HAS_CTXSW);
+		cb_rate_update(&cpu->ctxsw_per_sec, per_sec(now->ctxsw, cpu->last.ctxsw, now_usec - cpu->ctxsw_usec),
+			       now_usec - cpu->ctxsw_usec, tau_usec, first);
+		cpu->present |= CB_CPU_HAS_CTXSW;
+	}
+}
+
+/* Remember the sample; context switches that were not read this time keep their older base. */
+static void cpu_remember(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t now_usec)
+{
+	uint64_t ctxsw = cpu->last.ctxsw;
+	uint32_t had = cpu->last.present & CB_CPU_HAS_CTXSW;
+
+	cpu->last = *now;
+	cpu->last_usec = now_usec;
+	if (now->present & CB_CPU_HAS_CTXSW) {
+		cpu->ctxsw_usec = now_usec;
+	} else {
+		cpu->last.ctxsw = ctxsw;
+		cpu->last.present |= had;
+	}
+}
+
+static void rate_cpus(struct cb_engine *engine, const struct cb_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->n_cpus; i++) {
+		struct cpu_state *cpu = &engine->cpu[i];
+		const struct cb_cpu_sample *now = &snapshot->cpu[i];
+		uint64_t dt_usec = snapshot->time_usec - cpu->last_usec;
+
+		if (cpu->last_usec && dt_usec) {
+			if (now->present & cpu->last.present & CB_CPU_HAS_TIMES)
+				cpu_time_rates(cpu, now, dt_usec, engine->policy.smooth_usec);
+			cpu_counter_rates(cpu, now, snapshot->time_usec, dt_usec, engine->policy.smooth_usec);
+		}
+		cpu_remember(cpu, now, snapshot->time_usec);
+	}
+}
+
+/* A counter of a worker: its rate when both samples have it. */
+static void worker_rate(struct worker_state *worker, const struct cb_worker_sample *now, uint32_t bit,
+			struct cb_rate *rate, uint64_t now_value, uint64_t before, double unit, uint64_t dt_usec,
+			uint64_t tau_usec)
+{
+	if (!(now->present & worker->last.present & bit))
+		return;
+	cb_rate_update(rate, per_sec(now_value, before, dt_usec) * unit, dt_usec, tau_usec,
+		       !(worker->present & bit));
+}
+
+/* Somebody else's hand on a worker that we placed: its mask, as far as CPUs are online, is not what we wrote. */
+static bool mask_is_foreign(const struct cb_engine *engine, const struct worker_state *worker,
+			    const struct cb_cpuset *mask)
+{
+	struct cb_cpuset is = cb_cpuset_and(mask, &engine->topology->online);
+	struct cb_cpuset ours = cb_cpuset_and(&worker->set, &engine->topology->online);
+
+	return !cb_cpuset_equal(&is, &ours);
+}
+
+static void rate_worker(struct cb_engine *engine, struct worker_state *worker, const struct cb_worker_sample *now,
+			uint64_t now_usec)
+{
+	uint64_t dt_usec = now_usec - worker->last_usec, tau_usec = engine->policy.smooth_usec;
+	const uint32_t counters = CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES;
+
+	if (worker->last_usec && dt_usec) {
+		const struct cb_worker_sample *last = &worker->last;
+
+		worker_rate(worker, now, CB_WORKER_HAS_CPU, &worker->cpu, now->cpu_nsec, last->cpu_nsec, 1e-9, dt_usec,
+			    tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_WAIT, &worker->wait_per_sec, now->wait_nsec, last->wait_nsec, 1e-9,
+			    dt_usec, tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->vol_per_sec, now->vol_switches,
+			    last->vol_switches, 1, dt_usec, tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->invol_per_sec, now->invol_switches,
+			    last->invol_switches, 1, dt_usec, tau_usec);
+		worker->present |= now->present & last->present & counters;
+	}
+	worker->present = (worker->present & (now->present | ~counters) & counters) | (now->present & ~counters);
+	if (worker->placed && (now->present & CB_WORKER_HAS_MASK)) {
+		/* the kernel drops what the cpuset or hotplug has taken away: the first look says what became of our mask */
+		if (!worker->has_set && cb_cpuset_subset(&now->mask, &worker->set))
+			worker->set = now->mask;
+		else if (!worker->foreign && mask_is_foreign(engine, worker, &now->mask))
+			worker->foreign = true;
+		worker->has_set = true;
+	}
+	worker->last = *now;
+	worker->last_usec = now_usec;
+}
+
+static void rate_workers(struct cb_engine *engine, const struct cb_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->n_workers; i++) {
+		struct worker_state *worker = engine_worker(engine, snapshot->worker[i].key);
+
+		if (worker)
+			rate_worker(engine, worker, &snapshot->worker[i], snapshot->time_usec);
+	}
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		struct group_state *group = engine->group[i];
+
+		group->cpu = group->wait_per_sec = (struct cb_rate){ 0 };
+		for (uint32_t j = 0; j < engine->n_workers; j++) {
+			const struct worker_state *worker = &engine->worker[j];
+
+			if (worker->group_key != group->key)
+				continue;
+			group->cpu.raw += worker->cpu.raw;
+			group->cpu.smooth += worker->cpu.smooth;
+			group->wait_per_sec.raw += worker->wait_per_sec.raw;
+			group->wait_per_sec.smooth += worker->wait_per_sec.smooth;
+		}
+	}
+}
+
+static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
+		struct irq_state *state = &engine->irq[i];
+
+		while (at < snapshot->n_irqs && snapshot->irq[at].irq < engine->irqs->irq[i].irq)
+			at++;
+		if (at == snapshot->n_irqs || snapshot->irq[at].irq != engine->irqs->irq[i].irq)
+			continue;
+		if (state->has_last && dt_usec)
+			cb_rate_update(&state->per_sec, per_sec(snapshot->irq[at].count, state->last_count, dt_usec), dt_usec,
+				       engine->policy.smooth_usec, 0);
+		state->last_count = snapshot->irq[at].count;
+		state->has_last = true;
+		state->effective_cpu = snapshot->irq[at].effective_cpu;
+	}
+}
+
+void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot)
+{
+	uint64_t dt_usec = engine->has_snapshot ? snapshot->time_usec - engine->snapshot_usec : 0;
+
+	rate_cpus(engine, snapshot);
+	rate_workers(engine, snapshot);
+	rate_irqs(engine, snapshot, dt_usec);
+	if (dt_usec) {
+		int first = engine->totals.ctxt_per_sec.smooth == 0;
+
+		cb_rate_update(&engine->totals.ctxt_per_sec, per_sec(snapshot->ctxt, engine->ctxt, dt_usec), dt_usec,
+			       engine->policy.smooth_usec, first);
+		cb_rate_update(&engine->totals.intr_per_sec, per_sec(snapshot->intr_total, engine->intr_total, dt_usec),
+			       dt_usec, engine->policy.smooth_usec, first);
+	}
+	engine->totals.procs_running = snapshot->procs_running;
+	engine->totals.procs_blocked = snapshot->procs_blocked;
+	engine->ctxt = snapshot->ctxt;
+	engine->intr_total = snapshot->intr_total;
+	engine->snapshot_usec = snapshot->time_usec;
+	engine->has_snapshot = true;
+}
+
+/* A pinned worker is on its CPU, another where it was last seen. */
+static int32_t worker_cpu(const struct cb_engine *engine, const struct worker_state *worker)
+{
+	int32_t cpu = -1;
+
+	if ((worker->last.present & CB_WORKER_HAS_MASK) && cb_cpuset_count(&worker->last.mask) == 1)
+		cpu = (int32_t)cb_cpuset_first(&worker->last.mask);
+	else if (worker->last.present & CB_WORKER_HAS_LAST_CPU)
+		cpu = worker->last.last_cpu;
+	return cpu >= 0 && (uint32_t)cpu < engine->topology->n_cpu_ids ? cpu : -1;
+}
+
+static void attribute_irqs(struct cb_engine *engine)
+{
+	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
+		int32_t cpu = engine->irq[i].effective_cpu;
+
+		engine->irq[i].load_ratio = 0;
+		if (cpu >= 0 && (uint32_t)cpu < engine->topology->n_cpu_ids)
+			engine->cpu[cpu].irq_rate_sum += engine->irq[i].per_sec.smooth;
+	}
+	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
+		struct irq_state *irq = &engine->irq[i];
+		struct cpu_state *cpu;
+
+		if (irq->effective_cpu < 0 || (uint32_t)irq->effective_cpu >= engine->topology->n_cpu_ids)
+			continue;
+		cpu = &engine->cpu[irq->effective_cpu];
+		if (cpu->irq_rate_sum <= 0)
+			continue;
+		irq->load_ratio = (cpu->irq.smooth + cpu->softirq.smooth) * irq->per_sec.smooth / cpu->irq_rate_sum;
+		irq->load_ratio = CB_MIN(irq->load_ratio, irq->per_sec.smooth * IRQ_COST_MAX_SEC);
+		cpu->irqs_ratio += irq->load_ratio;
+	}
+}
+
+void engine_attribute(struct cb_engine *engine)
+{
+	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
+		engine->cpu[i].workers_ratio = engine->cpu[i].irqs_ratio = engine->cpu[i].irq_rate_sum = 0;
+	attribute_irqs(engine);
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		struct worker_state *worker = &engine->worker[i];
+
+		worker->cpu_attributed = worker_cpu(engine, worker);
+		worker->cpu_share_ratio = CB_MIN(worker->cpu.smooth, 1.0);
+		if (worker->cpu_attributed >= 0)
+			engine->cpu[worker->cpu_attributed].workers_ratio += worker->cpu_share_ratio;
+	}
+	/* the clocks of the sources differ: never charge the workers with more than the CPU was busy */
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		struct worker_state *worker = &engine->worker[i];
+		const struct cpu_state *cpu;
+		double room;
+
+		if (worker->cpu_attributed < 0)
+			continue;
+		cpu = &engine->cpu[worker->cpu_attributed];
+		room = CB_MAX(cpu->busy.smooth - cpu->irqs_ratio, 0.0);
+		if (cpu->workers_ratio > room && cpu->workers_ratio > 0)
+			worker->cpu_share_ratio *= room / cpu->workers_ratio;
+	}
+	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++) {
+		struct cpu_state *cpu = &engine->cpu[i];
+
+		cpu->irqs_ratio = CB_MIN(cpu->irqs_ratio, cpu->busy.smooth);
+		cpu->workers_ratio = CB_MIN(cpu->workers_ratio, cpu->busy.smooth - cpu->irqs_ratio);
+	}
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What reports, metrics and explain show of the engine. Reads only, but for cb_engine_preview(), which runs the planner.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_internal.h"
+
+bool cb_engine_cpu(const struct cb_engine *engine, uint32_t cpu, struct cb_cpu_view *ret)
+{
+	const struct cpu_state *state;
+
+	if (!engine->topology || cpu >= engine->topology->n_cpu_ids ||
+	    !cb_cpuset_has(&engine->topology->possible, cpu))
+		return false;
+	state = &engine->cpu[cpu];
+	*ret = (struct cb_cpu_view){
+		.cpu = cpu,
+		.online = cb_cpuset_has(&engine->topology->online, cpu),
+		.present = state->present,
+		.hot_since_usec = state->hot ? state->hot_since_usec : 0,
+		.busy = state->busy,
+		.user = state->user,
+		.system = state->system,
+		.irq = state->irq,
+		.softirq = state->softirq,
+		.steal = state->steal,
+		.guest = state->guest,
+		.ctxsw_per_sec = state->ctxsw_per_sec,
+		.softnet_dropped_per_sec = state->softnet_dropped_per_sec,
+		.workers_ratio = state->workers_ratio,
+		.irqs_ratio = state->irqs_ratio,
+		.other_ratio = CB_MAX(state->busy.smooth - state->workers_ratio - state->irqs_ratio, 0.0),
+	};
+	memcpy(ret->softirqs_per_sec, state->softirqs_per_sec, sizeof(ret->softirqs_per_sec));
+	ret->heat = state->hot ? CB_HEAT_HOT :
+		    state->busy.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM : CB_HEAT_COOL;
+	return true;
+}
+
+uint32_t cb_engine_n_workers(const struct cb_engine *engine)
+{
+	return engine->n_workers;
+}
+
+void cb_engine_worker(const struct cb_engine *engine, uint32_t index, struct cb_worker_view *ret)
+{
+	const struct worker_state *worker = &engine->worker[index];
+	const struct group_state *group = engine_group(engine, worker->group_key);
+
+	*ret = (struct cb_worker_view){
+		.key = worker->key,
+		.group_key = worker->group_key,
+		.slot = worker->slot,
+		.group = group ? group->policy.name : "",
+		.comm = worker->comm,
+		.pid = worker->pid,
+		.start_ticks = worker->start_ticks,
+		.present = worker->present,
+		.cpu = worker->cpu,
+		.wait_per_sec = worker->wait_per_sec,
+		.vol_per_sec = worker->vol_per_sec,
+		.invol_per_sec = worker->invol_per_sec,
+		.n_threads = worker->last.n_threads,
+		.n_fds = worker->last.n_fds,
+		.last_cpu = worker->last.last_cpu,
+		.cpu_attributed = worker->cpu_attributed,
+		.mask = worker->last.mask,
+		.original = worker->original,
+		.placed = worker->placed,
+		.foreign = worker->foreign,
+		.quarantine_until_usec = worker->quarantine.until_usec > engine->now_usec ?
+						 worker->quarantine.until_usec : 0,
+	};
+	if (engine->topology)
+		ret->allowed = engine_allowed(engine, worker);
+}
+
+bool cb_engine_worker_by_key(const struct cb_engine *engine, uint32_t key, struct cb_worker_view *ret)
+{
+	const struct worker_state *worker = engine_worker(engine, key);
+
+	if (!worker)
+		return false;
+	cb_engine_worker(engine, (uint32_t)(worker - engine->worker), ret);
+	return true;
+}
+
+uint32_t cb_engine_n_irqs(const struct cb_engine *engine)
+{
+	return engine->irqs ? engine->irqs->n : 0;
+}
+
+void cb_engine_irq(const struct cb_engine *engine, uint32_t index, struct cb_irq_view *ret)
+{
+	const struct cb_irq_info *info = &engine->irqs->irq[index];
+	const struct irq_state *state = &engine->irq[index];
+
+	*ret = (struct cb_irq_view){
+		.irq = info->irq,
+		.info = info,
+		.per_sec = state->per_sec,
+		.effective_cpu = state->effective_cpu,
+		.load_ratio = state->load_ratio,
+		.reject = CB_REJECT_NOT_FEEDING,
+		.placed = state->placed,
+		.foreign = state->foreign,
+	};
+	for (uint32_t i = 0; i < engine->n_groups && ret->group_key == 0; i++)
+		if (engine_group_feeds(engine->group[i], info))
+			ret->group_key = engine->group[i]->key;
+	ret->reject = engine_irq_reject(engine, state, ret->group_key != 0);
+}
+
+uint32_t cb_engine_n_groups(const struct cb_engine *engine)
+{
+	return engine->n_groups;
+}
+
+/* Most connections of a worker over the mean, by open descriptors; what a worker has open besides cancels out nearly. */
+static double skew_of(const struct cb_engine *engine, const struct group_state *group)
+{
+	double sum = 0, most = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		const struct worker_state *worker = &engine->worker[i];
+
+		if (worker->group_key != group->key || !(worker->last.present & CB_WORKER_HAS_FDS))
+			continue;
+		sum += worker->last.n_fds;
+		most = CB_MAX(most, (double)worker->last.n_fds);
+		n++;
+	}
+	return n && sum > 0 ? most * n / sum : 0;
+}
+
+void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_group_view *ret)
+{
+	const struct group_state *group = engine->group[index];
+
+	*ret = (struct cb_group_view){
+		.key = group->key,
+		.policy = &group->policy,
+		.mode = engine_mode(engine, group),
+		.n_workers = group->n_workers,
+		.cpu = group->cpu,
+		.wait_per_sec = group->wait_per_sec,
+		.has_packets = group->has_packets,
+		.has_listen = group->has_listen,
+		.packets_per_sec = group->packets_per_sec,
+		.drops_per_sec = group->drops_per_sec,
+		.backlog = group->backlog,
+		.backlog_max = group->backlog_max,
+		.skew_ratio = skew_of(engine, group),
+		.moves_hour = engine_moves_hour(engine, group),
+		.cooldown_until_usec = group->cooldown_until_usec > engine->now_usec ? group->cooldown_until_usec : 0,
+	};
+	ret->has_fds = ret->skew_ratio > 0;
+	for (uint32_t i = 0; i < engine->n_workers; i++)
+		ret->n_placed += engine->worker[i].group_key == group->key && engine->worker[i].placed;
+}
+
+uint32_t cb_engine_n_findings(const struct cb_engine *engine)
+{
+	return engine->n_findings;
+}
+
+const struct cb_finding *cb_engine_finding(const struct cb_engine *engine, uint32_t index)
+{
+	return &engine->finding[index];
+}
+
+const struct cb_plan *cb_engine_plan(const struct cb_engine *engine)
+{
+	return engine->flight.active ? &engine->flight.plan : NULL;
+}
+
+const struct cb_plan *cb_engine_last_plan(const struct cb_engine *engine)
+{
+	const struct cb_plan *last = NULL;
+
+	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++)
+		if (!last || engine->done[i].done_usec >= last->done_usec)
+			last = &engine->done[i];
+	return last;
+}
+
+uint32_t cb_engine_n_refusals(const struct cb_engine *engine)
+{
+	return engine->n_refusals;
+}
+
+const struct cb_refusal *cb_engine_refusal(const struct cb_engine *engine, uint32_t index)
+{
+	return &engine->refusal[index];
+}
+
+void cb_engine_totals(const struct cb_engine *engine, struct cb_totals *ret)
+{
+	*ret = engine->totals;
+}
+
+const struct cb_topology *cb_engine_topology(const struct cb_engine *engine)
+{
+	return engine->topology;
+}
+
+const struct cb_policy *cb_engine_policy(const struct cb_engine *engine)
+{
+	return &engine->policy;
+}
+
+uint64_t cb_engine_now(const struct cb_engine *engine)
+{
+	return engine->now_usec;
+}
+
+const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_ref item, char *buf, size_t size)
+{
+	const struct worker_state *worker;
+	const struct group_state *group;
+	const struct cb_irq_info *info;
+
+	if (item.kind == CB_ITEM_WORKER) {
+		worker = engine_worker(engine, item.key);
+		group = worker ? engine_group(engine, worker->group_key) : NULL;
+		if (group)
+			snprintf(buf, size, "%s/%u", group->policy.name, worker->slot);
+		else
+			snprintf(buf, size, "worker %u (gone)", item.key);
+		return buf;
+	}
+	info = engine->irqs ? cb_irqs_find(engine->irqs, item.key) : NULL;
+	if (info && info->actions[0])
+		snprintf(buf, size, "%s (irq %u)", info->actions, item.key);
+	else
+		snprintf(buf, size, "irq %u", item.key);
+	return buf;
+}
+
+const char *cb_engine_finding_sentence(const struct cb_engine *engine, const struct cb_finding *finding, char *buf,
+				       size_t size)
+{
+	char name[96], wait[48] = "";
+	uint64_t span_sec = (engine->now_usec - finding->since_usec) / CB_USEC_PER_SEC;
+	struct cb_item_ref worker = { CB_ITEM_WORKER, finding->worker_key };
+
+	if (finding->wait_per_sec >= 0.0005)
+		snprintf(wait, sizeof(wait), "; its workers wait %.0f ms/s", finding->wait_per_sec * 1000);
+	if (finding->kind == CB_FINDING_WORKER_BOUND)
+		snprintf(buf, size, "%s alone fills CPU %d (%.0f %% busy for %llu s): no move can help it",
+			 cb_engine_item_name(engine, worker, name, sizeof(name)), finding->cpu, finding->busy_ratio * 100,
+			 (unsigned long long)span_sec);
+	else if (finding->coolest_cpu < 0)
+		snprintf(buf, size, "CPU %d is %.0f %% busy for %llu s and its workers may use no other%s", finding->cpu,
+			 finding->busy_ratio * 100, (unsigned long long)span_sec, wait);
+	else
+		snprintf(buf, size, "CPU %d is %.0f %% busy for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
+			 finding->cpu, finding->busy_ratio * 100, (unsigned long long)span_sec, finding->coolest_cpu,
+			 finding->coolest_ratio * 100, wait);
+	return buf;
+}
+
+void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret)
+{
+	*ret = (struct cb_plan){ .hot_cpu = -1, .judgement.measure = "" };
+	for (uint32_t i = 0; i < engine->n_findings; i++) {
+		const struct cb_finding *finding = &engine->finding[i];
+		struct group_state *group = engine_group_of_finding(engine, finding);
+		uint32_t max_steps;
+
+		if (!group)
+			continue;
+		(void)engine_gate(engine, group, finding, &max_steps);
+		engine_plan_for(engine, finding, group, max_steps, ret);
+		ret->judgement.measure = "";
+		if (ret->n_steps)
+			return;
+	}
+}

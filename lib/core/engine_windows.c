@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Windows: what each group got done in each interval, kept in a ring, so that a move can be compared with what was before it.
+ * A window is clean when nothing but the load can have changed it: no worker came or went, no mask was written.
+ */
+
+#include <string.h>
+
+#include "engine_internal.h"
+
+/* Groups with less CPU time than this say nothing about the load of the machine. */
+#define CONTROL_MIN_RATIO 0.05
+
+void engine_disturb(struct cb_engine *engine, struct group_state *group)
+{
+	group->disturbed_usec = engine->now_usec;
+}
+
+static const struct cb_group_sample *sample_of(const struct cb_snapshot *snapshot, uint32_t key)
+{
+	for (uint32_t i = 0; i < snapshot->n_groups; i++)
+		if (snapshot->group[i].key == key)
+			return &snapshot->group[i];
+	return NULL;
+}
+
+/* The group's own counters; returns what of them has a growth over this interval. */
+static uint32_t group_rates(struct group_state *group, const struct cb_group_sample *now, uint64_t now_usec,
+			    uint64_t tau_usec, uint64_t *ret_packets, uint64_t *ret_drops)
+{
+	uint32_t both = now ? now->present & group->last.present : 0;
+	uint64_t dt_usec = now_usec - group->last_usec;
+
+	if (group->last_usec == 0 || dt_usec == 0)
+		both = 0;
+	if (both & CB_GROUP_HAS_PACKETS) {
+		*ret_packets = cb_counter_delta(now->packets, group->last.packets);
+		cb_rate_update(&group->packets_per_sec, (double)*ret_packets * 1e6 / (double)dt_usec, dt_usec, tau_usec,
+			       !group->has_packets);
+	}
+	if (both & CB_GROUP_HAS_LISTEN) {
+		*ret_drops = cb_counter_delta(now->drops, group->last.drops);
+		cb_rate_update(&group->drops_per_sec, (double)*ret_drops * 1e6 / (double)dt_usec, dt_usec, tau_usec,
+			       !group->has_listen);
+	}
+	group->has_packets = both & CB_GROUP_HAS_PACKETS;
+	group->has_listen = both & CB_GROUP_HAS_LISTEN;
+	if (now) {
+		group->backlog = now->backlog;
+		group->backlog_max = now->backlog_max;
+		group->last = *now;
+	} else {
+		group->last.present = 0;
+	}
+	group->last_usec = now_usec;
+	return both;
+}
+
+/* CPU time of everybody else's workers: load that a plan of this group does not touch. */
+static double control_of(const struct cb_engine *engine, const struct group_state *group)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < engine->n_groups; i++)
+		if (engine->group[i] != group)
+			sum += engine->group[i]->cpu.raw;
+	return sum;
+}
+
+void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec)
+{
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		struct group_state *group = engine->group[i];
+		struct window *window = &group->window[group->n_windows % WINDOWS_KEPT];
+		uint64_t packets = 0, drops = 0;
+		uint32_t has = group_rates(group, sample_of(snapshot, group->key), snapshot->time_usec,
+					   engine->policy.smooth_usec, &packets, &drops);
+		double control = control_of(engine, group);
+
+		*window = (struct window){ .time_usec = snapshot->time_usec };
+		window->clean = group->n_workers > 0 && group->disturbed_usec + dt_usec < snapshot->time_usec;
+		window->w.has_served = true;
+		window->w.served_per_sec = has & CB_GROUP_HAS_PACKETS ? group->packets_per_sec.raw : group->cpu.raw;
+		window->w.has_wait = group->cpu.raw > 0.001;
+		window->w.wait_ratio = window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
+		window->w.has_control = control >= CONTROL_MIN_RATIO;
+		window->w.control_per_sec = control;
+		window->w.drops_per_sec = has & CB_GROUP_HAS_LISTEN ? group->drops_per_sec.raw : 0;
+		group->n_windows++;
+	}
+}
+
+/* The last clean windows that end after @from_usec, oldest first, at most @max (<= CB_WINDOWS_MAX). */
+uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max, struct cb_window *ret)
+{
+	uint32_t kept = CB_MIN(group->n_windows, WINDOWS_KEPT), n = 0;
+
+	max = CB_MIN(max, CB_WINDOWS_MAX);
+	for (uint32_t back = 1; back <= kept && n < max; back++) {
+		const struct window *window = &group->window[(group->n_windows - back) % WINDOWS_KEPT];
+
+		if (!window->clean || window->time_usec <= from_usec)
+			break;
+		n++;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		ret[i] = group->window[(group->n_windows - n + i) % WINDOWS_KEPT].w;
+	return n;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The order of the questions, and why:
+ *  1. Was there work to judge by? If the load ended, nothing can be said: VOID.
+ *  2. Did the load change by itself, at another moment than ours or as a steady drift? Then the comparison is void.
+ *  3. Did what was not touched change as much? Then it was not us: VOID.
+ *  4. Drops that were not there before: a guardrail, ROLLED_BACK.
+ *  5. Served work, then run-queue wait, each tested one-sided in both directions.
+ *
+ * The level is shared by two looks and two measures (Bonferroni), so the whole verdict keeps a true "no effect" with a probability of at most
+ * half the level on each side.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cpubalance/verifier.h"
+
+#define BLOCK 2u                      /* windows per block */
+#define BLOCKS_MAX (CB_WINDOWS_MAX / BLOCK)
+#define EXACT_MAX 20000u              /* arrangements that are enumerated; beyond, as many are drawn */
+#define WORK_SHARE 0.1                /* less served than this share of before is no work to judge by */
+#define WAIT_EFFECT_RATIO 0.1         /* smallest relative change of the run-queue wait that counts ... */
+#define WAIT_EFFECT_MIN 0.02          /* ... and smallest absolute one, seconds per CPU-second */
+#define LOOKS_TIMES_MEASURES 4.0
+
+typedef double (*measure_fn)(const struct cb_window *window);
+
+static double measure_served(const struct cb_window *window)
+{
+	return window->served_per_sec;
+}
+
+static double measure_wait(const struct cb_window *window)
+{
+	return window->wait_ratio;
+}
+
+static double measure_control(const struct cb_window *window)
+{
+	return window->control_per_sec;
+}
+
+static double measure_drops(const struct cb_window *window)
+{
+	return window->drops_per_sec;
+}
+
+static double mean_of(const struct cb_window *window, uint32_t n, measure_fn measure)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += measure(&window[i]);
+	return n ? sum / n : 0;
+}
+
+static bool all_have(const struct cb_window *window, uint32_t n, measure_fn measure)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		bool has = measure == measure_wait ? window[i].has_wait :
+			   measure == measure_control ? window[i].has_control : window[i].has_served;
+
+		if (!has)
+			return false;
+	}
+	return n > 0;
+}
+
+/* Means of consecutive blocks of BLOCK windows; a rest that fills no block is left out. Returns their number. */
+static uint32_t blocks_of(const struct cb_window *window, uint32_t n, measure_fn measure, double *ret)
+{
+	uint32_t n_blocks = CB_MIN(n / BLOCK, BLOCKS_MAX);
+
+	for (uint32_t i = 0; i < n_blocks; i++)
+		ret[i] = mean_of(&window[i * BLOCK], BLOCK, measure);
+	return n_blocks;
+}
+
+/* C(n, k), or @limit + 1 when it is more. */
+static uint64_t arrangements(uint32_t n, uint32_t k, uint64_t limit)
+{
+	uint64_t c = 1;
+
+	for (uint32_t i = 1; i <= k; i++) {
+		c = c * (n - k + i) / i;
+		if (c > limit)
+			return limit + 1;
+	}
+	return c;
+}
+
+struct counts {
+	uint64_t n, n_up, n_down; /* arrangements; those at least as high, and as low, as what was seen */
+};
+
+/* Sums that differ by rounding only are ties. */
+static void count_sum(struct counts *counts, double sum, double seen)
+{
+	double slack = 1e-9 * (seen < 0 ? -seen : seen) + 1e-300;
+
+	counts->n++;
+	counts->n_up += sum >= seen - slack;
+	counts->n_down += sum <= seen + slack;
+}
+
+static void enumerate(const double *value, uint32_t n, uint32_t k, double seen, struct counts *counts)
+{
+	uint32_t pick[2 * BLOCKS_MAX];
+
+	for (uint32_t i = 0; i < k; i++)
+		pick[i] = i;
+	for (;;) {
+		double sum = 0;
+		uint32_t i = k;
+
+		for (uint32_t j = 0; j < k; j++)
+			sum += value[pick[j]];
+		count_sum(counts, sum, seen);
+		while (i > 0 && pick[i - 1] == n - k + i - 1)
+			i--;
+		if (i == 0)
+			return;
+		pick[i - 1]++;
+		for (uint32_t j = i; j < k; j++)
+			pick[j] = pick[j - 1] + 1;
+	}
+}
+
+/* Marsaglia, "Xorshift RNGs" (2003), the 32-bit triple 13, 17, 5. */
+static uint32_t next_random(uint32_t *state)
+{
+	uint32_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	*state = x;
+	return x;
+}
+
+static void draw(double *value, uint32_t n, uint32_t k, double seen, uint32_t seed, struct counts *counts)
+{
+	uint32_t state = seed * 2654435761u + 1u;
+
+	/* the arrangement that was seen is one of them: a p-value is never 0 */
+	count_sum(counts, seen, seen);
+	state = state ? state : 1u;
+	for (uint32_t round = 0; round < EXACT_MAX; round++) {
+		double sum = 0;
+
+		for (uint32_t i = 0; i < k; i++) {
+			uint32_t j = i + next_random(&state) % (n - i);
+			double swap = value[i];
+
+			value[i] = value[j];
+			value[j] = swap;
+			sum += value[i];
+		}
+		count_sum(counts, sum, seen);
+	}
+}
+
+struct test {
+	bool made;
+	double before, after;
+	double p_up, p_down; /* one-sided */
+};
+
+static void permutation_test(const struct cb_window *before, uint32_t n_before, const struct cb_window *after,
+			     uint32_t n_after, measure_fn measure, uint32_t seed, struct test *ret)
+{
+	double value[2 * BLOCKS_MAX], seen = 0;
+	struct counts counts = { 0 };
+	uint32_t a, b;
+
+	*ret = (struct test){ .p_up = 1, .p_down = 1 };
+	if (!all_have(before, n_before, measure) || !all_have(after, n_after, measure))
+		return;
+	ret->before = mean_of(before, n_before, measure);
+	ret->after = mean_of(after, n_after, measure);
+	a = blocks_of(after, n_after, measure, value);
+	for (uint32_t i = 0; i < a; i++)
+		seen += value[i];
+	b = blocks_of(before, n_before, measure, value + a);
+	if (a == 0 || b == 0)
+		return;
+	if (arrangements(a + b, a, EXACT_MAX) <= EXACT_MAX)
+		enumerate(value, a + b, a, seen, &counts);
+	else
+		draw(value, a + b, a, seen, seed, &counts);
+	ret->made = true;
+	ret->p_up = (double)counts.n_up / (double)counts.n;
+	ret->p_down = (double)counts.n_down / (double)counts.n;
+}
+
+static double relative(double before, double after)
+{
+	return before > 0 ? after / before - 1 : 0;
+}
+
+static double absolute(double x)
+{
+	return x < 0 ? -x : x;
+}
+
+/* Sum of squares between the two sides of a split of x[0..n) at @k. */
+static double split_squares(const double *x, uint32_t n, uint32_t k)
+{
+	double left = 0, right = 0, difference;
+
+	for (uint32_t i = 0; i < n; i++)
+		*(i < k ? &left : &right) += x[i];
+	difference = right / (n - k) - left / k;
+	return difference * difference * k * (n - k) / n;
+}
+
+static double total_squares(const double *x, uint32_t n)
+{
+	double mean = 0, sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		mean += x[i] / n;
+	for (uint32_t i = 0; i < n; i++)
+		sum += (x[i] - mean) * (x[i] - mean);
+	return sum;
+}
+
+/*
+ * Did served work jump at another moment than at the move? The best split of the whole series then lies more than two windows from
+ * the boundary, explains more than half of all variation, and clearly more than the boundary does.
+ */
+static bool changed_elsewhere(const double *x, uint32_t n, uint32_t boundary)
+{
+	double best = 0, at_boundary = split_squares(x, n, boundary), total = total_squares(x, n);
+	uint32_t where = boundary;
+
+	for (uint32_t k = 2; k + 2 <= n; k++) {
+		double squares = split_squares(x, n, k);
+
+		if (squares > best) {
+			best = squares;
+			where = k;
+		}
+	}
+	return (where > boundary + 2 || where + 2 < boundary) && best > 0.5 * total && best > 1.5 * at_boundary;
+}
+
+static double half_step(const double *x, uint32_t n)
+{
+	double first = 0, second = 0;
+	uint32_t half = n / 2;
+
+	for (uint32_t i = 0; i < half; i++) {
+		first += x[i];
+		second += x[n - half + i];
+	}
+	return half ? (second - first) / half : 0;
+}
+
+/*
+ * A steady drift looks like a step at the move, too. It differs from one in that both sides go on drifting: each half-to-half
+ * difference has the sign of the step and at least a quarter of its size, together half of it, and they stand out of the noise within the halves.
+ */
+static bool drifts(const double *x, uint32_t n_before, uint32_t n_after, double step)
+{
+	double a = half_step(x, n_before), b = half_step(x + n_before, n_after);
+	double squares, explained;
+
+	if (n_before < 4 || n_after < 4)
+		return false;
+	squares = total_squares(x, n_before) + total_squares(x + n_before, n_after);
+	explained = split_squares(x, n_before, n_before / 2) +
+		    split_squares(x + n_before, n_after, n_after / 2);
+	if (step < 0) {
+		step = -step;
+		a = -a;
+		b = -b;
+	}
+	return a >= 0.25 * step && b >= 0.25 * step && a + b >= 0.5 * step && explained > 0.5 * squares && step > 0;
+}
+
+/* Questions 1 to 3: can this be judged at all? */
+static bool is_void(const struct cb_window *before, uint32_t n_before, const struct cb_window *after, uint32_t n_after,
+		    const struct cb_verifier_params *params, struct cb_judgement *ret)
+{
+	double x[2 * CB_WINDOWS_MAX], served_before = mean_of(before, n_before, measure_served);
+	double step = mean_of(after, n_after, measure_served) - served_before;
+	uint32_t idle = 0, n = 0;
+	struct test control;
+
+	for (uint32_t i = 0; i < n_after; i++)
+		idle += after[i].served_per_sec < WORK_SHARE * served_before;
+	if (served_before <= 0 || idle * 5 > n_after * 2) {
+		snprintf(ret->sentence, sizeof(ret->sentence), "%s: there was no work to judge by",
+			 served_before <= 0 ? "no load before the move" : "the load ended");
+		return true;
+	}
+	for (uint32_t i = 0; i < n_before; i++)
+		x[n++] = before[i].served_per_sec;
+	for (uint32_t i = 0; i < n_after; i++)
+		x[n++] = after[i].served_per_sec;
+	if (absolute(step) >= params->min_effect_ratio * served_before || idle) {
+		if (changed_elsewhere(x, n, n_before)) {
+			snprintf(ret->sentence, sizeof(ret->sentence), "the load changed at another moment than the move");
+			return true;
+		}
+		if (drifts(x, n_before, n_after, step)) {
+			snprintf(ret->sentence, sizeof(ret->sentence), "the load drifted before and after the move");
+			return true;
+		}
+	}
+	permutation_test(before, n_before, after, n_after, measure_control, params->seed, &control);
+	if (control.made && control.before > 0) {
+		double effect = relative(served_before, served_before + step);
+		double elsewhere = relative(control.before, control.after);
+
+		if (absolute(elsewhere) >= params->min_effect_ratio && elsewhere * effect > 0 &&
+		    absolute(elsewhere) >= 0.5 * absolute(effect)) {
+			snprintf(ret->sentence, sizeof(ret->sentence), "what was not touched changed as well, by %+.0f %%",
+				 elsewhere * 100);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void decide(struct cb_judgement *ret, enum cb_verdict verdict, const char *measure, double effect, double p)
+{
+	ret->verdict = verdict;
+	ret->measure = measure;
+	ret->effect_ratio = effect;
+	ret->p_value = p;
+	snprintf(ret->sentence, sizeof(ret->sentence), "%s %+.0f %% (p %.3f)", measure, effect * 100, p);
+}
+
+/* Question 5, second measure: only where served work is not worse by itself. */
+static void judge_wait(const struct test *wait, double served_effect, const struct cb_verifier_params *params,
+		       double level, struct cb_judgement *ret)
+{
+	double change = wait->after - wait->before;
+	bool big = absolute(change) >= CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
+
+	if (!wait->made || !big)
+		return;
+	if (change < 0 && wait->p_down <= level && served_effect > -params->min_effect_ratio)
+		decide(ret, CB_VERDICT_KEPT, "run-queue wait", relative(wait->before, wait->after), wait->p_down);
+	else if (change > 0 && wait->p_up <= level && served_effect < params->min_effect_ratio)
+		decide(ret, CB_VERDICT_ROLLED_BACK, "run-queue wait", relative(wait->before, wait->after), wait->p_up);
+}
+
+void cb_verifier_judge(const struct cb_window *before, uint32_t n_before, const struct cb_window *after, uint32_t n_after,
+		       const struct cb_verifier_params *params, struct cb_judgement *ret)
+{
+	double level = params->alpha_ratio / LOOKS_TIMES_MEASURES, served_effect;
+	struct test served, wait, drops;
+
+	n_before = CB_MIN(n_before, CB_WINDOWS_MAX);
+	n_after = CB_MIN(n_after, CB_WINDOWS_MAX);
+	*ret = (struct cb_judgement){ .measure = "", .p_value = 1, .served_p_value = 1, .n_before = n_before,
+				      .n_after = n_after };
+	permutation_test(before, n_before, after, n_after, measure_served, params->seed, &served);
+	permutation_test(before, n_before, after, n_after, measure_wait, params->seed, &wait);
+	permutation_test(before, n_before, after, n_after, measure_drops, params->seed, &drops);
+	served_effect = relative(served.before, served.after);
+	ret->served_effect_ratio = served_effect;
+	ret->served_p_value = CB_MIN(served.p_up, served.p_down);
+	ret->wait_before_ratio = wait.before;
+	ret->wait_after_ratio = wait.after;
+
+	if (is_void(before, n_before, after, n_after, params, ret))
+		ret->verdict = CB_VERDICT_VOID;
+	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
+		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections", relative(drops.before, drops.after), drops.p_up);
+	else if (served.made && served_effect >= params->min_effect_ratio && served.p_up <= level)
+		decide(ret, CB_VERDICT_KEPT, "served work", served_effect, served.p_up);
+	else if (served.made && served_effect <= -params->min_effect_ratio && served.p_down <= level)
+		decide(ret, CB_VERDICT_ROLLED_BACK, "served work", served_effect, served.p_down);
+	else
+		judge_wait(&wait, served_effect, params, level, ret);
+	if (ret->verdict != CB_VERDICT_NONE)
+		return;
+	snprintf(ret->sentence, sizeof(ret->sentence), "not shown to help: served work %+.1f %% (p %.2f), wait %.2f to %.2f s/CPU-s",
+		 served_effect * 100, served.p_up, wait.before, wait.after);
+	if (params->final)
+		ret->verdict = CB_VERDICT_INCONCLUSIVE;
+}
