@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the parsers of the big, often read /proc files share. They want no test of the buffer's end for each byte, so they
+ * begin with sealed(): the last byte is a newline. It is neither a digit nor a blank, so a loop over digits or blanks that
+ * starts inside the buffer stops at it at the latest. A buffer that is cut short (a read with too little room) is not
+ * sealed, which is how a number that lost its last digits is found. Runs of zeros, 99 % of a big machine's interrupt
+ * counts, are compared eight bytes at a time.
+ *
+ * The lower half is for small text files, on top of cb_scan. Everything answers 0 or a negative errno as sources.h says.
+ */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "cpubalance/cpuset.h"
+#include "cpubalance/scan.h"
+
+static inline bool sealed(const char *buf, size_t len)
+{
+	return len > 0 && buf[len - 1] == '\n';
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static inline bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Where a number or a word may end. */
+static inline bool is_delimiter(char c)
+{
+	return is_blank(c) || c == '\n';
+}
+
+static inline uint64_t load64(const char *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+static inline const char *skip_blanks(const char *p)
+{
+	while (is_blank(*p))
+		p++;
+	return p;
+}
+
+/* The character after this line's newline. */
+static inline const char *next_line(const char *p, const char *end)
+{
+	const char *newline = memchr(p, '\n', (size_t)(end - p));
+
+	return newline ? newline + 1 : end;
+}
+
+/* Whether @word, a string literal, stands at @p. */
+#define STANDS_AT(p, end, word) \
+	((size_t)((end) - (p)) >= sizeof(word) - 1 && memcmp((p), (word), sizeof(word) - 1) == 0)
+
+/* A decimal number that a delimiter ends. @pos stays where it was on failure. */
+static inline int take_u64(const char **pos, uint64_t *ret)
+{
+	const char *p = *pos;
+	uint64_t value = 0;
+	unsigned int digit;
+
+	for (; (digit = (unsigned int)(unsigned char)*p - '0') <= 9; p++)
+		value = value * 10 + digit;
+	if (p == *pos || !is_delimiter(*p))
+		return -EBADMSG;
+	if (p - *pos >= 20) { /* 19 digits always fit; count again, carefully */
+		value = 0;
+		for (const char *q = *pos; q < p; q++)
+			if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
+			    __builtin_add_overflow(value, (uint64_t)(*q - '0'), &value))
+				return -ERANGE;
+	}
+	*pos = p;
+	*ret = value;
+	return 0;
+}
+
+/* The next column of a table: blanks and a number. The kernel writes " %10u", so that a zero is these eleven bytes. */
+static inline int take_column(const char **pos, const char *end, uint64_t *ret)
+{
+	const char *p = *pos;
+
+	if (end - p > 11 && load64(p) == load64("        ") &&
+	    load64(p + 3) == load64("       0") && is_delimiter(p[11])) {
+		*pos = p + 11;
+		*ret = 0;
+		return 0;
+	}
+	if (!is_blank(*p))
+		return -EBADMSG;
+	*pos = skip_blanks(p);
+	return take_u64(pos, ret);
+}
+
+/*
+ * The header line "CPU0 CPU1 CPU3": at most @cap CPU numbers, ascending; @pos ends after its newline. -EBADMSG when it is
+ * none, -ERANGE for a CPU that we cannot hold, -E2BIG. Writes to @ret_ids and @pos on failure too.
+ */
+static inline int take_cpu_header(const char **pos, const char *end, uint32_t *ret_ids,
+				  uint32_t cap, uint32_t *ret_n)
+{
+	uint32_t n = 0;
+
+	for (;;) {
+		uint64_t id;
+		int r;
+
+		*pos = skip_blanks(*pos);
+		if (**pos == '\n')
+			break;
+		if (!STANDS_AT(*pos, end, "CPU"))
+			return -EBADMSG;
+		*pos += 3;
+		r = take_u64(pos, &id);
+		if (r < 0)
+			return r;
+		if (id >= CB_CPUS_MAX)
+			return -ERANGE;
+		if (n > 0 && id <= ret_ids[n - 1])
+			return -EBADMSG;
+		if (n == cap)
+			return -E2BIG;
+		ret_ids[n++] = (uint32_t)id;
+	}
+	(*pos)++;
+	*ret_n = n;
+	return n > 0 ? 0 : -EBADMSG;
+}
+
+/* --- small text files --- */
+
+/* A number that a blank or the end of the line ends, after blanks. */
+static inline int scan_number(struct cb_scan *s, uint64_t max, uint64_t *ret)
+{
+	uint64_t value;
+
+	cb_scan_blanks(s);
+	if (cb_scan_done(s) || !is_digit(*s->p))
+		return -EBADMSG;
+	if (!cb_scan_u64(s, &value) || value > max)
+		return -ERANGE;
+	if (!cb_scan_done(s) && !is_delimiter(*s->p))
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+/* Our parsers promise -EBADMSG where cb_cpuset_parse_list() says -EINVAL. */
+static inline int bad_message(int r)
+{
+	return r == -EINVAL ? -EBADMSG : r;
+}
+
+/*
+ * Copy text for people: control characters, and bytes that are not UTF-8, become '?' (a bus and a terminal would choke on
+ * them, and anybody may name a process so), cut at a whole character when @size is too small. NUL-terminated unless
+ * @size is 0. Returns the length written.
+ */
+size_t cb_text_copy(const char *buf, size_t len, char *ret, size_t size);

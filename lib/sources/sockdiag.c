@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One socket of a SOCK_DIAG_BY_FAMILY dump of listeners (net/ipv4/inet_diag.c): how many connections wait to be accepted, how
+ * many may, and how many were dropped at this one since it was opened.
+ */
+#include "cpubalance/sources.h"
+
+#include <limits.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netlink/attr.h>
+
+#include "parse.h"
+
+/* include/net/tcp_states.h, TCP_LISTEN. In another state the two queues are bytes, not connections. */
+#define STATE_LISTEN 10u
+
+int cb_sockdiag_parse(const void *payload, size_t len, struct cb_listener *ret)
+{
+	struct nlattr *attrs[INET_DIAG_MAX + 1] = { NULL }, *meminfo;
+	const size_t head_len = NLMSG_ALIGN(sizeof(struct inet_diag_msg));
+	struct inet_diag_msg msg;
+	struct cb_listener listener;
+
+	if (len < sizeof(msg) || len > INT_MAX)
+		return -EBADMSG;
+	memcpy(&msg, payload, sizeof(msg));
+	if (msg.idiag_state != STATE_LISTEN)
+		return -EBADMSG;
+	if (len > head_len &&
+	    nla_parse(attrs, INET_DIAG_MAX, (struct nlattr *)((uintptr_t)payload + head_len),
+		      (int)(len - head_len), NULL) < 0)
+		return -EBADMSG;
+	listener = (struct cb_listener){
+		.inode = msg.idiag_inode,
+		.backlog = msg.idiag_rqueue,
+		.backlog_max = msg.idiag_wqueue,
+	};
+	meminfo = attrs[INET_DIAG_SKMEMINFO];
+	if (meminfo && (size_t)nla_len(meminfo) >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t)) {
+		memcpy(&listener.drops,
+		       (const char *)nla_data(meminfo) + SK_MEMINFO_DROPS * sizeof(uint32_t),
+		       sizeof(listener.drops));
+		listener.has_drops = true;
+	}
+	*ret = listener;
+	return 0;
+}

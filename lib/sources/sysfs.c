@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The small files of sysfs, proc/irq and proc/sys: one number, one line of text, one set of CPUs. Some kernels end a mask with
+ * a NUL of their own, some files have no newline.
+ */
+#include "cpubalance/sources.h"
+
+#include "parse.h"
+
+/* What follows the value: blanks, a newline, NULs. */
+static bool is_end(const struct cb_scan *s)
+{
+	for (const char *p = s->p; p < s->end; p++)
+		if (!is_delimiter(*p) && *p != '\0')
+			return false;
+	return true;
+}
+
+int cb_sysfs_i64_parse(const char *buf, size_t len, int64_t *ret)
+{
+	struct cb_scan s = CB_SCAN(buf, len), digits;
+	int64_t value;
+
+	cb_scan_blanks(&s);
+	digits = s;
+	cb_scan_char(&digits, '-');
+	if (cb_scan_done(&digits) || !is_digit(*digits.p))
+		return -EBADMSG;
+	if (!cb_scan_i64(&s, &value))
+		return -ERANGE;
+	if (!is_end(&s))
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size)
+{
+	const char *newline = len > 0 ? memchr(buf, '\n', len) : NULL;
+	size_t n = newline ? (size_t)(newline - buf) : len;
+
+	return cb_text_copy(buf, strnlen(buf, n), ret, size);
+}
+
+int cb_sysfs_cpulist_parse(const char *buf, size_t len, struct cb_cpuset *ret)
+{
+	struct cb_scan s = CB_SCAN(buf, len);
+
+	/* nohz_full where the kernel can but was not asked to (drivers/base/cpu.c prints a mask that was never made). */
+	cb_scan_blanks(&s);
+	if (cb_scan_word(&s, "(null)") && is_end(&s)) {
+		*ret = CB_CPUSET_EMPTY;
+		return 0;
+	}
+	return bad_message(cb_cpuset_parse_list(buf, len, ret));
+}

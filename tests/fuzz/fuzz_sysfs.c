@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuzz_sources.h"
+
+/* A number, a line of text, a set of CPUs; each input is tried as all of them. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *buf = (const char *)data;
+	struct cb_cpuset set;
+	char text[16], again[16];
+	int64_t number;
+	size_t len;
+
+	MUST_BE_RESULT(cb_sysfs_i64_parse(buf, size, &number));
+	MUST_BE_RESULT(cb_sysfs_cpulist_parse(buf, size, &set));
+	len = cb_sysfs_text_parse(buf, size, text, sizeof(text));
+	MUST(len == strlen(text) && len < sizeof(text));
+	/* What is fit to be shown stays as it is. */
+	MUST(cb_sysfs_text_parse(text, len, again, sizeof(again)) == len &&
+	     strcmp(text, again) == 0);
+	return 0;
+}

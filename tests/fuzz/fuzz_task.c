@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuzz_sources.h"
+
+/* Three small files; each input is tried as all of them. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *buf = (const char *)data;
+	struct cb_task_stat stat;
+	struct cb_schedstat schedstat;
+	struct cb_task_status status;
+	int r = cb_task_stat_parse(buf, size, &stat);
+
+	MUST_BE_RESULT(r);
+	if (r == 0)
+		MUST(stat.pid >= 0 && stat.last_cpu >= 0 && strlen(stat.comm) < sizeof(stat.comm));
+	MUST_BE_RESULT(cb_schedstat_parse(buf, size, &schedstat));
+	r = cb_task_status_parse(buf, size, &status);
+	MUST_BE_RESULT(r);
+	if (r == 0)
+		MUST(status.tgid >= 0 && status.ppid >= 0);
+	return 0;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuzz_sources.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cb_taskstats taskstats;
+
+	MUST_BE_RESULT(cb_taskstats_parse(data, size, &taskstats));
+	return 0;
+}
