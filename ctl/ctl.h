@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What every verb of cpubalctl shares: the exit codes, the global options, and how a verb describes
+ * itself. A verb is one constant: its help, its options and the limits of its arguments come from
+ * there.
+ */
+
+#include "text.h"
+
+struct sd_bus;
+
+/* Part of the interface: cpubalctl(1) documents them, scripts rely on them. */
+enum cb_exit {
+	CB_EXIT_OK = 0,
+	CB_EXIT_FAILED = 1,
+	CB_EXIT_USAGE = 2,
+	CB_EXIT_NO_DAEMON = 3,
+	CB_EXIT_NOT_PERMITTED = 4,
+	CB_EXIT_UNKNOWN = 5, /* no such group, worker, plan or process */
+	CB_EXIT_REFUSED = 6,
+};
+
+struct cb_ctl {
+	const char *bus_name; /* "system", "session" or an address */
+	const char *verb;     /* for messages, "" before it is known */
+	bool json;
+	struct sd_bus *bus; /* NULL until cb_client_open() */
+	struct cb_style style;
+	FILE *out;
+};
+
+struct cb_flag {
+	const char *name;  /* with its dashes */
+	const char *value; /* what it takes, NULL for nothing */
+	const char *help;
+};
+#define CB_FLAGS_MAX 8u
+
+struct cb_args {
+	const char *flag
+		[CB_FLAGS_MAX]; /* by its place in cb_verb.flags; "" where it takes nothing; NULL: not given */
+	unsigned int n;
+	char **word;
+};
+
+struct cb_verb {
+	const char *name;
+	const char *arguments;	     /* for the synopsis, "" for none */
+	const char *summary;	     /* one line */
+	const char *details;	     /* more for --help; NULL for none */
+	const char *example;	     /* a command line, perhaps with a comment */
+	const struct cb_flag *flags; /* up to CB_FLAGS_MAX, ends with a NULL name; NULL for none */
+	unsigned int min_words, max_words;
+	int (*run)(struct cb_ctl *ctl, const struct cb_args *args); /* returns an enum cb_exit */
+};
+
+/* Print "cpubalctl: VERB: MESSAGE" on standard error, cleaned, and return @code. */
+int cb_ctl_fail(const struct cb_ctl *ctl, int code, const char *format, ...) _printf_(3, 4);
+
+/*
+ * Parse the words after the verb; @argv[0] is the first. Global options are accepted here too.
+ * Returns -1 when the verb is to be run, else the exit code. @args->word borrows from @argv, which
+ * is put in order.
+ */
+int cb_args_parse(struct cb_ctl *ctl, const struct cb_verb *verb, int argc, char **argv,
+		  struct cb_args *args);
+
+/*
+ * One global option at argv[*index]. Returns 1 when it was one (*index stands on its last word), 0
+ * when not, else -(exit code) after a message.
+ */
+int cb_args_global(struct cb_ctl *ctl, int argc, char **argv, int *index);
+
+/* Help of one verb: synopsis, options, exit codes, an example. */
+void cb_args_help(FILE *out, const struct cb_verb *verb);
+
+/* Checks of single arguments; each prints its message and returns CB_EXIT_USAGE, or CB_EXIT_OK. */
+int cb_check_u32(const struct cb_ctl *ctl, const char *what, const char *text, uint32_t min,
+		 uint32_t max, uint32_t *ret);
+int cb_check_cpus(const struct cb_ctl *ctl, const char *what, const char *text);
+int cb_check_group(const struct cb_ctl *ctl, const char *text);
+int cb_check_mode(const struct cb_ctl *ctl, const char *text);
+int cb_check_span(const struct cb_ctl *ctl, const char *what, const char *text, uint64_t *ret_usec);
+
+extern const struct cb_verb cb_verb_status, cb_verb_cpus, cb_verb_irqs, cb_verb_groups,
+	cb_verb_workers, cb_verb_sources, cb_verb_register, cb_verb_unregister, cb_verb_changes,
+	cb_verb_plan, cb_verb_apply, cb_verb_move, cb_verb_rollback, cb_verb_release,
+	cb_verb_history, cb_verb_explain, cb_verb_pause, cb_verb_resume, cb_verb_mode,
+	cb_verb_metrics, cb_verb_reload, cb_verb_monitor;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* irqs: every interrupt, where it lands, and whether it may be moved. */
+
+#include <json-c/json.h>
+#include <string.h>
+
+#include "client.h"
+#include "json.h"
+#include "render.h"
+#include "table.h"
+
+static bool show_movable(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	const char *reason = cb_json_text_or(row, "Reason", cb_json_text(row, "ReasonText"));
+
+	(void)style;
+	if (!cb_json_get(row, "Movable"))
+		return false;
+	if (cb_json_true(row, "Movable"))
+		cb_buf_add(buf, "yes");
+	else
+		cb_buf_add(buf, "no%s%s", reason ? ": " : "", reason ? reason : "");
+	return true;
+}
+
+/* The number has a column of its own. */
+static bool show_name(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	const char *name = cb_json_text(row, "Name");
+	const char *end = name ? strstr(name, " (irq ") : NULL;
+
+	(void)style;
+	if (name)
+		cb_buf_add(buf, "%.*s", end && end > name ? (int)(end - name) : (int)strlen(name),
+			   name);
+	return name != NULL;
+}
+
+void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs)
+{
+	static const struct cb_column columns[] = {
+		{ .title = "IRQ", .cell = CB_CELL_NUMBER, .key = "IRQ" },
+		{ .title = "NAME", .show = show_name, .min_cols = 12 },
+		{ .title = "INTERFACE",
+		  .cell = CB_CELL_TEXT,
+		  .key = "Interface",
+		  .drop = 4,
+		  .optional = true },
+		{ .title = "RATE/s", .cell = CB_CELL_RATE, .key = "PerSec" },
+		{ .title = "CPU", .cell = CB_CELL_CPU, .key = "CPU" },
+		{ .title = "LOAD%", .cell = CB_CELL_PERCENT, .key = "Load" },
+		{ .title = "AFFINITY", .cell = CB_CELL_TEXT, .key = "Affinity", .min_cols = 8 },
+		{ .title = "GROUP",
+		  .cell = CB_CELL_TEXT,
+		  .key = "Group",
+		  .drop = 3,
+		  .min_cols = 8,
+		  .optional = true },
+		{ .title = "CHANGED",
+		  .cell = CB_CELL_YES,
+		  .key = "Changed",
+		  .drop = 2,
+		  .optional = true },
+		{ .title = "MOVABLE", .show = show_movable, .min_cols = 16 },
+	};
+
+	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), irqs, 0,
+		       "no interrupt has been found");
+}
+
+void cb_render_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs)
+{
+	struct json_object *some = cb_must(json_object_new_array());
+	size_t n = cb_json_length(irqs), idle;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *irq = json_object_array_get_idx(irqs, i);
+		double per_sec;
+
+		/* An unknown rate is not an idle interrupt. */
+		if (!cb_json_number(irq, "PerSec", &per_sec) || per_sec >= 0.05 ||
+		    cb_json_true(irq, "Changed"))
+			json_object_array_add(some, json_object_get(irq));
+	}
+	idle = n - cb_json_length(some);
+	cb_render_all_irqs(out, style, idle < n ? some : NULL);
+	if (idle)
+		cb_sentence(out, style, CB_COLOR_DIM, "%zu idle interrupt%s: cpubalctl irqs --all",
+			    idle, idle == 1 ? "" : "s");
+	json_object_put(some);
+}
+
+enum { FLAG_ALL };
+static const struct cb_flag flags[] = {
+	[FLAG_ALL] = { "--all", NULL, "those without a single interrupt a second too" },
+	{ NULL, NULL, NULL },
+};
+
+static int run(struct cb_ctl *ctl, const struct cb_args *args)
+{
+	return cb_show_list(ctl, "ListIRQs",
+			    args->flag[FLAG_ALL] ? cb_render_all_irqs : cb_render_irqs);
+}
+
+const struct cb_verb cb_verb_irqs = {
+	.name = "irqs",
+	.arguments = "",
+	.summary = "interrupts: rate, where they land, whether they may move",
+	.details =
+		"\nLOAD is the share of its CPU's interrupt time that is counted as this interrupt's.\n"
+		"cpubalctl(1) explains the reasons.",
+	.example = "cpubalctl irqs --all",
+	.flags = flags,
+	.run = run,
+};

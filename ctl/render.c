@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What more than one verb prints. */
+
+#include "render.h"
+
+#include <json-c/json.h>
+
+#include "client.h"
+#include "json.h"
+
+int cb_show(struct cb_ctl *ctl, struct json_object *json, cb_render_t render)
+{
+	if (ctl->json)
+		cb_json_print(ctl->out, json);
+	else
+		render(ctl->out, &ctl->style, json);
+	json_object_put(json);
+	return CB_EXIT_OK;
+}
+
+int cb_show_list(struct cb_ctl *ctl, const char *member, cb_render_t render)
+{
+	struct json_object *json = NULL;
+	int code = cb_client_call_json(ctl, member, CB_CALL_USEC, &json, "");
+
+	return code == CB_EXIT_OK ? cb_show(ctl, json, render) : code;
+}
+
+void cb_show_steps(struct cb_buf *buf, struct json_object *steps, size_t max)
+{
+	size_t n = cb_json_length(steps);
+
+	for (size_t i = 0; i < n && i < max; i++) {
+		struct json_object *step = json_object_array_get_idx(steps, i);
+
+		cb_buf_join(buf, i ? ", " : "", "%s %s -> %s", cb_json_text_or(step, "Name", "-"),
+			    cb_json_text_or(step, "From", "-"), cb_json_text_or(step, "To", "-"));
+	}
+	if (n > max)
+		cb_buf_add(buf, ", %zu more", n - max);
+}
+
+void cb_show_shell(FILE *out, const struct cb_style *style, struct json_object *rows)
+{
+	for (size_t i = 0; i < cb_json_length(rows); i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i);
+		const char *name = cb_json_text_or(row, "Name", "-"),
+			   *shell = cb_json_text(row, "Shell");
+
+		if (shell && cb_text_is_plain(shell))
+			fprintf(out, "%s\n", shell);
+		else
+			/* the width is of a terminal; a comment has to stay one line */
+			cb_sentence(out, &(struct cb_style){ .utf8 = style->utf8 }, CB_COLOR_NONE,
+				    "# %s: there is no command for this", name);
+	}
+}
