@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define HZ 100u
+#define PACKETS_PER_CPU_SEC 40000.0
+
+static double uniform(struct world *world) /* -1..1 */
+{
+	world->seed = world->seed * 1664525u + 1013904223u;
+	return (double)(world->seed >> 8) / (double)(1u << 23) - 1.0;
+}
+
+static void add_worker(struct world *world, uint32_t index)
+{
+	struct cb_event event = {
+		.kind = CB_EVENT_WORKER_ADDED,
+		.worker = { .key = index + 1, .group_key = 1, .pid = (int32_t)(1000 + index), .start_ticks = 77,
+			    .comm = "worker" },
+	};
+
+	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
+	event.worker.original = world->worker[index].mask;
+	world_event(world, &event);
+}
+
+void world_policy(struct world *world)
+{
+	struct cb_input input = { .kind = CB_INPUT_POLICY, .now_usec = world->now_usec, .policy = &world->policy };
+
+	world_feed(world, &input);
+}
+
+void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
+{
+	struct cb_input input;
+	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED, .group_key = 1, .group = { .name = "web" } };
+
+	memset(world, 0, sizeof(*world));
+	assert_true(n_cpus <= WORLD_CPUS && n_workers <= WORLD_WORKERS);
+	world->engine = cb_engine_new(1);
+	assert_non_null(world->engine);
+	cb_policy_init(&world->policy);
+	world->policy.quiet_start_usec = 0;
+	world->now_usec = 1000 * CB_USEC_PER_SEC;
+	world->n_cpus = n_cpus;
+	world->n_workers = n_workers;
+	world->load_factor = 1;
+	world->seed = 1;
+	world_policy(world);
+
+	world->topology = cb_topology_new(n_cpus);
+	assert_non_null(world->topology);
+	cb_cpuset_set_range(&world->topology->possible, 0, n_cpus - 1);
+	world->topology->online = world->topology->possible;
+	world->topology->n_online = n_cpus;
+	input = (struct cb_input){ .kind = CB_INPUT_TOPOLOGY, .now_usec = world->now_usec, .topology = world->topology };
+	world_feed(world, &input);
+	assert_int_equal(cb_snapshot_reserve(&world->snapshot, n_cpus, 0, n_workers, 1), 0);
+	world_event(world, &group);
+	for (uint32_t i = 0; i < n_cpus; i++)
+		world->efficiency[i] = 1;
+	for (uint32_t i = 0; i < n_workers; i++) {
+		world->worker[i] = (struct world_worker){ .alive = true, .demand = 0.5, .mask = cb_cpuset_of(0),
+							  .original = cb_cpuset_of(0) };
+		add_worker(world, i);
+	}
+}
+
+void world_done(struct world *world)
+{
+	world->engine = cb_engine_free(world->engine);
+	cb_snapshot_done(&world->snapshot);
+	world->topology = cb_topology_unref(world->topology);
+}
+
+/* --- obeying --- */
+
+static void write_step(struct world *world, struct cb_step *step)
+{
+	uint32_t index = step->item.key - 1;
+
+	if (step->item.kind != CB_ITEM_WORKER || index >= world->n_workers || !world->worker[index].alive) {
+		step->state = CB_STEP_GONE;
+		step->error_class = CB_ERROR_GONE;
+		return;
+	}
+	if (world->fail_errno) {
+		step->state = CB_STEP_FAILED;
+		step->errnum = world->fail_errno;
+		step->error_class = world->fail_class;
+		return;
+	}
+	assert_false(cb_cpuset_empty(&step->to));
+	assert_true(cb_cpuset_subset(&step->to, &world->topology->possible));
+	world->worker[index].mask = step->op == CB_OP_RESTORE ? world->worker[index].original : step->to;
+	step->state = CB_STEP_DONE;
+}
+
+static void obey(struct world *world, const struct cb_decision *decision, struct cb_outcome *ret)
+{
+	*ret = (struct cb_outcome){ .plan_id = decision->plan_id };
+	if (decision->action == CB_ACTION_RELEASE) {
+		world->n_releases++;
+		for (uint32_t i = 0; i < world->n_workers; i++) {
+			ret->n_restored += !cb_cpuset_equal(&world->worker[i].mask, &world->worker[i].original);
+			world->worker[i].mask = world->worker[i].original;
+		}
+		return;
+	}
+	world->n_applies++;
+	ret->n_steps = decision->n_steps;
+	for (uint32_t i = 0; i < decision->n_steps; i++) {
+		ret->step[i] = decision->step[i];
+		write_step(world, &ret->step[i]);
+	}
+}
+
+static void take_notices(struct world *world, const struct cb_decision *decision)
+{
+	for (uint32_t i = 0; i < decision->n_notices; i++) {
+		const struct cb_notice *notice = &decision->notice[i];
+
+		world->n_notices[notice->kind]++;
+		if (notice->kind != CB_NOTICE_PLAN_ENDED)
+			continue;
+		world->last_verdict = notice->verdict;
+		memcpy(world->last_sentence, notice->sentence, sizeof(world->last_sentence));
+	}
+}
+
+struct cb_decision world_feed(struct world *world, const struct cb_input *input)
+{
+	struct cb_decision first;
+	uint32_t rounds = 0;
+
+	assert_int_equal(cb_engine_feed(world->engine, input, &first), 0);
+	world->last = first;
+	take_notices(world, &world->last);
+	while (world->last.action != CB_ACTION_NONE) {
+		struct cb_outcome outcome;
+		struct cb_input answer = { .kind = CB_INPUT_OUTCOME, .now_usec = world->now_usec, .outcome = &outcome };
+
+		assert_true(rounds++ < 4);
+		obey(world, &world->last, &outcome);
+		assert_int_equal(cb_engine_feed(world->engine, &answer, &world->last), 0);
+		take_notices(world, &world->last);
+	}
+	return first;
+}
+
+struct cb_decision world_command(struct world *world, const struct cb_command *command)
+{
+	struct cb_input input = { .kind = CB_INPUT_COMMAND, .now_usec = world->now_usec, .command = command };
+
+	return world_feed(world, &input);
+}
+
+void world_event(struct world *world, const struct cb_event *event)
+{
+	struct cb_input input = { .kind = CB_INPUT_EVENT, .now_usec = world->now_usec, .event = event };
+
+	world_feed(world, &input);
+}
+
+/* --- the machine --- */
+
+/* The scheduler: pinned ones first, then each floating one to the emptiest CPU of its mask. */
+static void schedule(struct world *world, double *load)
+{
+	for (uint32_t cpu = 0; cpu < world->n_cpus; cpu++)
+		load[cpu] = world->batch[cpu];
+	for (int floating = 0; floating <= 1; floating++) {
+		for (uint32_t i = 0; i < world->n_workers; i++) {
+			struct world_worker *worker = &world->worker[i];
+			int32_t best = -1;
+
+			if (!worker->alive || (cb_cpuset_count(&worker->mask) > 1) != floating)
+				continue;
+			CB_CPUSET_FOREACH(cpu, &worker->mask)
+				if (cb_cpuset_has(&world->topology->online, cpu) &&
+				    (best < 0 || load[cpu] < load[best]))
+					best = (int32_t)cpu;
+			assert_true(best >= 0);
+			worker->cpu = best;
+			load[best] += worker->demand * world->load_factor;
+		}
+	}
+}
+
+static void run_workers(struct world *world, const double *load)
+{
+	double served = 0;
+
+	for (uint32_t i = 0; i < world->n_workers; i++) {
+		struct world_worker *worker = &world->worker[i];
+		double demand = worker->demand * world->load_factor, got;
+
+		if (!worker->alive)
+			continue;
+		got = load[worker->cpu] > 1 ? demand / load[worker->cpu] : demand;
+		worker->cpu_nsec += (uint64_t)(got * 1e9);
+		worker->wait_nsec += (uint64_t)((demand - got) * 1e9);
+		served += got * world->efficiency[worker->cpu];
+	}
+	served *= PACKETS_PER_CPU_SEC * (1 + world->noise_ratio * uniform(world));
+	world->packets += (uint64_t)served;
+}
+
+static void fill_snapshot(struct world *world, const double *load)
+{
+	struct cb_snapshot *snapshot = &world->snapshot;
+
+	snapshot->time_usec = world->now_usec;
+	snapshot->topology_generation = world->topology->generation;
+	snapshot->user_hz = HZ;
+	snapshot->n_cpus = world->n_cpus;
+	snapshot->n_workers = snapshot->n_irqs = 0;
+	snapshot->n_groups = 1;
+	snapshot->ctxt += 1000;
+	snapshot->intr_total += 500;
+	for (uint32_t cpu = 0; cpu < world->n_cpus; cpu++) {
+		uint64_t busy = (uint64_t)(CB_MIN(load[cpu], 1.0) * HZ + 0.5);
+
+		world->ticks[cpu][CB_TIME_USER] += busy;
+		world->ticks[cpu][CB_TIME_IDLE] += HZ - busy;
+		snapshot->cpu[cpu] = (struct cb_cpu_sample){ .present = CB_CPU_HAS_TIMES };
+		memcpy(snapshot->cpu[cpu].time_ticks, world->ticks[cpu], sizeof(world->ticks[cpu]));
+	}
+	for (uint32_t i = 0; i < world->n_workers; i++) {
+		const struct world_worker *worker = &world->worker[i];
+
+		if (!worker->alive)
+			continue;
+		snapshot->worker[snapshot->n_workers++] = (struct cb_worker_sample){
+			.key = i + 1,
+			.present = CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_THREADS |
+				   CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK,
+			.cpu_nsec = worker->cpu_nsec,
+			.wait_nsec = worker->wait_nsec,
+			.n_threads = 1,
+			.last_cpu = worker->cpu,
+			.mask = worker->mask,
+		};
+	}
+	snapshot->group[0] = (struct cb_group_sample){ .key = 1, .present = CB_GROUP_HAS_PACKETS,
+						       .packets = world->packets };
+}
+
+void world_tick(struct world *world)
+{
+	struct cb_input input = { .kind = CB_INPUT_SNAPSHOT, .snapshot = &world->snapshot };
+	double load[WORLD_CPUS];
+
+	world->now_usec += CB_USEC_PER_SEC;
+	schedule(world, load);
+	run_workers(world, load);
+	fill_snapshot(world, load);
+	input.now_usec = world->now_usec;
+	world_feed(world, &input);
+}
+
+void world_ticks(struct world *world, uint32_t n)
+{
+	while (n--)
+		world_tick(world);
+}

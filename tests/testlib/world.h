@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A small machine in virtual time that drives a real engine through its real inputs and obeys its decisions: CPUs, a scheduler
+ * that floats workers inside their masks, pinned batch jobs, one group of workers with a closed or an open load.
+ */
+
+#include "cpubalance/engine.h"
+
+#define WORLD_CPUS 8u
+#define WORLD_WORKERS 16u
+
+struct world_worker {
+	bool alive;
+	double demand;      /* CPU-seconds wanted per second, at most 1 */
+	struct cb_cpuset mask, original;
+	uint64_t cpu_nsec, wait_nsec;
+	int32_t cpu;        /* where it ran last */
+};
+
+struct world {
+	struct cb_engine *engine;
+	struct cb_policy policy;
+	struct cb_topology *topology;
+	struct cb_snapshot snapshot;
+	uint64_t now_usec;
+	uint32_t n_cpus, n_workers;
+	struct world_worker worker[WORLD_WORKERS];
+	double batch[WORLD_CPUS];      /* load of others, pinned */
+	double efficiency[WORLD_CPUS]; /* packets per CPU-second of a worker there, relative */
+	double load_factor;            /* scales every demand */
+	double noise_ratio;            /* of served work, uniform +- */
+	uint64_t packets, ticks[WORLD_CPUS][_CB_TIME_MAX];
+	uint32_t seed;
+	int fail_errno;                /* next writes fail so, 0: they work */
+	enum cb_error_class fail_class;
+	/* seen */
+	uint32_t n_applies, n_releases;
+	struct cb_decision last;       /* of the last feed */
+	uint32_t n_notices[_CB_NOTICE_MAX];
+	enum cb_verdict last_verdict;
+	char last_sentence[256];
+};
+
+/* Policy with defaults but no quiet start; all of @n_workers pinned to CPU 0, demand 0.5 each, group key 1 named "web". */
+void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers);
+void world_done(struct world *world);
+/* Feed, obey (write masks, answer with outcomes) until nothing is to be done. Returns the first decision. */
+struct cb_decision world_feed(struct world *world, const struct cb_input *input);
+struct cb_decision world_command(struct world *world, const struct cb_command *command);
+void world_event(struct world *world, const struct cb_event *event);
+void world_tick(struct world *world); /* one second */
+void world_ticks(struct world *world, uint32_t n);
+void world_policy(struct world *world); /* feed world->policy again */
