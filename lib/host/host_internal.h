@@ -44,16 +44,24 @@ struct cb_host {
 	struct cb_taskstats_conn *taskstats;
 	struct cb_diag *diag;
 	int32_t irqbalance_pid; /* last seen, 0 none */
+	int32_t comm_next;      /* where to go on looking for it, -1 never looked */
 };
 
 /* Paths below the root of one process or thread: one %d, or two (process, thread). Room for any of them: */
 #define CB_PATH_PID_MAX 64u
+#define CB_FMT_PID_FILE "proc/%d/%s" /* any of them */
 #define CB_FMT_PID_STAT "proc/%d/stat"
 #define CB_FMT_PID_STATUS "proc/%d/status"
 #define CB_FMT_PID_COMM "proc/%d/comm"
 #define CB_FMT_PID_CGROUP "proc/%d/cgroup"
 #define CB_FMT_PID_FD_DIR "proc/%d/fd"
-#define CB_FMT_PID_NETNS "proc/%d/ns/net"
+#define CB_FMT_PID_NS_DIR "proc/%d/ns"
+#define CB_PATH_OWN_NETNS "proc/self/ns/net"
+#define CB_PATH_OWN_FD_DIR "proc/self/fd"
+#define CB_PATH_OWN_SCHEDSTAT "proc/self/schedstat"
+#define CB_PATH_OWN_SNMP "proc/self/net/snmp"
+#define CB_PATH_OWN_MOUNTS "proc/self/mountinfo"
+#define CB_PATH_CGROUP_DIR "sys/fs/cgroup"
 #define CB_FMT_PID_SNMP "proc/%d/net/snmp"
 #define CB_FMT_PID_TASK_DIR "proc/%d/task"
 #define CB_FMT_PID_CHILDREN "proc/%d/task/%d/children"
@@ -73,9 +81,16 @@ int cb_host_openat(struct cb_host *host, const char *path, int flags) _must_chec
 ssize_t cb_host_read_file(struct cb_host *host, const char *path, char *buf, size_t size) _must_check_;
 /* The same of a kept descriptor, from its beginning. -ESRCH may come from files of a process that has ended. */
 ssize_t cb_host_pread_all(int fd, char *buf, size_t size) _must_check_;
+/* With one pread(), for files that are one record: proc/stat, proc/softirqs, those of a process. Same errors. */
+ssize_t cb_host_pread_once(int fd, char *buf, size_t size) _must_check_;
+/* Make host->buf hold @size bytes; its contents are kept. Returns 0, -ENOMEM or -E2BIG. */
+int cb_host_grow(struct cb_host *host, size_t size) _must_check_;
 /* The whole of a file of any size into host->buf, growing it. For inventories and prepare only. */
 ssize_t cb_host_read_big(struct cb_host *host, const char *path) _must_check_;
 ssize_t cb_host_read_big_fd(struct cb_host *host, int fd) _must_check_;
+
+/* "cpu12" with the prefix "cpu" is 12. Returns 0, -EINVAL, -ERANGE beyond an int32_t. */
+int cb_number_of(const char *name, const char *prefix, int32_t *ret) _must_check_;
 
 /* Open a directory for readdir(). Returns 0 or a negative errno. */
 int cb_host_opendir(struct cb_host *host, const char *path, DIR **ret) _must_check_;

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who a process is: its start time, name and user, the mask it has and what its cpuset allows it. And whose children are
+ * whose, and whether irqbalance runs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collect.h"
+#include "cpubalance/scan.h"
+
+#define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
+#define CGROUP_PATH_MAX 4096u
+/* Names of processes that one call looks at, after the first call. */
+#define COMMS_MAX 1024u
+
+/* --- cpuset --- */
+
+/* Where the cgroup hierarchies are mounted, relative to the root; "" where they are not. */
+struct mounts {
+	char v1[CB_PATH_MAX]; /* the one with the cpuset controller */
+	char v2[CB_PATH_MAX];
+};
+
+/* One line of mountinfo: "36 35 98:0 /root /mount/point options - type source super,options" */
+static void take_mount(const struct cb_scan *line, struct mounts *ret)
+{
+	struct cb_scan s = *line;
+	const char *word[5], *type, *super;
+	size_t len[5], type_len, super_len;
+
+	for (size_t i = 0; i < CB_ARRAY_SIZE(word); i++) {
+		cb_scan_blanks(&s);
+		if (!cb_scan_token(&s, &word[i], &len[i]))
+			return;
+	}
+	do {
+		cb_scan_blanks(&s);
+		if (!cb_scan_token(&s, &type, &type_len))
+			return;
+	} while (type_len != 1 || *type != '-');
+	cb_scan_blanks(&s);
+	if (!cb_scan_token(&s, &type, &type_len) || len[4] >= CB_PATH_MAX)
+		return;
+	cb_scan_blanks(&s);
+	if (!cb_scan_token(&s, &super, &super_len))
+		return; /* the source */
+	cb_scan_blanks(&s);
+	if (!cb_scan_token(&s, &super, &super_len))
+		super_len = 0;
+	if (type_len == strlen("cgroup2") && memcmp(type, "cgroup2", type_len) == 0)
+		snprintf(ret->v2, sizeof(ret->v2), "%.*s", (int)len[4], word[4]);
+	else if (type_len == strlen("cgroup") && memcmp(type, "cgroup", type_len) == 0 &&
+		 super_len > 0 && memmem(super, super_len, "cpuset", strlen("cpuset")))
+		snprintf(ret->v1, sizeof(ret->v1), "%.*s", (int)len[4], word[4]);
+}
+
+static void find_mounts(struct cb_host *host, struct mounts *ret)
+{
+	struct cb_scan s, line;
+	ssize_t len = cb_host_read_big(host, CB_PATH_OWN_MOUNTS);
+
+	*ret = (struct mounts){ 0 };
+	if (len < 0) {
+		/* A captured tree has no process of ours. */
+		strcpy(ret->v1, CB_PATH_CGROUP_DIR "/cpuset");
+		strcpy(ret->v2, CB_PATH_CGROUP_DIR);
+		return;
+	}
+	s = CB_SCAN(host->buf, (size_t)len);
+	while (cb_scan_line(&s, &line))
+		take_mount(&line, ret);
+}
+
+/* The nearest directory at or above @path that says what is allowed. @path is cut short. */
+static int read_effective(struct cb_host *host, const char *mount, char *path, const char *file,
+			  struct cb_cpuset *ret)
+{
+	char full[CB_PATH_MAX + CGROUP_PATH_MAX + 64];
+
+	/* Outside of what our own cgroup namespace shows. */
+	if (strncmp(path, "/..", 3) == 0)
+		return -ENOENT;
+	for (;;) {
+		char *slash = strrchr(path, '/');
+		ssize_t len;
+
+		snprintf(full, sizeof(full), "%s%s/%s", mount, path, file);
+		len = cb_host_read_big(host, full);
+		if (len >= 0) {
+			int r = cb_sysfs_cpulist_parse(host->buf, (size_t)len, ret);
+
+			return r < 0 ? r : cb_cpuset_empty(ret) ? -ENOENT : 0;
+		}
+		if (!slash)
+			return -ENOENT;
+		*slash = 0;
+	}
+}
+
+static bool read_cpuset(struct cb_host *host, int32_t pid, struct cb_cpuset *ret)
+{
+	char path[CB_PATH_PID_MAX], text[CGROUP_PATH_MAX * 2], v1[CGROUP_PATH_MAX],
+		v2[CGROUP_PATH_MAX];
+	struct mounts mounts;
+	bool has_v1, has_v2;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_CGROUP, pid);
+	len = cb_host_read_file(host, path, text, sizeof(text));
+	if (len < 0)
+		return false;
+	has_v1 = cb_cgroup_parse(text, (size_t)len, "cpuset", v1, sizeof(v1)) == 0;
+	has_v2 = cb_cgroup_parse(text, (size_t)len, NULL, v2, sizeof(v2)) == 0;
+	find_mounts(host, &mounts);
+	/* The controller is in one hierarchy only; in version 1, "effective_" where mounted as type cpuset. */
+	if (has_v1 && mounts.v1[0])
+		return read_effective(host, mounts.v1, v1, "cpuset.effective_cpus", ret) == 0;
+	return has_v2 && mounts.v2[0] &&
+	       read_effective(host, mounts.v2, v2, "cpuset.cpus.effective", ret) == 0;
+}
+
+/* --- identity --- */
+
+static int read_identity(struct cb_host *host, int32_t pid, struct cb_task_stat *ret_stat,
+			 struct cb_task_status *ret_status)
+{
+	char path[CB_PATH_PID_MAX];
+	ssize_t len;
+	int r;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_STATUS, pid);
+	len = cb_host_read_big(host, path);
+	r = len < 0 ? (int)len : cb_task_status_parse(host->buf, (size_t)len, ret_status);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), CB_FMT_PID_STAT, pid);
+	len = cb_host_read_big(host, path);
+	return len < 0 ? (int)len : cb_task_stat_parse(host->buf, (size_t)len, ret_stat);
+}
+
+int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret,
+		     struct cb_err *err)
+{
+	struct cb_worker_identity identity = { .pid = pid };
+	struct cb_task_status status;
+	struct cb_task_stat stat;
+	int r = pid > 0 ? read_identity(host, pid, &stat, &status) : -ESRCH;
+
+	if (r == -ENOENT || r == -ESRCH)
+		return cb_err_set(err, -ESRCH, "no process %d", pid);
+	if (r < 0)
+		return cb_err_set(err, r, "cannot read process %d: %s", pid, strerror(-r));
+	if (status.tgid != pid)
+		return cb_err_set(err, -ESRCH, "%d is a thread of process %d, not a process", pid,
+				  status.tgid);
+	if (stat.flags & PF_KTHREAD)
+		return cb_err_set(err, -EPERM, "process %d (%s) is a kernel thread", pid,
+				  stat.comm);
+	if ((stat.state == 'Z' || stat.state == 'X') && stat.n_threads <= 1)
+		return cb_err_set(err, -ESRCH, "process %d (%s) has ended", pid, stat.comm);
+	identity.start_ticks = stat.start_ticks;
+	identity.uid = status.uid;
+	snprintf(identity.comm, sizeof(identity.comm), "%s", stat.comm);
+	if (cb_thread_mask(host, pid, pid, &identity.mask) < 0)
+		identity.mask = status.allowed;
+	identity.cpuset_is_known = read_cpuset(host, pid, &identity.cpuset);
+	if (!identity.cpuset_is_known)
+		cb_cpuset_set_range(&identity.cpuset, 0, CB_CPUS_MAX - 1);
+	*ret = identity;
+	return 0;
+}
+
+/* --- children --- */
+
+struct children {
+	int32_t *pid;
+	size_t n, cap;
+};
+
+static int add_child(struct children *children, int32_t pid)
+{
+	if (children->n == children->cap)
+		return -E2BIG;
+	children->pid[children->n++] = pid;
+	return 0;
+}
+
+/* The children that one thread has made. -ENOENT when the kernel has no such file, or the thread is gone. */
+static int children_of_thread(struct cb_host *host, int32_t pid, int32_t tid,
+			      struct children *children)
+{
+	char path[CB_PATH_PID_MAX];
+	struct cb_scan s;
+	uint32_t child;
+	ssize_t len;
+	int r = 0;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_CHILDREN, pid, tid);
+	len = cb_host_read_big(host, path);
+	if (len < 0)
+		return (int)len;
+	s = CB_SCAN(host->buf, (size_t)len);
+	while (r == 0 && (cb_scan_blanks(&s), cb_scan_u32(&s, &child)))
+		r = child > INT32_MAX ? -ERANGE : add_child(children, (int32_t)child);
+	return r;
+}
+
+/* Without CONFIG_PROC_CHILDREN: every process says who its parent is. */
+static int children_by_parent(struct cb_host *host, int32_t pid, struct children *children)
+{
+	_cleanup_free_ int32_t *pids = NULL;
+	size_t n;
+	int r = cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct cb_task_stat stat;
+		char path[CB_PATH_PID_MAX];
+		ssize_t len;
+
+		snprintf(path, sizeof(path), CB_FMT_PID_STAT, pids[i]);
+		len = cb_host_read_big(host, path);
+		if (len >= 0 && cb_task_stat_parse(host->buf, (size_t)len, &stat) == 0 &&
+		    stat.ppid == pid)
+			r = add_child(children, pids[i]);
+	}
+	return r;
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	int32_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x > y) - (x < y);
+}
+
+int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_t cap,
+		     size_t *ret_n)
+{
+	struct children children = { .pid = ret_pids, .cap = cap };
+	_cleanup_free_ int32_t *tids = NULL;
+	char path[CB_PATH_PID_MAX];
+	bool listed = false;
+	size_t n;
+	int r;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_TASK_DIR, pid);
+	r = pid > 0 ? cb_host_list_numbers(host, path, "", &tids, &n) : -ENOENT;
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	for (size_t i = 0; i < n; i++) {
+		r = children_of_thread(host, pid, tids[i], &children);
+		if (r < 0 && r != -ENOENT && r != -ESRCH)
+			return r;
+		listed |= r == 0;
+	}
+	if (!listed) {
+		r = children_by_parent(host, pid, &children);
+		if (r < 0)
+			return r;
+	}
+	qsort(ret_pids, children.n, sizeof(*ret_pids), compare_pids);
+	*ret_n = children.n;
+	return 0;
+}
+
+/* --- irqbalance --- */
+
+static bool is_irqbalance(struct cb_host *host, int32_t pid)
+{
+	char path[CB_PATH_PID_MAX], comm[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_COMM, pid);
+	len = cb_host_read_file(host, path, comm, sizeof(comm));
+	return len > 0 && strcmp(comm, "irqbalance\n") == 0;
+}
+
+bool cb_host_irqbalance_runs(struct cb_host *host)
+{
+	_cleanup_free_ int32_t *pids = NULL;
+	size_t n, max, at;
+
+	if (host->irqbalance_pid > 0 && is_irqbalance(host, host->irqbalance_pid))
+		return true;
+	if (cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n) < 0 || n == 0)
+		return false;
+	/* All at first and when it has just gone; then go on where the last call stopped. */
+	max = host->comm_next < 0 || host->irqbalance_pid > 0 ? n : CB_MIN(n, COMMS_MAX);
+	host->irqbalance_pid = 0;
+	for (at = 0; at < n && pids[at] < host->comm_next;)
+		at++;
+	for (size_t i = 0; i < max; i++, at++) {
+		if (at >= n)
+			at = 0;
+		if (is_irqbalance(host, pids[at])) {
+			host->irqbalance_pid = pids[at];
+			return true;
+		}
+	}
+	host->comm_next = at < n ? pids[at] : 0;
+	return false;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where interrupts land and whether somebody has changed their masks. Two descriptors are kept for each of up to KEEP_MAX
+ * interrupts, those we have placed first, then those of network interfaces, then the others; the rest, on machines
+ * with thousands of interrupts, is read once with the inventory. A tick reads those whose turn it is: a placed one each time, one of
+ * a network interface every few seconds, all within ALL_USEC.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collect.h"
+
+#define KEEP_MAX 512u
+#define ALL_USEC (10 * CB_USEC_PER_SEC)
+#define NETWORK_USEC (4 * CB_USEC_PER_SEC)
+/* Interrupts a tick reads, unless more are needed to be round within ALL_USEC. */
+#define READS_MAX 64u
+#define PATH_MAX_IRQ 64u
+
+struct kept {
+	uint32_t index; /* in irq[] */
+	int effective_fd, affinity_fd;
+	uint64_t period_usec; /* 0: each tick */
+	uint64_t next_usec;   /* its turn */
+	struct cb_cpuset mask; /* last seen */
+};
+
+struct irq_row {
+	uint32_t irq;
+	int32_t effective_cpu;
+	bool placed;
+};
+
+struct cb_irq_watch {
+	uint32_t generation;
+	uint32_t n;
+	uint32_t n_kept;
+	uint32_t cursor;
+	uint64_t last_usec;
+	struct kept *kept;
+	struct irq_row row[];
+};
+
+static int open_list(struct cb_host *host, uint32_t irq, const char *file)
+{
+	char path[PATH_MAX_IRQ];
+
+	snprintf(path, sizeof(path), CB_PATH_IRQ_DIR "/%u/%s", irq, file);
+	return cb_host_openat(host, path, O_RDONLY);
+}
+
+static int read_list(struct cb_host *host, int fd, struct cb_cpuset *ret)
+{
+	ssize_t len = cb_host_pread_once(fd, host->buf, host->buf_size);
+
+	return len < 0 ? (int)len : cb_sysfs_cpulist_parse(host->buf, (size_t)len, ret);
+}
+
+/* The one CPU of a set; of several, as some controllers say, none is known. */
+static int32_t only_cpu(const struct cb_cpuset *set)
+{
+	unsigned int first = cb_cpuset_first(set);
+
+	return first < CB_CPUS_MAX && cb_cpuset_next(set, first + 1) == CB_CPUS_MAX ?
+		       (int32_t)first :
+		       -1;
+}
+
+static int read_effective(struct cb_host *host, int fd, int32_t *ret)
+{
+	struct cb_cpuset set;
+	int r = read_list(host, fd, &set);
+
+	if (r == 0)
+		*ret = only_cpu(&set);
+	return r;
+}
+
+/* What decides who is kept; lower is kept first. */
+static unsigned int rank(const struct cb_irq_info *info)
+{
+	return info->placed ? 0 : info->class == CB_IRQ_NETWORK ? 1 : 2;
+}
+
+static uint64_t period(const struct cb_irq_info *info)
+{
+	switch (rank(info)) {
+	case 0:
+		return 0;
+	case 1:
+		return NETWORK_USEC;
+	default:
+		return ALL_USEC;
+	}
+}
+
+static void keep(struct cb_irq_watch *watch, struct cb_host *host, const struct cb_irqs *irqs,
+		 uint32_t index)
+{
+	const struct cb_irq_info *info = &irqs->irq[index];
+	struct kept *kept = &watch->kept[watch->n_kept];
+	int32_t *cpu = &watch->row[index].effective_cpu;
+
+	*kept = (struct kept){
+		.index = index,
+		.effective_fd = open_list(host, info->irq, "effective_affinity_list"),
+		.affinity_fd = open_list(host, info->irq, "smp_affinity_list"),
+		.period_usec = period(info),
+		.mask = info->affinity,
+	};
+	if (kept->effective_fd >= 0 && read_effective(host, kept->effective_fd, cpu) < 0)
+		cb_closep(&kept->effective_fd);
+	/* Not every architecture has the file; a mask of one CPU says as much. */
+	if (kept->effective_fd < 0)
+		*cpu = only_cpu(&info->affinity);
+	if (kept->effective_fd >= 0 || kept->affinity_fd >= 0)
+		watch->n_kept++;
+}
+
+static void read_unkept(struct cb_irq_watch *watch, struct cb_host *host, uint32_t index)
+{
+	_cleanup_close_ int fd = open_list(host, watch->row[index].irq, "effective_affinity_list");
+
+	if (fd >= 0 && read_effective(host, fd, &watch->row[index].effective_cpu) < 0)
+		watch->row[index].effective_cpu = -1;
+}
+
+static void fill_watch(struct cb_irq_watch *watch, struct cb_host *host, const struct cb_irqs *irqs)
+{
+	for (uint32_t i = 0; i < irqs->n; i++)
+		watch->row[i] = (struct irq_row){
+			.irq = irqs->irq[i].irq,
+			.effective_cpu = -1,
+			.placed = irqs->irq[i].placed,
+		};
+	for (unsigned int wanted = 0; wanted <= 2; wanted++)
+		for (uint32_t i = 0; i < irqs->n; i++) {
+			if (rank(&irqs->irq[i]) != wanted)
+				continue;
+			if (watch->n_kept < KEEP_MAX)
+				keep(watch, host, irqs, i);
+			else
+				read_unkept(watch, host, i);
+		}
+}
+
+struct cb_irq_watch *cb_irq_watch_new(struct cb_host *host, const struct cb_irqs *irqs,
+				      uint64_t now_usec)
+{
+	struct cb_irq_watch *watch = calloc(1, sizeof(*watch) + irqs->n * sizeof(watch->row[0]));
+
+	if (!watch)
+		return NULL;
+	watch->kept = calloc(CB_MAX(CB_MIN(irqs->n, KEEP_MAX), 1u), sizeof(*watch->kept));
+	if (!watch->kept)
+		return cb_irq_watch_free(watch);
+	watch->generation = irqs->generation;
+	watch->n = irqs->n;
+	watch->last_usec = now_usec;
+	fill_watch(watch, host, irqs);
+	/* All were read just now: spread the next turns over the period. */
+	for (uint32_t i = 0; i < watch->n_kept; i++)
+		watch->kept[i].next_usec =
+			now_usec + watch->kept[i].period_usec * (i + 1) / watch->n_kept;
+	return watch;
+}
+
+struct cb_irq_watch *cb_irq_watch_free(struct cb_irq_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	for (uint32_t i = 0; i < watch->n_kept; i++) {
+		cb_closep(&watch->kept[i].effective_fd);
+		cb_closep(&watch->kept[i].affinity_fd);
+	}
+	free(watch->kept);
+	free(watch);
+	return NULL;
+}
+
+bool cb_irq_watch_same_set(const struct cb_irq_watch *watch, const struct cb_irqs *irqs)
+{
+	if (!watch || watch->n != irqs->n)
+		return false;
+	for (uint32_t i = 0; i < irqs->n; i++)
+		if (watch->row[i].irq != irqs->irq[i].irq)
+			return false;
+	return true;
+}
+
+bool cb_irq_watch_fits(const struct cb_irq_watch *watch, const struct cb_irqs *irqs)
+{
+	if (!cb_irq_watch_same_set(watch, irqs) || watch->generation != irqs->generation)
+		return false;
+	for (uint32_t i = 0; i < irqs->n; i++)
+		if (watch->row[i].placed != irqs->irq[i].placed)
+			return false;
+	return true;
+}
+
+void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *snapshot)
+{
+	snapshot->n_irqs = watch->n;
+	for (uint32_t i = 0; i < watch->n; i++)
+		snapshot->irq[i] = (struct cb_irq_sample){
+			.irq = watch->row[i].irq,
+			.effective_cpu = watch->row[i].effective_cpu,
+		};
+}
+
+/* @ret_lost: the interrupt is no more; the kernel answers EIO for files of entries that were removed. */
+static bool read_kept(struct cb_irq_watch *watch, struct cb_host *host, struct kept *kept,
+		      struct cb_collect_events *events, bool *ret_lost)
+{
+	struct cb_cpuset mask;
+	bool read = false;
+	int r;
+
+	if (kept->effective_fd >= 0) {
+		r = read_effective(host, kept->effective_fd,
+				   &watch->row[kept->index].effective_cpu);
+		*ret_lost |= r == -EIO || r == -ENOENT;
+		read = r == 0;
+	}
+	if (kept->affinity_fd < 0)
+		return read;
+	r = read_list(host, kept->affinity_fd, &mask);
+	if (r == 0 && kept->effective_fd < 0)
+		watch->row[kept->index].effective_cpu = only_cpu(&mask);
+	if (r == 0 && !cb_cpuset_equal(&mask, &kept->mask) &&
+	    events->n_irq_masks < CB_ARRAY_SIZE(events->irq_mask)) {
+		/* Without room the mask is still news at the next turn. */
+		events->irq_mask[events->n_irq_masks].irq = watch->row[kept->index].irq;
+		events->irq_mask[events->n_irq_masks++].mask = mask;
+		kept->mask = mask;
+	}
+	return read || r == 0;
+}
+
+/* How many a tick may read, so that all had their turn within ALL_USEC. */
+static uint32_t reads_allowed(const struct cb_irq_watch *watch, uint64_t now_usec)
+{
+	uint64_t elapsed = CB_MIN(now_usec - watch->last_usec, ALL_USEC);
+	uint64_t share = (watch->n_kept * elapsed + ALL_USEC - 1) / ALL_USEC;
+
+	return CB_MAX(READS_MAX, (uint32_t)share);
+}
+
+bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint64_t now_usec,
+			  struct cb_snapshot *snapshot, struct cb_collect_events *events)
+{
+	uint32_t allowed = reads_allowed(watch, now_usec), n_read = 0, n_tried = 0;
+	bool lost = false;
+
+	for (uint32_t i = 0; i < watch->n_kept && n_tried < allowed; i++) {
+		struct kept *kept = &watch->kept[watch->cursor];
+
+		watch->cursor = (watch->cursor + 1) % watch->n_kept;
+		if (now_usec < kept->next_usec)
+			continue;
+		kept->next_usec = now_usec + kept->period_usec;
+		n_tried++;
+		n_read += read_kept(watch, host, kept, events, &lost);
+	}
+	watch->last_usec = now_usec;
+	if (lost)
+		events->changed |= CB_COLLECT_IRQS;
+	for (uint32_t i = 0; i < watch->n && i < snapshot->n_irqs; i++)
+		snapshot->irq[i].effective_cpu = watch->row[i].effective_cpu;
+	return watch->n_kept > 0 && (n_read > 0 || n_tried == 0);
+}

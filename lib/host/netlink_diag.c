@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Listening TCP sockets of one network namespace by sock_diag (net/ipv4/inet_diag.c). A netlink socket belongs to the
+ * namespace in which it was opened, so a worker's namespace is entered for that moment and left again; its counters come
+ * through the same socket from then on. Dumps arrive as they are read, so reading never has to wait. libnl opens the
+ * socket; the tick uses the descriptor, because nl_recvmsgs() allocates.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "collect.h"
+
+/* The kernel fills at most this much for one recvmsg() of a dump (net/netlink/af_netlink.c: 32 KiB). */
+#define DUMP_BYTES 32768u
+/* Ends a dump that does not end: 16,384 buffers hold some two million listeners. */
+#define READS_MAX 16384u
+/* include/net/tcp_states.h; not in the headers for programs under a name that does not collide */
+#define STATE_LISTEN 10u
+
+struct request {
+	struct nlmsghdr header;
+	struct inet_diag_req_v2 diag;
+};
+
+struct cb_diag {
+	struct nl_sock *sock;
+	int fd;
+	uint32_t seq;
+	_Alignas(NLMSG_ALIGNTO) char buf[DUMP_BYTES];
+};
+
+static int connect_here(struct cb_diag *diag)
+{
+	diag->sock = nl_socket_alloc();
+	if (!diag->sock)
+		return -ENOMEM;
+	if (nl_connect(diag->sock, NETLINK_SOCK_DIAG) < 0)
+		return -EPROTONOSUPPORT;
+	if (nl_socket_set_nonblocking(diag->sock) < 0)
+		return -EIO;
+	diag->fd = nl_socket_get_fd(diag->sock);
+	return 0;
+}
+
+static int connect_there(struct cb_host *host, int pidfd, struct cb_diag *diag)
+{
+	/* Not cb_host_openat(): this is a link to a kernel object, which a root forbids; live machines only. */
+	_cleanup_close_ int own = openat(host->root_fd, CB_PATH_OWN_NETNS, O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (own < 0)
+		return -errno;
+	if (setns(pidfd, CLONE_NEWNET) < 0)
+		return -errno;
+	r = connect_here(diag);
+	if (setns(own, CLONE_NEWNET) < 0)
+		abort();
+	return r;
+}
+
+static void ignore(const struct cb_listener *listener, void *userdata)
+{
+	(void)listener;
+	(void)userdata;
+}
+
+int cb_diag_new(struct cb_host *host, int pidfd, struct cb_diag **ret)
+{
+	struct cb_diag *diag = calloc(1, sizeof(*diag));
+	int r;
+
+	if (!diag)
+		return -ENOMEM;
+	r = pidfd < 0 ? connect_here(diag) : connect_there(host, pidfd, diag);
+	if (r == 0)
+		r = cb_diag_listeners(diag, ignore, NULL);
+	if (r < 0) {
+		cb_diag_free(diag);
+		return r;
+	}
+	*ret = diag;
+	return 0;
+}
+
+struct cb_diag *cb_diag_free(struct cb_diag *diag)
+{
+	if (diag && diag->sock)
+		nl_socket_free(diag->sock);
+	free(diag);
+	return NULL;
+}
+
+static int send_request(struct cb_diag *diag, uint8_t family)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct request request = {
+		.header = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+			.nlmsg_seq = ++diag->seq,
+		},
+		.diag = {
+			.sdiag_family = family,
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1), /* drops */
+			.idiag_states = 1u << STATE_LISTEN,
+		},
+	};
+	ssize_t sent;
+
+	do
+		sent = sendto(diag->fd, &request, sizeof(request), 0, (void *)&kernel,
+			      sizeof(kernel));
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+/* All messages of one buffer. Returns 1 at the end of the dump, 0 to go on, or a negative errno. */
+static int take_buffer(struct cb_diag *diag, int len, cb_diag_fn fn, void *userdata)
+{
+	struct nlmsghdr *header = (void *)diag->buf;
+
+	for (; nlmsg_ok(header, len); header = nlmsg_next(header, &len)) {
+		struct cb_listener listener;
+
+		if (header->nlmsg_seq != diag->seq)
+			continue; /* of a dump that was given up */
+		if (header->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (header->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *error = nlmsg_data(header);
+
+			return nlmsg_datalen(header) >= (int)sizeof(*error) && error->error < 0 ?
+				       error->error :
+				       -EBADMSG;
+		}
+		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
+		    cb_sockdiag_parse(nlmsg_data(header), (size_t)nlmsg_datalen(header),
+				      &listener) == 0)
+			fn(&listener, userdata);
+	}
+	return 0;
+}
+
+static int dump_family(struct cb_diag *diag, uint8_t family, cb_diag_fn fn, void *userdata)
+{
+	int r = send_request(diag, family);
+
+	for (unsigned int i = 0; r == 0 && i < READS_MAX; i++) {
+		ssize_t len = recv(diag->fd, diag->buf, sizeof(diag->buf), MSG_DONTWAIT);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return -errno;
+		r = take_buffer(diag, (int)len, fn, userdata);
+	}
+	return r == 1 ? 0 : r < 0 ? r : -E2BIG;
+}
+
+int cb_diag_listeners(struct cb_diag *diag, cb_diag_fn fn, void *userdata)
+{
+	int r = dump_family(diag, AF_INET, fn, userdata);
+	int r6 = r < 0 ? r : dump_family(diag, AF_INET6, fn, userdata);
+
+	/* A kernel without IPv6 has no such sockets. */
+	return r6 == -ENOENT || r6 == -EINVAL || r6 == -EAFNOSUPPORT ? r : r6;
+}
