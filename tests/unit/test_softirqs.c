@@ -100,7 +100,7 @@ static void no_file_of_the_kernel(void **state)
 		{ "CPU0\n: 1\n", -EBADMSG },
 		{ "CPU0\nHI: 99999999999999999999\n", -ERANGE },
 		{ "CPU0\nHI: 1\n", 0 },
-		{ "CPU0\nHI:\t1\n", 0 },
+		{ "CPU0\nHI:\t1\n", -EBADMSG },
 	};
 
 	(void)state;
