@@ -56,8 +56,19 @@ int cb_host_openat(struct cb_host *host, const char *path, int flags)
 		.flags = (uint64_t)(unsigned int)(flags | O_CLOEXEC),
 		.resolve = RESOLVE_IN_ROOT,
 	};
-	long fd = syscall(SYS_openat2, host->root_fd, path, &how, sizeof(how));
+	long fd;
 
+	if (!host->no_openat2) {
+		fd = syscall(SYS_openat2, host->root_fd, path, &how, sizeof(how));
+		if (fd >= 0 || errno != ENOSYS)
+			return fd < 0 ? -errno : (int)fd;
+		host->no_openat2 = true;
+	}
+	if (!host->live)
+		return cb_resolve_openat(host->root_fd, path, flags);
+	while (*path == '/')
+		path++;
+	fd = openat(host->root_fd, *path ? path : ".", flags | O_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
 }
 
@@ -281,9 +292,6 @@ static int open_root(struct cb_host *host, const char *sysroot, struct cb_err *e
 				  strerror(errno));
 	host->live = is_live_root(host->root_fd);
 	fd = cb_host_openat(host, CB_PATH_PROC_DIR, O_PATH | O_DIRECTORY);
-	if (fd == -ENOSYS || fd == -EPERM)
-		return cb_err_set(err, fd, "openat2() is not allowed here (%s); Linux 5.6 is needed",
-				  strerror(-fd));
 	if (fd < 0 && host->live)
 		return cb_err_set(err, fd, "cannot open the directory proc below %s: %s", root,
 				  strerror(-fd));

@@ -26,6 +26,7 @@ struct cb_host {
 	bool dry_run; /* the writer only pretends */
 	bool live;    /* the root is "/": system calls on processes and CPUs mean what the files say */
 	bool netlink; /* netlink and perf may be used; implies live */
+	bool no_openat2;
 	struct cb_writer *writer;       /* writer.c */
 	struct cb_proc_conn *proc_conn; /* netlink_proc.c; NULL until needed, or where not to be had */
 
@@ -73,6 +74,9 @@ struct cb_host {
 
 /* Open @path (no leading slash needed) below the root, with O_CLOEXEC. Returns a descriptor or a negative errno. */
 int cb_host_openat(struct cb_host *host, const char *path, int flags) _must_check_;
+
+/* resolve.c: the same without openat2(); @root_fd's tree must not be changed meanwhile. */
+int cb_resolve_openat(int root_fd, const char *path, int flags) _must_check_;
 
 /*
  * Read a small file whole into @buf and put a NUL behind it. Returns its length, or a negative errno; -E2BIG when @size
