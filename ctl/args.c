@@ -134,7 +134,7 @@ int cb_args_parse(struct cb_ctl *ctl, const struct cb_verb *verb, int argc, char
 			continue;
 		}
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			cb_args_help(stdout, verb);
+			cb_args_help(ctl->out, &ctl->style, verb);
 			return CB_EXIT_OK;
 		}
 		r = cb_args_global(ctl, argc, argv, &i);
@@ -149,13 +149,18 @@ int cb_args_parse(struct cb_ctl *ctl, const struct cb_verb *verb, int argc, char
 	return check_words(ctl, verb, args);
 }
 
-void cb_args_help(FILE *out, const struct cb_verb *verb)
+void cb_args_help(FILE *out, const struct cb_style *style, const struct cb_verb *verb)
 {
+	struct cb_style plain = { .width_cols = style->width_cols ? style->width_cols : 80,
+				  .utf8 = style->utf8 };
+
 	fprintf(out, "Usage: cpubalctl %s%s%s%s\n\n%c%s.\n", verb->name,
 		verb->flags ? " [OPTION...]" : "", *verb->arguments ? " " : "", verb->arguments,
 		toupper((unsigned char)*verb->summary), verb->summary + 1);
-	if (verb->details)
-		fprintf(out, "%s\n", verb->details);
+	if (verb->details) {
+		fputc('\n', out);
+		cb_sentence(out, &plain, CB_COLOR_NONE, "%s", verb->details);
+	}
 	fputs("\nOptions:\n", out);
 	for (size_t i = 0; verb->flags && verb->flags[i].name; i++) {
 		char name[64];

@@ -74,9 +74,9 @@ const struct cb_verb cb_verb_changes = {
 	.name = "changes",
 	.arguments = "",
 	.summary = "every difference from the originals: what, was, is, plan",
-	.details =
-		"\nSTATE: changed; pending, an interrupt that moves with its next occurrence; heir, a process that inherited\n"
-		"a worker's mask; foreign, set by somebody else since, and so left alone.",
+	.details = "STATE: changed; pending, an interrupt that moves with its next "
+		   "occurrence; heir, a process that inherited a worker's mask; foreign, "
+		   "set by somebody else since, and so left alone.",
 	.example = "cpubalctl changes --shell",
 	.flags = flags,
 	.run = run,

@@ -90,7 +90,7 @@ const struct cb_verb cb_verb_release = {
 	.name = "release",
 	.arguments = "[GROUP]",
 	.summary = "put the originals of a group, or of --all, back",
-	.details = "\nWhat somebody else has set since is left as it is.",
+	.details = "What somebody else has set since is left as it is.",
 	.example = "cpubalctl release --all --pause",
 	.flags = release_flags,
 	.max_words = 1,
@@ -169,9 +169,10 @@ const struct cb_verb cb_verb_mode = {
 	.name = "mode",
 	.arguments = "[GROUP] MODE",
 	.summary = "auto, advise or observe, for a group or for all",
-	.details =
-		"\nauto: plans are done and verified. advise: they wait for cpubalctl apply. observe: none is made.\n"
-		"Without a group it is the daemon's mode, until it starts again; it also ends a stop after too many rollbacks.",
+	.details = "auto: plans are done and verified. advise: they wait for cpubalctl "
+		   "apply. observe: none is made. Without a group it is the daemon's "
+		   "mode, until it starts again; it also ends a stop after too many "
+		   "rollbacks.",
 	.example = "cpubalctl mode nginx advise",
 	.min_words = 1,
 	.max_words = 2,

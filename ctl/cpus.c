@@ -71,9 +71,9 @@ const struct cb_verb cb_verb_cpus = {
 	.name = "cpus",
 	.arguments = "",
 	.summary = "every CPU: how busy, with what, for whom",
-	.details =
-		"\nBUSY is without steal. WORK, IRQS and OTHER say who it is: registered workers, the interrupts that\n"
-		"land there, the rest. Rates are smoothed; --json has the raw ones too.",
+	.details = "BUSY is without steal. WORK, IRQS and OTHER say who it is: "
+		   "registered workers, the interrupts that land there, the rest. Rates "
+		   "are smoothed; --json has the raw ones too.",
 	.example = "cpubalctl cpus",
 	.run = run_cpus,
 };

@@ -39,8 +39,8 @@ struct cb_flag {
 #define CB_FLAGS_MAX 8u
 
 struct cb_args {
-	const char *flag
-		[CB_FLAGS_MAX]; /* by its place in cb_verb.flags; "" where it takes nothing; NULL: not given */
+	/* By their places in cb_verb.flags; "" where one takes nothing; NULL: not given. */
+	const char *flag[CB_FLAGS_MAX];
 	unsigned int n;
 	char **word;
 };
@@ -74,7 +74,7 @@ int cb_args_parse(struct cb_ctl *ctl, const struct cb_verb *verb, int argc, char
 int cb_args_global(struct cb_ctl *ctl, int argc, char **argv, int *index);
 
 /* Help of one verb: synopsis, options, exit codes, an example. */
-void cb_args_help(FILE *out, const struct cb_verb *verb);
+void cb_args_help(FILE *out, const struct cb_style *style, const struct cb_verb *verb);
 
 /* Checks of single arguments; each prints its message and returns CB_EXIT_USAGE, or CB_EXIT_OK. */
 int cb_check_u32(const struct cb_ctl *ctl, const char *what, const char *text, uint32_t min,

@@ -95,9 +95,9 @@ const struct cb_verb cb_verb_explain = {
 	.name = "explain",
 	.arguments = "[CPU]",
 	.summary = "one CPU, by default the hottest: who is on it, and why it stays",
-	.details =
-		"\nIt watches the CPU for one sampling interval, so the answer takes a moment. BEST is the best place that\n"
-		"each could have, GAIN the fall of the hottest CPU's load that is expected of it.",
+	.details = "It watches the CPU for one sampling interval, so the answer takes a "
+		   "moment. BEST is the best place that each could have, GAIN the fall "
+		   "of the hottest CPU's load that is expected of it.",
 	.example = "cpubalctl explain 3",
 	.max_words = 1,
 	.run = run,

@@ -77,9 +77,9 @@ const struct cb_verb cb_verb_groups = {
 	.name = "groups",
 	.arguments = "",
 	.summary = "registered groups and how they fare",
-	.details =
-		"\nCPU% is the sum of the workers': 250 is two and a half CPUs. WAIT is time spent runnable without a CPU.\n"
-		"SKEW is the most connections of a worker over the mean; 1 is even.",
+	.details = "CPU% is the sum of the workers': 250 is two and a half CPUs. WAIT is "
+		   "time spent runnable without a CPU. SKEW is the most connections of a "
+		   "worker over the mean; 1 is even.",
 	.example = "cpubalctl groups",
 	.run = run_groups,
 };
@@ -155,9 +155,9 @@ const struct cb_verb cb_verb_workers = {
 	.name = "workers",
 	.arguments = "[GROUP]",
 	.summary = "registered workers: CPU time, wait, where they may run",
-	.details =
-		"\nCPU is the CPU that its load is counted on. AFFINITY is its mask now, ORIGINAL the one that `release` puts\n"
-		"back. foreign: somebody else has set its mask since, so it is left alone.",
+	.details = "CPU is the CPU that its load is counted on. AFFINITY is its mask "
+		   "now, ORIGINAL the one that `release` puts back. foreign: somebody "
+		   "else has set its mask since, so it is left alone.",
 	.example = "cpubalctl workers nginx",
 	.max_words = 1,
 	.run = run_workers,

@@ -220,8 +220,8 @@ const struct cb_verb cb_verb_history = {
 	.name = "history",
 	.arguments = "",
 	.summary = "plans that ended, oldest first, with their verdicts",
-	.details =
-		"\nWAIT/CPU s is the run-queue wait for each second of CPU time that the workers used, before and after.",
+	.details = "WAIT/CPU s is the run-queue wait for each second of CPU time that "
+		   "the workers used, before and after.",
 	.example = "cpubalctl history --since=2h",
 	.flags = flags,
 	.run = run,

@@ -83,7 +83,8 @@ void cb_render_irqs(FILE *out, const struct cb_style *style, struct json_object 
 			json_object_array_add(some, json_object_get(irq));
 	}
 	idle = n - cb_json_length(some);
-	cb_render_all_irqs(out, style, idle < n ? some : NULL);
+	if (idle < n || n == 0)
+		cb_render_all_irqs(out, style, some);
 	if (idle)
 		cb_sentence(out, style, CB_COLOR_DIM, "%zu idle interrupt%s: cpubalctl irqs --all",
 			    idle, idle == 1 ? "" : "s");
@@ -106,9 +107,8 @@ const struct cb_verb cb_verb_irqs = {
 	.name = "irqs",
 	.arguments = "",
 	.summary = "interrupts: rate, where they land, whether they may move",
-	.details =
-		"\nLOAD is the share of its CPU's interrupt time that is counted as this interrupt's.\n"
-		"cpubalctl(1) explains the reasons.",
+	.details = "LOAD is the share of its CPU's interrupt time that is counted as "
+		   "this interrupt's. cpubalctl(1) explains the reasons.",
 	.example = "cpubalctl irqs --all",
 	.flags = flags,
 	.run = run,

@@ -23,7 +23,7 @@ const struct cb_verb cb_verb_metrics = {
 	.name = "metrics",
 	.arguments = "",
 	.summary = "the figures for Prometheus, text format 0.0.4",
-	.details = "\nWith --json: the same text as one JSON string.",
+	.details = "With --json: the same text as one JSON string.",
 	.example = "cpubalctl metrics | promtool check metrics",
 	.run = run,
 };

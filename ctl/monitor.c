@@ -123,8 +123,8 @@ const struct cb_verb cb_verb_monitor = {
 	.name = "monitor",
 	.arguments = "",
 	.summary = "a line for each finding and plan as it comes",
-	.details =
-		"\nEnds with an interrupt, or when the daemon stops (exit code 3). With --json: one object a line.",
+	.details = "Ends with an interrupt, or when the daemon stops (exit code 3). With "
+		   "--json: one object a line.",
 	.example = "cpubalctl monitor",
 	.run = run,
 };

@@ -173,8 +173,8 @@ const struct cb_verb cb_verb_plan = {
 	.name = "plan",
 	.arguments = "",
 	.summary = "the plan in flight or proposed, else what would be done now",
-	.details =
-		"\nEach step with the load that moves; each candidate that stays, with the reason.",
+	.details = "Each step with the load that moves; each candidate that stays, with "
+		   "the reason.",
 	.example = "cpubalctl plan --shell",
 	.flags = plan_flags,
 	.run = run_plan,
@@ -212,8 +212,8 @@ const struct cb_verb cb_verb_apply = {
 	.name = "apply",
 	.arguments = "[PLAN]",
 	.summary = "do the proposed plan",
-	.details =
-		"\nWith a number, only if that is the plan which is proposed. It is verified, and undone if it does not help.",
+	.details = "With a number, only if that is the plan which is proposed. It is "
+		   "verified, and undone if it does not help.",
 	.example = "cpubalctl apply 12",
 	.max_words = 1,
 	.run = run_apply,
@@ -250,9 +250,9 @@ const struct cb_verb cb_verb_move = {
 	.name = "move",
 	.arguments = "WORKER CPULIST",
 	.summary = "put a worker on these CPUs; undone if it hurts",
-	.details =
-		"\nWORKER is a name such as nginx/3 (cpubalctl workers lists them) or a pid. The move is a plan like any\n"
-		"other: journaled, verified, rolled back by the verdict.",
+	.details = "WORKER is a name such as nginx/3 (cpubalctl workers lists them) or a "
+		   "pid. The move is a plan like any other: journaled, verified, rolled "
+		   "back by the verdict.",
 	.example = "cpubalctl move nginx/3 4-7",
 	.min_words = 2,
 	.max_words = 2,

@@ -206,8 +206,8 @@ const struct cb_verb cb_verb_register = {
 	.name = "register",
 	.arguments = "NAME [PID...]",
 	.summary = "make processes the workers of group NAME",
-	.details =
-		"\nThe group is made when it is new; else the processes are added and what the options say is set.",
+	.details = "The group is made when it is new; else the processes are added and "
+		   "what the options say is set.",
 	.example = "cpubalctl register nginx $(pgrep -P $(cat /run/nginx.pid)) --allowed-cpus=0-7",
 	.flags = flags,
 	.min_words = 1,

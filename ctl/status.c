@@ -477,8 +477,8 @@ const struct cb_verb cb_verb_status = {
 	.name = "status",
 	.arguments = "",
 	.summary = "what matters now, in a dozen lines",
-	.details =
-		"\nHOT names who makes a CPU hot, in points of percent of that CPU. A figure that is not known is shown as -.",
+	.details = "HOT names who makes a CPU hot, in points of percent of that CPU. A "
+		   "figure that is not known is shown as -.",
 	.example = "cpubalctl status",
 	.run = run,
 };

@@ -36,10 +36,10 @@ struct cb_column {
 	enum cb_cell cell;
 	const char *key;
 	unsigned int drop; /* 0: always shown; else the column with the highest goes first */
-	unsigned int
-		min_cols; /* > 0: text may be shortened to this; in the last column: wraps when it can have this */
-	bool optional; /* left out where no row has it, or all have 0 or "" */
-	/* Instead of cell and key: write the cell into @buf; false: unknown. NULL: not used. */
+	/* > 0: text that may be shortened to this; in the last column it wraps instead. */
+	unsigned int min_cols;
+	bool optional; /* left out where no row has it, or all have 0 or "no" */
+	/* Instead of key: write the cell into @buf; false: unknown. NULL: not used. */
 	bool (*show)(struct json_object *row, const struct cb_style *style, struct cb_buf *buf);
 	bool right; /* with show: align to the right */
 };

@@ -212,7 +212,7 @@ size_t cb_text_wrap(const char *clean, unsigned int cols)
 	}
 	if (gap && gap * 2 >= fits)
 		return gap;
-	if (pause && pause * 2 >= fits)
+	if (pause && pause * 3 >= fits * 2)
 		return pause;
 	if (blank)
 		return blank;

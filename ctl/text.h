@@ -61,23 +61,26 @@ size_t cb_text_fit(const char *clean, unsigned int cols);
 
 /*
  * Where to break a cleaned text that is too wide: the bytes of its first line. It ends at a gap of
- * two or more blanks, or else behind a comma or semicolon, where that leaves the line at least half
- * full; else at a blank; else inside the word. At least one character; all of it when it fits or
- * @cols is 0.
+ * two or more blanks where that leaves the line at least half full, else behind a comma or semicolon
+ * (two thirds), else at a blank, else inside the word. At least one character; all of it when it fits
+ * or @cols is 0.
  */
 size_t cb_text_wrap(const char *clean, unsigned int cols);
 
-/* Figures; all return @buf. */
-const char *cb_show_percent(double ratio, char *buf,
-			    size_t size); /* "96.2": share of one CPU, without a sign */
-const char *cb_show_points(double ratio, char *buf, size_t size); /* "96" */
-const char *cb_show_rate(double per_sec, char *buf,
-			 size_t size); /* "0.3", "1234", "123k", "1.2M" */
-const char *cb_show_wait(double sec_per_sec, char *buf,
-			 size_t size); /* milliseconds per second: "212", "0.4" */
-const char *cb_show_span(uint64_t usec, char *buf,
-			 size_t size); /* one or two units: "850 ms", "41 s", "2 h 5 min" */
-/* Local time: "02:41:07" of the last 12 hours or of today, else "2025-03-01 02:41". */
+/*
+ * Figures; all return @buf.
+ *   percent  "96.2": share of one CPU, without a sign
+ *   points   "96"
+ *   rate     "0.3", "1234", "123k", "1.2M"
+ *   wait     of seconds per second, in milliseconds per second: "212", "0.4"
+ *   span     one or two units: "850 ms", "41 s", "2 h 5 min"
+ *   when     local time: "02:41:07" of today or of the last 12 hours, else "2025-03-01 02:41"
+ */
+const char *cb_show_percent(double ratio, char *buf, size_t size);
+const char *cb_show_points(double ratio, char *buf, size_t size);
+const char *cb_show_rate(double per_sec, char *buf, size_t size);
+const char *cb_show_wait(double sec_per_sec, char *buf, size_t size);
+const char *cb_show_span(uint64_t usec, char *buf, size_t size);
 const char *cb_show_when(const struct cb_style *style, uint64_t realtime_usec, char *buf,
 			 size_t size);
 
