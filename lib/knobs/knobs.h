@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The descriptors behind cb_knob_get(), one for each row of knobs.def, each in lib/knobs/<name>.c. A row without its
+ * descriptor is a link error.
+ */
+
+#include "cpubalance/knob.h"
+
+#define CB_KNOB_ROW(id, name, item, what) extern const struct cb_knob cb_knob_##name;
+#include "cpubalance/knobs.def"
+#undef CB_KNOB_ROW
