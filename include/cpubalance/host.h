@@ -110,6 +110,7 @@ void cb_heirs_update(struct cb_host *host, struct cb_journal *journal);
 
 /* The whole of `cpubalanced --restore`: no bus, no engine. One line per entry that could not be restored through @say. */
 struct cb_restore_result {
+	/* entries; n_pending: of n_restored, interrupts that land elsewhere until they occur, since that was not worth waiting for */
 	uint32_t n_restored, n_pending, n_gone, n_foreign, n_failed;
 };
 int cb_restore_offline(struct cb_host *host, const char *run_dir, void (*say)(const char *line, void *userdata),

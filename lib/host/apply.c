@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one door through which a decision reaches the machine. Each step is done or is not, and says so; one that fails
+ * stops no other. What a step of each kind does is in apply_task.c, apply_irq.c and release.c.
+ */
+#include "apply_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpubalance/host.h"
+#include "host_internal.h"
+#include "journal_internal.h"
+
+struct apply {
+	struct cb_host *host;
+	struct cb_journal *journal;
+	const struct cb_engine *engine;
+	const struct cb_decision *decision;
+	struct cb_outcome *ret;
+};
+
+static void set_gone(struct cb_step *step)
+{
+	step->state = CB_STEP_GONE;
+	step->errnum = ESRCH;
+	step->error_class = CB_ERROR_GONE;
+}
+
+/* What became of the entries of one restored item, as the state of its step. Nothing journaled: it is where it was. */
+static void judge_restore(struct cb_step *step, const struct cb_change *change)
+{
+	step->errnum = 0;
+	step->error_class = CB_ERROR_NONE;
+	if (change->n_failed > 0) {
+		step->state = CB_STEP_FAILED;
+		step->errnum = change->errnum;
+		step->error_class = change->error_class;
+	} else if (change->n_pending > 0) {
+		step->state = CB_STEP_PENDING;
+	} else if (change->n_restored == 0 && change->n_foreign > 0) {
+		step->state = CB_STEP_FAILED;
+		step->error_class = CB_ERROR_FOREIGN;
+	} else if (change->n_restored == 0 && change->n_gone > 0) {
+		set_gone(step);
+	} else {
+		step->state = CB_STEP_DONE;
+	}
+}
+
+static void restore(struct apply *apply, const struct cb_select *select, struct cb_step *step)
+{
+	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
+
+	cb_restore_selected(&change, select, false);
+	judge_restore(step, &change);
+	apply->ret->n_restored += change.n_restored;
+	apply->ret->n_pending += change.n_pending;
+	apply->ret->n_gone += change.n_gone;
+	apply->ret->n_foreign += change.n_foreign;
+	apply->ret->n_failed += change.n_failed;
+}
+
+static void do_worker(struct apply *apply, struct cb_step *step)
+{
+	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
+	struct cb_worker_view worker;
+	struct cb_target target = { .plan_id = apply->decision->plan_id };
+	struct cb_select select = { .lineage = &target };
+
+	if (!apply->engine || !cb_engine_worker_by_key(apply->engine, step->item.key, &worker)) {
+		set_gone(step);
+		return;
+	}
+	target.tgid = worker.pid;
+	target.start_ticks = worker.start_ticks;
+	target.group = worker.group ? worker.group : "";
+	if (step->op == CB_OP_RESTORE) {
+		restore(apply, &select, step);
+		return;
+	}
+	cb_heirs_listen(apply->host);
+	cb_place_process(&change, &target, step);
+}
+
+static void do_irq(struct apply *apply, struct cb_step *step)
+{
+	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
+	const struct cb_plan *plan = apply->engine ? cb_engine_plan(apply->engine) : NULL;
+	struct cb_select select = { .irq = &step->item.key };
+
+	if (step->op == CB_OP_RESTORE)
+		restore(apply, &select, step);
+	else
+		cb_place_irq(&change,
+			     plan && plan->id == apply->decision->plan_id ? plan->group : "",
+			     apply->decision->plan_id, step);
+}
+
+void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_engine *engine,
+	      const struct cb_decision *decision, struct cb_outcome *ret)
+{
+	struct apply apply = {
+		.host = host,
+		.journal = journal,
+		.engine = engine,
+		.decision = decision,
+		.ret = ret,
+	};
+
+	memset(ret, 0, sizeof(*ret));
+	ret->plan_id = decision->plan_id;
+	ret->n_steps = CB_MIN(decision->n_steps, CB_STEPS_MAX);
+	/* Who was forked with our mask until now has to be known: its mask is about to be no longer the one we set. */
+	cb_heirs_update(host, journal);
+	for (uint32_t i = 0; i < ret->n_steps; i++) {
+		struct cb_step *step = &ret->step[i];
+
+		*step = decision->step[i];
+		switch (step->item.kind) {
+		case CB_ITEM_WORKER:
+			do_worker(&apply, step);
+			break;
+		case CB_ITEM_IRQ:
+			do_irq(&apply, step);
+			break;
+		case _CB_ITEM_MAX:
+		case _CB_ITEM_INVALID:
+			step->state = CB_STEP_FAILED;
+			step->errnum = EINVAL;
+			step->error_class = CB_ERROR_PERMANENT;
+			break;
+		}
+	}
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What apply.c, release.c, heirs.c and restore.c share: placing and restoring one thread's process or one interrupt
+ * through a writer and a journal. No engine, no host: tests drive these with a machine of their own.
+ */
+
+#include "cpubalance/host.h"
+#include "cpubalance/journal.h"
+#include "writer.h"
+
+/* One round of changes, with what became of the journal entries concerned. Zero it and set the first two. */
+struct cb_change {
+	struct cb_writer *writer;
+	struct cb_journal *journal;
+	struct cb_host *host; /* for news of forks; NULL: there are none */
+	void (*say)(const char *line,
+		    void *userdata); /* one line for each entry that is not restored; may be NULL */
+	void *userdata;
+	uint32_t n_restored, n_pending, n_gone, n_foreign, n_failed;
+	int errnum; /* of the last failure */
+	enum cb_error_class error_class;
+};
+
+/* A process that is to be placed. */
+struct cb_target {
+	int32_t tgid;
+	uint64_t start_ticks;
+	const char *group; /* "" none */
+	uint32_t plan_id;
+};
+
+/* Number of walks over the threads of a process before we say that they do not come to rest. */
+#define CB_WALKS_MAX 16u
+
+/* --- apply_task.c, apply_irq.c --- */
+
+/* Do CB_OP_SET of @step; sets its state, errnum and error_class. */
+void cb_place_process(struct cb_change *change, const struct cb_target *target,
+		      struct cb_step *step);
+void cb_place_irq(struct cb_change *change, const char *group, uint32_t plan_id,
+		  struct cb_step *step);
+
+/* Is @present a mask that this thread can have by our doing: what we set, cut by its cpuset perhaps, or set before? */
+bool cb_task_is_ours(struct cb_writer *writer, const struct cb_journal_entry *entry,
+		     const struct cb_cpuset *present);
+/* 1 when the owner of @entry is there (a thread: the same start time and no zombie), 0 when it is gone, negative: unknown. */
+int cb_task_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
+int cb_irq_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
+
+/* Put the original of one entry back and count it in @change. True: the entry has had its day. */
+bool cb_restore_task(struct cb_change *change, const struct cb_journal_entry *entry);
+/* The same of an interrupt; @now: do not wait for its next occurrence any more. */
+bool cb_restore_irq(struct cb_change *change, const struct cb_journal_entry *entry, bool now);
+
+/* --- release.c --- */
+
+/* Which entries: all that fit every condition. */
+struct cb_select {
+	const char *group;		 /* NULL: any */
+	const struct cb_target *lineage; /* this process and its heirs; NULL: any */
+	const uint32_t *irq;		 /* this interrupt; NULL: any */
+	bool no_tasks, no_irqs;
+	bool pending; /* only what waits for the next occurrence of an interrupt */
+};
+/* Restore and forget the selected entries and the heirs that turn up meanwhile. */
+void cb_restore_selected(struct cb_change *change, const struct cb_select *select, bool now);
+/* Write "thread 12 of process 10 (nginx): " or "interrupt 38 (eth0-rx): " and @what through change->say. */
+void cb_change_say(const struct cb_change *change, const struct cb_journal_entry *entry,
+		   const char *what);
+
+/* --- heirs.c --- */
+
+/*
+ * Look for heirs in all of /proc: offspring of journaled processes, and orphans with our mask that are younger than the placement and
+ * in the same cgroups. Returns how many threads were adopted, or a negative errno when the journal does not take them.
+ */
+int cb_heirs_search(struct cb_writer *writer, struct cb_journal *journal);
+/* The cheap variant: living journaled processes, their threads and descendants only. */
+int cb_heirs_walk(struct cb_writer *writer, struct cb_journal *journal);
+/* Listen to forks from here on where that is possible; before a process is placed for the first time. */
+void cb_heirs_listen(struct cb_host *host);
+/* News of forks, in their order, then one call of the second to adopt what is there. */
+void cb_heirs_fork(struct cb_writer *writer, struct cb_journal *journal,
+		   const struct cb_fork *fork);
+int cb_heirs_settle(struct cb_writer *writer, struct cb_journal *journal);

@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Heirs: threads and processes that have our mask because who made them had it. Each gets a journal entry of its own, with the
+ * original of its creator, so that its end does not depend on the creator's life.
+ *
+ * Three ways to find them, by strength of evidence:
+ *   forks    the proc connector tells every fork in order; a chain of forks from a journaled process is followed even when
+ *            its middle has ended before we look
+ *   walk     the threads and the living descendants of journaled processes
+ *   search   all processes: those whose parents lead to a journaled process, and orphans in the same cgroups
+ * All of them ask the same at the end: younger than the placement, and exactly our mask. An heir with another mask has
+ * set its own, and is none.
+ *
+ * An orphan is a process whose parent is the first process, or is in other cgroups: a reaper. A parent in the same cgroups
+ * is taken for its creator, which was not placed, so the mask is the process's own. Without the connector a successor whose
+ * creator ended within one tick, below a reaper of its own cgroup (in a container, say), is not found; we rather leave a
+ * mask than touch a stranger.
+ */
+#include "apply_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host_internal.h"
+#include "journal_internal.h"
+
+#define PF_KTHREAD    UINT32_C(0x00200000) /* include/linux/sched.h */
+#define KIN_SLOTS_MIN 64u
+#define KIN_MAX \
+	65536u /* processes followed between two settlings; beyond that a search finds them */
+#define WALK_MAX      4096u /* descendants of one process in a walk */
+#define ANCESTORS_MAX 64u
+#define SEARCHES_MAX  4u
+
+/* A process by number alone, as forks tell it, and whose heir it would be. */
+struct kin {
+	int32_t tgid; /* 0: empty slot, -1: removed */
+	int32_t from_tgid;
+	uint64_t from_start_ticks;
+};
+
+struct cb_heirs {
+	struct kin *kin;	  /* open addressing by tgid */
+	uint32_t n_slots, n_used; /* a power of two; removed ones count as used */
+	int32_t *touched;	  /* to be looked at when settling */
+	uint32_t n_touched, cap_touched;
+	uint64_t generation; /* of the journal that kin[] was made from */
+	bool batch;	     /* forks have come since the last settling */
+	bool lost;	     /* some could not be followed: search */
+	bool no_conn;	     /* the connector is not to be had */
+};
+
+struct cb_heirs *cb_heirs_free(struct cb_heirs *heirs)
+{
+	if (!heirs)
+		return NULL;
+	free(heirs->kin);
+	free(heirs->touched);
+	free(heirs);
+	return NULL;
+}
+
+static struct cb_heirs *heirs_of(struct cb_writer *writer)
+{
+	if (!writer->heirs)
+		writer->heirs = calloc(1, sizeof(*writer->heirs));
+	return writer->heirs;
+}
+
+static bool alive(const struct cb_task_stat *stat)
+{
+	return stat->state != 'Z' && stat->state != 'X' && stat->state != 'x';
+}
+
+static bool is_main(const struct cb_journal_entry *e)
+{
+	return e->knob == CB_KNOB_TASK_AFFINITY && e->tid == e->tgid;
+}
+
+/* --- adopting --- */
+
+static bool has_our_mask(const struct cb_journal_entry *from, const struct cb_cpuset *mask)
+{
+	/* `was`: forked just before the process was placed for the second time. */
+	return cb_cpuset_equal(mask, &from->set) ||
+	       (!cb_cpuset_empty(&from->was) && cb_cpuset_equal(mask, &from->was) &&
+		!cb_cpuset_equal(mask, &from->original));
+}
+
+/* One thread of process @process. Returns 1 when it was adopted, 0 when not, or a negative errno of the journal. */
+static int adopt_thread(struct cb_writer *writer, struct cb_journal *journal,
+			const struct cb_task_stat *process, int32_t tid,
+			const struct cb_journal_entry *from)
+{
+	struct cb_journal_entry e = *from;
+	struct cb_task_stat stat;
+	int r = writer->ops->task_stat(writer, process->pid, tid, &stat);
+
+	if (r < 0 || !alive(&stat) || stat.start_ticks < from->placed_ticks ||
+	    cb_journal_find_task(journal, tid, stat.start_ticks))
+		return 0;
+	if (writer->ops->task_get(writer, process->pid, tid, &e.set) < 0 ||
+	    !has_our_mask(from, &e.set))
+		return 0;
+	e.was = CB_CPUSET_EMPTY;
+	e.tid = tid;
+	e.start_ticks = stat.start_ticks;
+	if (process->pid != from->tgid || process->start_ticks != from->tgid_start_ticks) {
+		e.heir = true;
+		e.root_tgid = from->heir ? from->root_tgid : from->tgid;
+		e.root_start_ticks = from->heir ? from->root_start_ticks : from->tgid_start_ticks;
+		e.tgid = process->pid;
+		e.tgid_start_ticks = process->start_ticks;
+		if (writer->ops->cgroup_id(writer, process->pid, &e.cgroup_id) < 0)
+			e.cgroup_id = 0;
+	}
+	r = cb_journal_put(journal, &e, NULL);
+	return r < 0 ? r : 1;
+}
+
+/* All threads of a process that are heirs of @from. Returns how many, or a negative errno of the journal. */
+static int adopt_process(struct cb_writer *writer, struct cb_journal *journal, int32_t tgid,
+			 const struct cb_journal_entry *from)
+{
+	const struct cb_journal_entry parent = *from; /* a put may move it */
+	struct cb_task_stat process;
+	int32_t *tids = NULL;
+	int r, adopted = 0;
+	size_t n = 0;
+
+	if (writer->ops->task_stat(writer, tgid, tgid, &process) < 0 ||
+	    (process.flags & PF_KTHREAD) || process.start_ticks < parent.tgid_start_ticks ||
+	    writer->ops->task_list(writer, tgid, &tids, &n) < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		r = adopt_thread(writer, journal, &process, tids[i], &parent);
+		if (r < 0) {
+			adopted = r;
+			break;
+		}
+		adopted += r;
+	}
+	free(tids);
+	return adopted;
+}
+
+/* --- walk --- */
+
+/* Children, their children and so on; those that are journaled themselves have their own turn. */
+static int walk_descendants(struct cb_writer *writer, struct cb_journal *journal,
+			    const struct cb_journal_entry *from)
+{
+	int32_t *todo = calloc(WALK_MAX, sizeof(*todo));
+	uint32_t n_todo = 0, seen = 0;
+	int adopted = 0, r = 0;
+
+	if (!todo)
+		return -ENOMEM;
+	todo[n_todo++] = from->tgid;
+	while (n_todo > 0 && r >= 0) {
+		int32_t *children = NULL;
+		size_t n = 0;
+
+		if (writer->ops->children(writer, todo[--n_todo], &children, &n) < 0)
+			continue;
+		for (size_t i = 0; i < n && r >= 0 && seen < WALK_MAX; i++) {
+			struct cb_task_stat stat;
+
+			if (writer->ops->task_stat(writer, children[i], children[i], &stat) < 0 ||
+			    cb_journal_find_task(journal, children[i], stat.start_ticks))
+				continue;
+			r = adopt_process(writer, journal, children[i], from);
+			adopted += r > 0 ? r : 0;
+			seen++;
+			if (n_todo < WALK_MAX && r == 0)
+				todo[n_todo++] = children[i];
+		}
+		free(children);
+	}
+	free(todo);
+	return r < 0 ? r : adopted;
+}
+
+int cb_heirs_walk(struct cb_writer *writer, struct cb_journal *journal)
+{
+	int adopted = 0;
+
+	/* The journal grows meanwhile, at its end: who is adopted here has a turn too. */
+	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
+		struct cb_journal_entry e = *cb_journal_at(journal, i);
+		int r;
+
+		if (!is_main(&e) || cb_task_lives(writer, &e) != 1)
+			continue;
+		r = adopt_process(writer, journal, e.tgid, &e);
+		if (r < 0)
+			return r;
+		adopted += r;
+		r = walk_descendants(writer, journal, &e);
+		if (r < 0)
+			return r;
+		adopted += r;
+	}
+	return adopted;
+}
+
+/* --- search --- */
+
+struct process {
+	int32_t tgid, ppid;
+	uint64_t start_ticks;
+	bool kernel;
+};
+
+/* A journaled process as an orphan could know it: by mask and cgroups. */
+struct mark {
+	uint64_t key;
+	uint32_t index; /* in the journal */
+};
+
+struct search {
+	struct cb_writer *writer;
+	struct cb_journal *journal;
+	struct process *process; /* ascending tgid */
+	size_t n_processes;
+	struct mark *mark; /* ascending key */
+	size_t n_marks;
+	uint64_t oldest_ticks; /* no heir is older */
+};
+
+static int compare_marks(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+
+	return (x->key > y->key) - (x->key < y->key);
+}
+
+static uint64_t mark_key(const struct cb_cpuset *mask, uint64_t cgroup_id)
+{
+	return cb_hash_bytes(cb_hash_bytes(CB_HASH_START, mask, sizeof(*mask)), &cgroup_id,
+			     sizeof(cgroup_id));
+}
+
+/* Two for each journaled process: what we set, and what we had set before. */
+static int make_marks(struct search *search)
+{
+	uint32_t n = cb_journal_count(search->journal);
+
+	search->oldest_ticks = UINT64_MAX;
+	search->mark = reallocarray(NULL, CB_MAX(n, 1u), 2 * sizeof(*search->mark));
+	if (!search->mark)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct cb_journal_entry *e = cb_journal_at(search->journal, i);
+
+		if (!is_main(e))
+			continue;
+		search->oldest_ticks = CB_MIN(search->oldest_ticks, e->placed_ticks);
+		if (e->cgroup_id == 0)
+			continue;
+		search->mark[search->n_marks++] =
+			(struct mark){ .key = mark_key(&e->set, e->cgroup_id), .index = i };
+		if (!cb_cpuset_empty(&e->was))
+			search->mark[search->n_marks++] =
+				(struct mark){ .key = mark_key(&e->was, e->cgroup_id), .index = i };
+	}
+	qsort(search->mark, search->n_marks, sizeof(*search->mark), compare_marks);
+	return 0;
+}
+
+static int list_processes(struct search *search)
+{
+	struct cb_writer *writer = search->writer;
+	int32_t *tgids = NULL;
+	size_t n = 0;
+	int r = writer->ops->process_list(writer, &tgids, &n);
+
+	if (r < 0)
+		return r;
+	search->process = calloc(CB_MAX(n, (size_t)1), sizeof(*search->process));
+	if (!search->process) {
+		free(tgids);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct cb_task_stat stat;
+
+		if (writer->ops->task_stat(writer, tgids[i], tgids[i], &stat) < 0)
+			continue;
+		search->process[search->n_processes++] = (struct process){
+			.tgid = tgids[i],
+			.ppid = stat.ppid,
+			.start_ticks = stat.start_ticks,
+			.kernel = stat.flags & PF_KTHREAD,
+		};
+	}
+	free(tgids);
+	return 0;
+}
+
+static const struct process *find_process(const struct search *search, int32_t tgid)
+{
+	size_t low = 0, high = search->n_processes;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (search->process[middle].tgid < tgid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < search->n_processes && search->process[low].tgid == tgid ?
+		       &search->process[low] :
+		       NULL;
+}
+
+/* The journaled process that the parents of @process lead to. */
+static const struct cb_journal_entry *find_ancestor(const struct search *search,
+						    const struct process *process)
+{
+	for (unsigned int i = 0; i < ANCESTORS_MAX && process; i++) {
+		const struct cb_journal_entry *e;
+
+		process = find_process(search, process->ppid);
+		e = process ? cb_journal_find_task(search->journal, process->tgid,
+						   process->start_ticks) :
+			      NULL;
+		if (e)
+			return e;
+	}
+	return NULL;
+}
+
+static bool is_reaper(struct search *search, int32_t tgid, uint64_t cgroup_id_of_child)
+{
+	uint64_t id;
+
+	if (tgid <= 1 || !find_process(search, tgid))
+		return true;
+	return search->writer->ops->cgroup_id(search->writer, tgid, &id) == 0 &&
+	       id != cgroup_id_of_child;
+}
+
+/* The journaled process whose orphan @process is by its mask, cgroups and age. The dead come first, then the latest. */
+static const struct cb_journal_entry *find_lost_parent(struct search *search,
+						       const struct process *process)
+{
+	struct cb_writer *writer = search->writer;
+	const struct cb_journal_entry *best = NULL;
+	bool best_lives = false;
+	struct cb_cpuset mask;
+	uint64_t cgroup_id, key;
+	size_t low = 0, high = search->n_marks;
+
+	if (writer->ops->cgroup_id(writer, process->tgid, &cgroup_id) < 0 ||
+	    !is_reaper(search, process->ppid, cgroup_id) ||
+	    writer->ops->task_get(writer, process->tgid, process->tgid, &mask) < 0)
+		return NULL;
+	key = mark_key(&mask, cgroup_id);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (search->mark[middle].key < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < search->n_marks && search->mark[low].key == key; low++) {
+		const struct cb_journal_entry *e =
+			cb_journal_at(search->journal, search->mark[low].index);
+		const struct process *owner = find_process(search, e->tgid);
+		bool lives = owner && owner->start_ticks == e->tgid_start_ticks;
+
+		if (process->start_ticks < e->placed_ticks || !has_our_mask(e, &mask) ||
+		    e->cgroup_id != cgroup_id)
+			continue;
+		if (!best || (best_lives && !lives) ||
+		    (best_lives == lives && e->placed_ticks > best->placed_ticks)) {
+			best = e;
+			best_lives = lives;
+		}
+	}
+	return best;
+}
+
+/* One look at everything. Returns how many were adopted, or a negative errno. */
+static int search_once(struct search *search)
+{
+	int adopted = 0, r = make_marks(search);
+
+	if (r == 0)
+		r = list_processes(search);
+	for (size_t i = 0; r >= 0 && i < search->n_processes; i++) {
+		const struct process *p = &search->process[i];
+		const struct cb_journal_entry *from;
+
+		if (p->kernel || p->start_ticks < search->oldest_ticks) {
+			/* too old to be an heir, but its new threads may be */
+			from = cb_journal_find_task(search->journal, p->tgid, p->start_ticks);
+		} else {
+			from = cb_journal_find_task(search->journal, p->tgid, p->start_ticks);
+			if (!from)
+				from = find_ancestor(search, p);
+			if (!from)
+				from = find_lost_parent(search, p);
+		}
+		r = from ? adopt_process(search->writer, search->journal, p->tgid, from) : 0;
+		adopted += r > 0 ? r : 0;
+	}
+	free(search->process);
+	free(search->mark);
+	return r < 0 ? r : adopted;
+}
+
+int cb_heirs_search(struct cb_writer *writer, struct cb_journal *journal)
+{
+	int adopted = 0, r = 1;
+
+	if (cb_journal_n_tasks(journal) == 0)
+		return 0;
+	/* Until nothing is new: an heir that we have not met yet may fork while we look. */
+	for (unsigned int i = 0; i < SEARCHES_MAX && r > 0; i++) {
+		struct search search = { .writer = writer, .journal = journal };
+
+		r = search_once(&search);
+		if (r < 0)
+			return r;
+		adopted += r;
+	}
+	return adopted;
+}
+
+/* --- forks --- */
+
+static struct kin *find_kin(const struct cb_heirs *heirs, int32_t tgid)
+{
+	uint32_t mask = heirs->n_slots - 1, i = (uint32_t)tgid * UINT32_C(2654435769);
+
+	if (heirs->n_slots == 0)
+		return NULL;
+	for (i &= mask; heirs->kin[i].tgid != 0; i = (i + 1) & mask)
+		if (heirs->kin[i].tgid == tgid)
+			return &heirs->kin[i];
+	return NULL;
+}
+
+static int resize_kin(struct cb_heirs *heirs, uint32_t n_slots)
+{
+	struct kin *old = heirs->kin;
+	uint32_t n_old = heirs->n_slots;
+	struct kin *kin = calloc(n_slots, sizeof(*kin));
+
+	if (!kin)
+		return -ENOMEM;
+	heirs->kin = kin;
+	heirs->n_slots = n_slots;
+	heirs->n_used = 0;
+	for (uint32_t j = 0; j < n_old; j++) {
+		uint32_t i = (uint32_t)old[j].tgid * UINT32_C(2654435769) & (n_slots - 1);
+
+		if (old[j].tgid <= 0)
+			continue;
+		while (kin[i].tgid != 0)
+			i = (i + 1) & (n_slots - 1);
+		kin[i] = old[j];
+		heirs->n_used++;
+	}
+	free(old);
+	return 0;
+}
+
+static int add_kin(struct cb_heirs *heirs, int32_t tgid, int32_t from_tgid,
+		   uint64_t from_start_ticks)
+{
+	struct kin *k = find_kin(heirs, tgid);
+	uint32_t i;
+
+	if (!k) {
+		if ((heirs->n_used + 1) * 2 > heirs->n_slots &&
+		    resize_kin(heirs, CB_MAX(heirs->n_slots * 2, KIN_SLOTS_MIN)) < 0)
+			return -ENOMEM;
+		i = (uint32_t)tgid * UINT32_C(2654435769) & (heirs->n_slots - 1);
+		while (heirs->kin[i].tgid != 0)
+			i = (i + 1) & (heirs->n_slots - 1);
+		k = &heirs->kin[i];
+		heirs->n_used++;
+	}
+	*k = (struct kin){ .tgid = tgid,
+			   .from_tgid = from_tgid,
+			   .from_start_ticks = from_start_ticks };
+	return 0;
+}
+
+/* The journaled processes, by number. Of two with the same number the younger one is the one that can fork. */
+static int read_kin(struct cb_heirs *heirs, struct cb_journal *journal)
+{
+	if (heirs->n_slots > 0)
+		memset(heirs->kin, 0, heirs->n_slots * sizeof(*heirs->kin));
+	heirs->n_used = 0;
+	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
+		const struct cb_journal_entry *e = cb_journal_at(journal, i);
+		const struct kin *k = is_main(e) ? find_kin(heirs, e->tgid) : NULL;
+
+		if (!is_main(e) || (k && k->from_start_ticks > e->tgid_start_ticks))
+			continue;
+		if (add_kin(heirs, e->tgid, e->tgid, e->tgid_start_ticks) < 0)
+			return -ENOMEM;
+	}
+	heirs->generation = cb_journal_generation(journal);
+	return 0;
+}
+
+static void touch(struct cb_heirs *heirs, int32_t tgid)
+{
+	if (heirs->n_touched > 0 && heirs->touched[heirs->n_touched - 1] == tgid)
+		return;
+	if (heirs->n_touched == heirs->cap_touched) {
+		uint32_t cap = CB_MAX(heirs->cap_touched * 2, 64u);
+		int32_t *touched =
+			cap > KIN_MAX ? NULL : reallocarray(heirs->touched, cap, sizeof(*touched));
+
+		if (!touched) {
+			heirs->lost = true;
+			return;
+		}
+		heirs->touched = touched;
+		heirs->cap_touched = cap;
+	}
+	heirs->touched[heirs->n_touched++] = tgid;
+}
+
+void cb_heirs_fork(struct cb_writer *writer, struct cb_journal *journal, const struct cb_fork *fork)
+{
+	struct cb_heirs *heirs = heirs_of(writer);
+	struct kin *child, *parent;
+
+	if (!heirs)
+		return;
+	if (!heirs->batch && heirs->generation != cb_journal_generation(journal) &&
+	    read_kin(heirs, journal) < 0) {
+		heirs->lost = true;
+		return;
+	}
+	heirs->batch = true;
+	child = find_kin(heirs, fork->child_tgid);
+	if (fork->child_tid != fork->child_tgid) {
+		if (child)
+			touch(heirs, fork->child_tgid);
+		return;
+	}
+	/* A new process with a number that we know: whoever had it is dead. */
+	if (child)
+		child->tgid = -1;
+	parent = find_kin(heirs, fork->parent_tgid);
+	if (!parent)
+		return;
+	if (heirs->n_used >= KIN_MAX ||
+	    add_kin(heirs, fork->child_tgid, parent->from_tgid, parent->from_start_ticks) < 0)
+		heirs->lost = true;
+	else
+		touch(heirs, fork->child_tgid);
+}
+
+int cb_heirs_settle(struct cb_writer *writer, struct cb_journal *journal)
+{
+	struct cb_heirs *heirs = heirs_of(writer);
+	int adopted = 0, r = 0;
+
+	if (!heirs)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < heirs->n_touched && r >= 0; i++) {
+		const struct kin *kin = find_kin(heirs, heirs->touched[i]);
+		const struct cb_journal_entry *from =
+			kin ? cb_journal_find_task(journal, kin->from_tgid, kin->from_start_ticks) :
+			      NULL;
+
+		r = from ? adopt_process(writer, journal, heirs->touched[i], from) : 0;
+		adopted += r > 0 ? r : 0;
+	}
+	/* Who was followed and is not in the journal now is dead, or has a mask of its own. */
+	if (heirs->batch)
+		heirs->generation = 0;
+	heirs->n_touched = 0;
+	heirs->batch = false;
+	if (r >= 0 && heirs->lost) {
+		heirs->lost = false;
+		r = cb_heirs_search(writer, journal);
+		adopted += r > 0 ? r : 0;
+	}
+	return r < 0 ? r : adopted;
+}
+
+/* --- once per tick --- */
+
+struct sink {
+	struct cb_writer *writer;
+	struct cb_journal *journal;
+};
+
+static void forked(const struct cb_fork *fork, void *userdata)
+{
+	struct sink *sink = userdata;
+
+	cb_heirs_fork(sink->writer, sink->journal, fork);
+}
+
+void cb_heirs_listen(struct cb_host *host)
+{
+	struct cb_heirs *heirs = heirs_of(host->writer);
+
+	if (!heirs || host->writer->ops->pretends || !host->netlink || heirs->no_conn ||
+	    host->proc_conn)
+		return;
+	heirs->no_conn = cb_proc_conn_open(&host->proc_conn) < 0;
+	/* What was forked before has to be searched for; without news, a first time and when an owner has gone. */
+	heirs->lost = true;
+}
+
+void cb_heirs_update(struct cb_host *host, struct cb_journal *journal)
+{
+	struct cb_writer *writer = host->writer;
+	struct sink sink = { .writer = writer, .journal = journal };
+	struct cb_heirs *heirs;
+	int r;
+
+	if (writer->ops->pretends)
+		return;
+	heirs = heirs_of(writer);
+	if (!heirs)
+		return;
+	if (cb_journal_n_tasks(journal) == 0) {
+		host->proc_conn = cb_proc_conn_free(host->proc_conn);
+		heirs->no_conn = false; /* ask again when there is something to follow */
+		return;
+	}
+	cb_heirs_listen(host);
+	if (host->proc_conn) {
+		r = cb_proc_conn_drain(host->proc_conn, forked, &sink);
+		if (r < 0)
+			heirs->lost = true;
+		if (r < 0 && r != -ENOBUFS) {
+			host->proc_conn = cb_proc_conn_free(host->proc_conn);
+			heirs->no_conn = true;
+		}
+		(void)cb_heirs_settle(writer, journal);
+	} else {
+		if (heirs->lost)
+			(void)cb_heirs_settle(writer, journal);
+		(void)cb_heirs_walk(writer, journal);
+	}
+}

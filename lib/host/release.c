@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Putting originals back: of a group, of a process with its heirs, of one interrupt, of everything.
+ *
+ * While originals are written, a thread that has not got its own back yet may make another; that one has inherited our mask.
+ * So the entries stay until a search for heirs finds nothing new, and only then are they forgotten: they are the
+ * evidence of that search.
+ */
+#include "apply_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host_internal.h"
+#include "journal_internal.h"
+
+/* Owners that are looked at in one call: a few system calls each, so that a tick stays cheap with a full journal. */
+#define OWNERS_PER_CALL 64u
+/* An interrupt that has not occurred for so long gets its mask back without having been sent home. */
+#define WAIT_MAX_SEC 30u
+
+void cb_change_say(const struct cb_change *change, const struct cb_journal_entry *e,
+		   const char *what)
+{
+	const char *group = e->group[0] ? e->group : "no group";
+	char line[256];
+
+	if (!change->say)
+		return;
+	if (e->knob == CB_KNOB_TASK_AFFINITY)
+		snprintf(line, sizeof(line), "thread %d of process %d (%s): %s", e->tid, e->tgid,
+			 group, what);
+	else
+		snprintf(line, sizeof(line), "interrupt %u (%s): %s", e->irq, e->actions, what);
+	change->say(line, change->userdata);
+}
+
+static bool same_process(const struct cb_journal_entry *e, const struct cb_target *t)
+{
+	return (e->tgid == t->tgid && e->tgid_start_ticks == t->start_ticks) ||
+	       (e->heir && e->root_tgid == t->tgid && e->root_start_ticks == t->start_ticks);
+}
+
+static bool selected(const struct cb_select *select, const struct cb_journal_entry *e)
+{
+	bool task = e->knob == CB_KNOB_TASK_AFFINITY;
+
+	if (task ? select->no_tasks : select->no_irqs)
+		return false;
+	if (select->group && strcmp(select->group, e->group) != 0)
+		return false;
+	if (select->lineage && (!task || !same_process(e, select->lineage)))
+		return false;
+	if (select->pending && !e->pending)
+		return false;
+	return !select->irq || (!task && e->irq == *select->irq);
+}
+
+static bool restore_one(struct cb_change *change, const struct cb_journal_entry *entry, bool now)
+{
+	struct cb_journal_entry e = *entry; /* the journal may move it */
+
+	return e.knob == CB_KNOB_TASK_AFFINITY ? cb_restore_task(change, &e) :
+						 cb_restore_irq(change, &e, now);
+}
+
+/* Heirs that nobody has told us of yet. */
+static int find_heirs(struct cb_change *change, const struct cb_select *select)
+{
+	if (select->no_tasks || select->irq || change->writer->ops->pretends ||
+	    !cb_journal_n_tasks(change->journal))
+		return 0;
+	return select->lineage ? cb_heirs_walk(change->writer, change->journal) :
+				 cb_heirs_search(change->writer, change->journal);
+}
+
+/* Entries [from, n) that are selected; @done gets a mark for each that may go. Puts append only, so indices stay. */
+static void restore_range(struct cb_change *change, const struct cb_select *select, bool now,
+			  uint32_t from, uint32_t n, bool *done)
+{
+	for (uint32_t i = from; i < n; i++) {
+		const struct cb_journal_entry *e = cb_journal_at(change->journal, i);
+
+		done[i] = selected(select, e) && restore_one(change, e, now);
+	}
+}
+
+void cb_restore_selected(struct cb_change *change, const struct cb_select *select, bool now)
+{
+	struct cb_journal *journal = change->journal;
+	bool *done = NULL;
+	uint32_t from = 0, n = 0;
+
+	(void)find_heirs(change, select);
+	for (unsigned int pass = 0; pass < CB_WALKS_MAX && cb_journal_count(journal) > from;
+	     pass++) {
+		bool *more;
+
+		n = cb_journal_count(journal);
+		more = reallocarray(done, n, sizeof(*done));
+		if (!more) {
+			change->n_failed++;
+			change->errnum = ENOMEM;
+			change->error_class = CB_ERROR_TRANSIENT;
+			n = from;
+			break;
+		}
+		done = more;
+		restore_range(change, select, now, from, n, done);
+		from = n;
+		(void)find_heirs(change, select);
+	}
+	/* From the end: a drop moves the last entry, which has had its turn, into the gap. */
+	for (uint32_t i = n; i-- > 0;)
+		if (done[i])
+			cb_journal_forget(journal, cb_journal_at(journal, i));
+	free(done);
+}
+
+void cb_release(struct cb_host *host, struct cb_journal *journal, const char *group,
+		struct cb_outcome *ret)
+{
+	struct cb_change change = { .writer = host->writer, .journal = journal };
+	struct cb_select select = { .group = group };
+
+	*ret = (struct cb_outcome){ .plan_id = 0 };
+	cb_heirs_update(host, journal);
+	cb_restore_selected(&change, &select, false);
+	ret->n_restored = change.n_restored;
+	ret->n_pending = change.n_pending;
+	ret->n_gone = change.n_gone;
+	ret->n_foreign = change.n_foreign;
+	ret->n_failed = change.n_failed;
+}
+
+/* --- once per tick --- */
+
+/* Has the restore of @irq waited long enough? The first question starts the clock. */
+static bool waited(struct cb_writer *writer, uint32_t irq)
+{
+	uint64_t now = writer->ops->now_ticks(writer);
+	uint32_t i = 0;
+
+	while (i < writer->n_waits && writer->wait[i].irq != irq)
+		i++;
+	if (i == CB_WRITER_WAITS_MAX)
+		return true;
+	if (i == writer->n_waits)
+		writer->wait[writer->n_waits++] =
+			(struct cb_writer_wait){ .irq = irq, .since_ticks = now };
+	return now - writer->wait[i].since_ticks >=
+	       WAIT_MAX_SEC * writer->ops->ticks_per_sec(writer);
+}
+
+static void forget_wait(struct cb_writer *writer, uint32_t irq)
+{
+	for (uint32_t i = 0; i < writer->n_waits; i++)
+		if (writer->wait[i].irq == irq)
+			writer->wait[i] = writer->wait[--writer->n_waits];
+}
+
+/* Interrupts whose restore has begun. Returns how many still wait. */
+static uint32_t finish_interrupts(struct cb_change *change)
+{
+	for (uint32_t i = cb_journal_count(change->journal); i-- > 0;) {
+		struct cb_journal_entry e = *cb_journal_at(change->journal, i);
+
+		if (!e.pending || !cb_restore_irq(change, &e, waited(change->writer, e.irq)))
+			continue;
+		forget_wait(change->writer, e.irq);
+		cb_journal_forget(change->journal, &e);
+	}
+	return cb_journal_n_pending(change->journal);
+}
+
+/* All threads of a process that is gone. */
+static void drop_process(struct cb_change *change, int32_t tgid, uint64_t start_ticks)
+{
+	for (uint32_t i = cb_journal_count(change->journal); i-- > 0;) {
+		const struct cb_journal_entry *e = cb_journal_at(change->journal, i);
+
+		if (e->knob == CB_KNOB_TASK_AFFINITY && e->tgid == tgid &&
+		    e->tgid_start_ticks == start_ticks && cb_task_lives(change->writer, e) == 0)
+			cb_journal_forget(change->journal, e);
+	}
+}
+
+/* 1 when the process of this entry is there, 0 when it is gone, negative: unknown. */
+static int process_lives(struct cb_writer *writer, const struct cb_journal_entry *e)
+{
+	struct cb_task_stat stat;
+	int r = writer->ops->task_stat(writer, e->tgid, e->tgid, &stat);
+
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
+	if (stat.start_ticks != e->tgid_start_ticks)
+		return 0;
+	return (stat.state != 'Z' && stat.state != 'X') || stat.n_threads > 1;
+}
+
+/*
+ * Look after one owner. Before the last entry of a process goes, its heirs are looked for; they have entries of their own then.
+ * @searched: that was done in this call.
+ */
+static void check_owner(struct cb_change *change, const struct cb_journal_entry *entry,
+			bool *searched)
+{
+	struct cb_journal_entry e = *entry;
+	bool task = e.knob == CB_KNOB_TASK_AFFINITY;
+
+	if ((task ? cb_task_lives(change->writer, &e) : cb_irq_lives(change->writer, &e)) != 0)
+		return;
+	if (!task || process_lives(change->writer, &e) != 0) {
+		/* A thread's children belong to its process, whose own entry stays. */
+		if (!task || e.tid != e.tgid)
+			cb_journal_forget(change->journal, &e);
+		return;
+	}
+	if (!*searched && change->host)
+		cb_heirs_update(change->host, change->journal);
+	if (!*searched && !change->writer->ops->pretends &&
+	    cb_heirs_search(change->writer, change->journal) < 0)
+		return; /* what could not be adopted now may be the next time */
+	*searched = true;
+	drop_process(change, e.tgid, e.tgid_start_ticks);
+}
+
+static void check_owners(struct cb_change *change)
+{
+	struct cb_writer *writer = change->writer;
+	uint32_t n = CB_MIN(cb_journal_count(change->journal), OWNERS_PER_CALL);
+	bool searched = false;
+
+	for (uint32_t i = 0; i < n && cb_journal_count(change->journal) > 0; i++) {
+		/* Downwards: what a drop moves into the gap is from the end, where this round began. */
+		writer->rotation = CB_MIN(writer->rotation, cb_journal_count(change->journal));
+		if (writer->rotation == 0)
+			writer->rotation = cb_journal_count(change->journal);
+		check_owner(change, cb_journal_at(change->journal, --writer->rotation), &searched);
+	}
+}
+
+uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal)
+{
+	struct cb_change change = { .writer = host->writer, .journal = journal, .host = host };
+
+	if (cb_journal_count(journal) == 0)
+		return 0;
+	check_owners(&change);
+	return cb_journal_n_pending(journal) > 0 ? finish_interrupts(&change) : 0;
+}

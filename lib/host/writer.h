@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The writer: the one driver through which apply, release, heirs and restore see and change the machine. The real one uses
+ * system calls and files below the root; the dry one reads the same and remembers what it pretends to have written;
+ * tests have one whose machine is a table. All operations answer 0 or a negative errno, -ESRCH for a thread or process that is
+ * gone and -ENOENT for an interrupt that is. Outputs are untouched on failure.
+ */
+
+#include "cpubalance/cpuset.h"
+#include "cpubalance/irqs.h"
+#include "cpubalance/sources.h"
+
+struct cb_heirs;
+struct cb_host;
+struct cb_proc_conn;
+struct cb_writer;
+
+struct cb_writer_ops {
+	const char *name;
+	bool pretends; /* nothing is inherited from what was only pretended */
+
+	/* Numbers, ascending, that the caller frees. */
+	int (*process_list)(struct cb_writer *writer, int32_t **ret_tgids, size_t *ret_n);
+	int (*task_list)(struct cb_writer *writer, int32_t tgid, int32_t **ret_tids, size_t *ret_n);
+	/* Direct children of all threads of @tgid. */
+	int (*children)(struct cb_writer *writer, int32_t tgid, int32_t **ret_tgids, size_t *ret_n);
+
+	int (*task_stat)(struct cb_writer *writer, int32_t tgid, int32_t tid,
+			 struct cb_task_stat *ret);
+	/* The whole mask of the thread, CPUs that are offline included. */
+	int (*task_get)(struct cb_writer *writer, int32_t tgid, int32_t tid, struct cb_cpuset *ret);
+	int (*task_set)(struct cb_writer *writer, int32_t tid, const struct cb_cpuset *mask);
+	/* What the cpuset of the process allows; -ENODATA where that cannot be known. */
+	int (*cpuset)(struct cb_writer *writer, int32_t tgid, struct cb_cpuset *ret);
+	/* A number for the cgroups that the process is in, in all hierarchies. */
+	int (*cgroup_id)(struct cb_writer *writer, int32_t tgid, uint64_t *ret);
+
+	int (*irq_identity)(struct cb_writer *writer, uint32_t irq, uint64_t *ret_hwirq,
+			    char ret_actions[CB_IRQ_NAME_MAX]);
+	int (*irq_get)(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret);
+	int (*irq_set)(struct cb_writer *writer, uint32_t irq, const struct cb_cpuset *mask);
+	/* Where it really lands; -ENODATA where that cannot be known. */
+	int (*irq_effective)(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret);
+
+	int (*online)(struct cb_writer *writer, struct cb_cpuset *ret);
+	/* Time since boot in the unit of start times. */
+	uint64_t (*now_ticks)(struct cb_writer *writer);
+	uint64_t (*ticks_per_sec)(struct cb_writer *writer);
+	void (*sleep_msec)(struct cb_writer *writer, uint32_t msec);
+	/* The state of the writer itself. */
+	void (*free)(struct cb_writer *writer);
+};
+
+/* Interrupts whose restore waits for their next occurrence, and since when. */
+#define CB_WRITER_WAITS_MAX 64u
+struct cb_writer_wait {
+	uint32_t irq;
+	uint64_t since_ticks;
+};
+
+struct cb_writer {
+	const struct cb_writer_ops *ops;
+	struct cb_heirs *heirs; /* what heirs.c remembers between calls; NULL before the first */
+	uint32_t n_waits;
+	struct cb_writer_wait wait[CB_WRITER_WAITS_MAX];
+	uint32_t rotation; /* next journal entry that cb_release_pending() looks at */
+};
+
+/*
+ * The writer of @host: the real one, or the dry one with a dry run and where the root is not "/": pids of a fixture
+ * are not pids of this machine. NULL without memory.
+ */
+struct cb_writer *cb_writer_new(struct cb_host *host) _must_check_;
+struct cb_writer *cb_writer_free(struct cb_writer *writer); /* NULL is fine; returns NULL */
+
+/* --- heirs.c --- */
+
+struct cb_heirs *cb_heirs_free(struct cb_heirs *heirs);
+
+/* --- netlink_proc.c: news of forks --- */
+
+/* One fork. A new thread: child_tid != child_tgid. parent_*: the real parent, which of a thread is its process's parent. */
+struct cb_fork {
+	int32_t parent_tgid;
+	int32_t child_tid, child_tgid;
+};
+
+/* -EOPNOTSUPP, -EPERM or what else stands in the way. Caller frees. */
+int cb_proc_conn_open(struct cb_proc_conn **ret) _must_check_;
+struct cb_proc_conn *cb_proc_conn_free(struct cb_proc_conn *conn); /* NULL is fine; returns NULL */
+/* Hand on every fork that is known by now. Returns 0, or -ENOBUFS when some were lost, or another negative errno: useless by now. */
+int cb_proc_conn_drain(struct cb_proc_conn *conn,
+		       void (*fork)(const struct cb_fork *fork, void *userdata), void *userdata)
+	_must_check_;
