@@ -96,7 +96,8 @@ void cb_policy_init(struct cb_policy *policy); /* every default, no group */
 int cb_policy_set(struct cb_policy *policy, const char *section, const char *name, const char *value,
 		  struct cb_err *err) _must_check_;
 
-/* Relations between options (HotOff < HotOn, VerifyWindows <= VerifyWindowsMax, ...). Returns 0 or -EINVAL with a message. */
+/* Relations between options (HotOff < HotOn, VerifyWindows <= VerifyWindowsMax, ...), and the bounds of a policy that was not set from text.
+ * Returns 0 or -EINVAL with a message. */
 int cb_policy_check(const struct cb_policy *policy, struct cb_err *err) _must_check_;
 
 /* The value of an option as it would be written in the configuration. Returns its length, -ENOENT, -ENOSPC. */

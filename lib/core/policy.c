@@ -287,37 +287,36 @@ static const char *type_wants(enum value_type type)
 	return "?";
 }
 
-/* -1, 0, 1 as @a is less than, equal to, greater than @b. Only types that have bounds. */
-static int compare(enum value_type type, const union value *a, const union value *b)
+/* False also for what is not a number. Only types that have bounds. */
+static bool at_least(enum value_type type, const union value *value, const union value *bound)
 {
 	switch (type) {
 	case TYPE_SPAN:
-		return (a->span > b->span) - (a->span < b->span);
+		return value->span >= bound->span;
 	case TYPE_PCT:
-		return (a->pct > b->pct) - (a->pct < b->pct);
+		return value->pct >= bound->pct;
 	case TYPE_COUNT:
-		return (a->count > b->count) - (a->count < b->count);
+		return value->count >= bound->count;
 	case TYPE_BOOL:
 	case TYPE_MODE:
 	case TYPE_DETAIL:
 	case TYPE_PATH:
 		break;
 	}
-	return 0;
+	return true;
 }
 
 static bool within(size_t row, const union value *value)
 {
 	const struct cb_option *option = &cb_options[row];
-	union value bound;
+	const enum value_type type = fields[row].type;
+	union value min, max;
 
-	if (option->min[0] && (parse_value(fields[row].type, option->min, &bound) < 0 ||
-			       compare(fields[row].type, value, &bound) < 0))
-		return false;
-	if (option->max[0] && (parse_value(fields[row].type, option->max, &bound) < 0 ||
-			       compare(fields[row].type, value, &bound) > 0))
-		return false;
-	return true;
+	if (!option->min[0])
+		return true;
+	return parse_value(type, option->min, &min) == 0 &&
+	       parse_value(type, option->max, &max) == 0 && at_least(type, value, &min) &&
+	       at_least(type, &max, value);
 }
 
 static int set_row(struct cb_policy *policy, size_t row, const char *text, struct cb_err *err)
@@ -484,6 +483,16 @@ int cb_policy_check(const struct cb_policy *policy, struct cb_err *err)
 	const struct cb_policy *p = policy;
 	int r;
 
+	for (size_t row = 0; row < cb_n_options; row++) {
+		union value value;
+
+		memcpy(&value, (const char *)policy + fields[row].offset,
+		       value_size(fields[row].type));
+		if (!within(row, &value))
+			return cb_err_set(err, -EINVAL, "%s= is not in %s to %s",
+					  cb_options[row].name, cb_options[row].min,
+					  cb_options[row].max);
+	}
 	r = relation(p, p->hot_off_ratio < p->hot_on_ratio, "HotOff", below, "HotOn", err);
 	if (r == 0)
 		r = relation(p, p->warm_ratio <= p->hot_on_ratio, "WarmOn", up_to, "HotOn", err);
