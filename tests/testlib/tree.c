@@ -23,7 +23,7 @@ void tree_init(struct tree *tree)
 	const char *tmp = getenv("TMPDIR");
 
 	*tree = (struct tree){ 0 };
-	if (!tmp || strlen(tmp) > 40)
+	if (!tmp || strlen(tmp) > 150)
 		tmp = "/tmp";
 	snprintf(tree->root, sizeof(tree->root), "%s/cb-tree.XXXXXX", tmp);
 	if (!mkdtemp(tree->root))

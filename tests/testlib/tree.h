@@ -9,7 +9,7 @@
 #include "cpubalance/host.h"
 
 struct tree {
-	char root[64];
+	char root[192];
 	struct cb_host *host; /* opened by tree_open() */
 };
 
