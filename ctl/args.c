@@ -26,6 +26,7 @@ int cb_ctl_fail(const struct cb_ctl *ctl, int code, const char *format, ...)
 	if (length < 0)
 		cb_must(NULL);
 	clean = cb_text_clean(&ctl->style, message);
+	fflush(stdout); /* what was said before comes before */
 	fprintf(stderr, "cpubalctl: %s%s%s\n", ctl->verb, *ctl->verb ? ": " : "", clean);
 	free(clean);
 	free(message);
