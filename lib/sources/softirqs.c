@@ -21,7 +21,7 @@ static bool is_called(enum cb_softirq softirq, const char *name, size_t len)
 {
 	const char *ours = cb_softirq_name(softirq);
 
-	return strncmp(ours, name, len) == 0 && ours[len] == '\0';
+	return strlen(ours) == len && memcmp(ours, name, len) == 0;
 }
 
 /* Rows come in the order of the enum, so that @expected mostly is the answer. _CB_SOFTIRQ_MAX for an unknown kind. */
@@ -40,16 +40,18 @@ static enum cb_softirq find_softirq(const char *name, size_t len, enum cb_softir
 static int parse_row(struct softirqs_parse *s, enum cb_softirq softirq)
 {
 	struct cb_snapshot *snapshot = s->snapshot;
+	const char *p = s->p;
 
 	for (uint32_t i = 0; i < s->n_columns; i++) {
 		uint64_t count;
-		int r = take_column(&s->p, s->end, &count);
+		int r = take_column(&p, s->end, &count);
 
 		if (r < 0)
 			return r;
 		if (s->cpu_ids[i] < snapshot->n_cpus)
 			snapshot->cpu[s->cpu_ids[i]].softirqs[softirq] = count;
 	}
+	s->p = p;
 	return 0;
 }
 
@@ -59,11 +61,11 @@ static int parse_rows(struct softirqs_parse *s)
 	unsigned int seen = 0;
 
 	for (; s->p < s->end; s->p = next_line(s->p, s->end)) {
-		const char *name = skip_blanks(s->p), *colon = name;
+		const char *name = skip_padding(s->p, s->end), *colon = name;
 		enum cb_softirq softirq;
 		int r;
 
-		while (!is_delimiter(*colon) && *colon != ':')
+		while (*colon != ':' && !is_delimiter(*colon))
 			colon++;
 		if (colon == name && *colon == '\n')
 			continue;

@@ -12,8 +12,8 @@
 #define COLUMN_CPU     12u
 
 struct softnet_row {
-	uint32_t n_columns; /* COLUMN_CPU + 1 when there are more */
-	uint64_t dropped, cpu;
+	uint32_t n_columns;    /* COLUMN_CPU + 1 when there are more */
+	uint64_t dropped, cpu; /* cpu: only with COLUMN_CPU */
 };
 
 static int take_hex(const char **pos, uint64_t *ret)
@@ -41,26 +41,41 @@ static int take_hex(const char **pos, uint64_t *ret)
 	return 0;
 }
 
-static int parse_row(const char **pos, struct softnet_row *ret)
+/* Most columns are a blank and eight zeros. */
+static bool is_zero(const char *p, const char *end)
 {
-	*ret = (struct softnet_row){ 0 };
-	while (ret->n_columns <= COLUMN_CPU) {
-		uint64_t value;
-		int r;
+	return end - p > 9 && load64(p) == load64(" 0000000") && p[8] == '0' && is_delimiter(p[9]);
+}
 
-		*pos = skip_blanks(*pos);
-		if (**pos == '\n')
-			break;
-		r = take_hex(pos, &value);
-		if (r < 0)
-			return r;
-		if (ret->n_columns == COLUMN_DROPPED)
-			ret->dropped = value;
-		if (ret->n_columns == COLUMN_CPU)
-			ret->cpu = value;
-		ret->n_columns++;
+static int parse_row(const char **pos, const char *end, struct softnet_row *ret)
+{
+	uint64_t dropped = 0, cpu = 0;
+	const char *p = *pos;
+	uint32_t n = 0;
+
+	for (; n <= COLUMN_CPU; n++) {
+		uint64_t value = 0;
+
+		if (is_zero(p, end)) {
+			p += 9;
+		} else {
+			int r;
+
+			p = skip_blanks(p);
+			if (*p == '\n')
+				break;
+			r = take_hex(&p, &value);
+			if (r < 0)
+				return r;
+		}
+		if (n == COLUMN_DROPPED)
+			dropped = value;
+		else
+			cpu = value; /* the last column is the one that stays */
 	}
-	return ret->n_columns > COLUMN_DROPPED ? 0 : -EBADMSG;
+	*pos = p;
+	*ret = (struct softnet_row){ .n_columns = n, .dropped = dropped, .cpu = cpu };
+	return n > COLUMN_DROPPED ? 0 : -EBADMSG;
 }
 
 static int parse_rows(const char *p, const char *end, const struct cb_cpuset *online,
@@ -72,7 +87,7 @@ static int parse_rows(const char *p, const char *end, const struct cb_cpuset *on
 	for (const char *start = p; p < end; p = next_line(p, end)) {
 		bool first = p == start;
 		struct softnet_row row;
-		int r = parse_row(&p, &row);
+		int r = parse_row(&p, end, &row);
 
 		if (r < 0)
 			return r;

@@ -30,18 +30,20 @@ struct stat_parse {
 
 static int parse_times(struct stat_parse *s, uint64_t *ret_ticks)
 {
+	const char *p = s->p;
 	unsigned int n = 0;
 
 	for (; n < _CB_TIME_MAX; n++) {
 		int r;
 
-		s->p = skip_blanks(s->p);
-		if (*s->p == '\n')
+		p = skip_blanks(p);
+		if (*p == '\n')
 			break;
-		r = take_u64(&s->p, &ret_ticks[n]);
+		r = take_u64(&p, &ret_ticks[n]);
 		if (r < 0)
 			return r;
 	}
+	s->p = p;
 	if (n < TIMES_MIN)
 		return -EBADMSG;
 	for (; n < _CB_TIME_MAX; n++)
@@ -76,33 +78,31 @@ static int parse_cpu(struct stat_parse *s)
 	return 0;
 }
 
-/* Pass over fields " 0", sixteen at a time; says how many. What follows is another field, blanks or the newline. */
-static uint32_t skip_zeros(struct stat_parse *s)
+/* Pass over fields " 0", sixteen at a time. What follows is another field, blanks or the newline. */
+static const char *skip_zeros(const char *start, const char *end)
 {
 	const uint64_t zeros = load64(" 0 0 0 0");
-	const char *p = s->p;
-	uint32_t n;
+	const char *p = start;
 
-	while (s->end - p > 32 && ((load64(p) ^ zeros) | (load64(p + 8) ^ zeros) |
-				   (load64(p + 16) ^ zeros) | (load64(p + 24) ^ zeros)) == 0)
+	while (end - p > 32 && ((load64(p) ^ zeros) | (load64(p + 8) ^ zeros) |
+				(load64(p + 16) ^ zeros) | (load64(p + 24) ^ zeros)) == 0)
 		p += 32;
-	while (s->end - p > 8 && load64(p) == zeros)
+	while (end - p > 8 && load64(p) == zeros)
 		p += 8;
-	if (p > s->p && !is_delimiter(*p))
+	if (end - p > 4 && load32(p) == load32(" 0 0"))
+		p += 4;
+	if (p > start && !is_delimiter(*p))
 		p -= 2; /* the last 0 begins a longer word */
-	n = (uint32_t)((p - s->p) / 2);
-	s->p = p;
-	return n;
+	return p;
 }
 
 static int parse_intr(struct stat_parse *s)
 {
+	const char *p = skip_blanks(s->p);
 	struct cb_snapshot *snapshot = s->snapshot;
 	uint32_t irq = 0, next = 0;
-	int r;
+	int r = take_u64(&p, &snapshot->intr_total);
 
-	s->p = skip_blanks(s->p);
-	r = take_u64(&s->p, &snapshot->intr_total);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < snapshot->n_irqs; i++)
@@ -110,11 +110,16 @@ static int parse_intr(struct stat_parse *s)
 	for (;; irq++) {
 		uint64_t count;
 
-		irq += skip_zeros(s);
-		s->p = skip_blanks(s->p);
-		if (*s->p == '\n')
-			return 0;
-		r = take_u64(&s->p, &count);
+		if (p[0] == ' ' && p[1] == '0') {
+			const char *start = p;
+
+			p = skip_zeros(p, s->end);
+			irq += (uint32_t)((p - start) / 2);
+		}
+		p = skip_blanks(p);
+		if (*p == '\n')
+			break;
+		r = take_u64(&p, &count);
 		if (r < 0)
 			return r;
 		if (count == 0)
@@ -126,6 +131,8 @@ static int parse_intr(struct stat_parse *s)
 		else
 			s->irq_news = true;
 	}
+	s->p = p;
+	return 0;
 }
 
 static int parse_count(struct stat_parse *s, uint64_t max, uint64_t *ret)

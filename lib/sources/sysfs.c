@@ -11,7 +11,7 @@
 static bool is_end(const struct cb_scan *s)
 {
 	for (const char *p = s->p; p < s->end; p++)
-		if (!is_delimiter(*p) && *p != '\0')
+		if (!is_space(*p) && *p != '\0')
 			return false;
 	return true;
 }

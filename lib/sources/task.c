@@ -77,7 +77,7 @@ int cb_task_stat_parse(const char *buf, size_t len, struct cb_task_stat *ret)
 	cb_text_copy(s.p, (size_t)(close - s.p), stat.comm, sizeof(stat.comm));
 
 	s.p = close + 1;
-	if (!cb_scan_char(&s, ' ') || s.end - s.p < 2 || is_delimiter(s.p[0]) || s.p[1] != ' ')
+	if (!cb_scan_char(&s, ' ') || s.end - s.p < 2 || is_space(s.p[0]) || s.p[1] != ' ')
 		return -EBADMSG;
 	stat.state = *s.p++;
 	for (unsigned int field = FIELD_PPID; field <= FIELD_CPU; field++) {

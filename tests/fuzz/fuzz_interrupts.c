@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t cpu_ids[COLUMNS];
 	int32_t last_irq = -1;
 
-	MUST_BE_RESULT(cb_interrupts_parse((const char *)data, size, per_cpu, cpu_ids, COLUMNS,
+	must_be_result(cb_interrupts_parse((const char *)data, size, per_cpu, cpu_ids, COLUMNS,
 					   check_row, &last_irq));
 	return 0;
 }

@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t packets = 0;
 	int r = cb_snmp_parse((const char *)data, size, &packets);
 
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	MUST(r == 0 || packets == 0);
 	return 0;
 }

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t line;
 	int r = cb_pidfile_parse((const char *)data, size, pids, CB_ARRAY_SIZE(pids), &n, &line);
 
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	MUST(n <= CB_ARRAY_SIZE(pids) && (r == 0 || line > 0));
 	for (size_t i = 0; i < n; i++)
 		MUST(pids[i] > 0);

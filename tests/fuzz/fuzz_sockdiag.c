@@ -5,6 +5,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cb_listener listener;
 
-	MUST_BE_RESULT(cb_sockdiag_parse(data, size, &listener));
+	must_be_result(cb_sockdiag_parse(data, size, &listener));
 	return 0;
 }

@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cb_snapshot *snapshot = fuzz_snapshot();
 	int r = cb_softirqs_parse((const char *)data, size, snapshot);
 
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	MUST(r == 0 || fuzz_present(snapshot, CB_CPU_HAS_SOFTIRQS) == 0);
 	return 0;
 }

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	cb_cpuset_set(&online, 3);
 	r = cb_softnet_parse((const char *)data, size, &online, snapshot);
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	MUST(r == 0 || fuzz_present(snapshot, CB_CPU_HAS_SOFTNET) == 0);
 	return 0;
 }

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool news;
 	int r = cb_stat_parse((const char *)data, size, snapshot, &online, &news);
 
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	MUST(r < 0 ? cb_cpuset_empty(&online) : !cb_cpuset_empty(&online));
 	MUST(fuzz_present(snapshot, CB_CPU_HAS_TIMES) <= cb_cpuset_count(&online));
 	return 0;

@@ -10,8 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int64_t number;
 	size_t len;
 
-	MUST_BE_RESULT(cb_sysfs_i64_parse(buf, size, &number));
-	MUST_BE_RESULT(cb_sysfs_cpulist_parse(buf, size, &set));
+	must_be_result(cb_sysfs_i64_parse(buf, size, &number));
+	must_be_result(cb_sysfs_cpulist_parse(buf, size, &set));
 	len = cb_sysfs_text_parse(buf, size, text, sizeof(text));
 	MUST(len == strlen(text) && len < sizeof(text));
 	/* What is fit to be shown stays as it is. */

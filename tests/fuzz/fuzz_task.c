@@ -10,12 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cb_task_status status;
 	int r = cb_task_stat_parse(buf, size, &stat);
 
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	if (r == 0)
 		MUST(stat.pid >= 0 && stat.last_cpu >= 0 && strlen(stat.comm) < sizeof(stat.comm));
-	MUST_BE_RESULT(cb_schedstat_parse(buf, size, &schedstat));
+	must_be_result(cb_schedstat_parse(buf, size, &schedstat));
 	r = cb_task_status_parse(buf, size, &status);
-	MUST_BE_RESULT(r);
+	must_be_result(r);
 	if (r == 0)
 		MUST(status.tgid >= 0 && status.ppid >= 0);
 	return 0;

@@ -5,6 +5,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cb_taskstats taskstats;
 
-	MUST_BE_RESULT(cb_taskstats_parse(data, size, &taskstats));
+	must_be_result(cb_taskstats_parse(data, size, &taskstats));
 	return 0;
 }

@@ -77,6 +77,20 @@ static void holes_and_old_names(void **state)
 	assert_int_equal(snapshot.cpu[5].present, CB_CPU_HAS_SOFTIRQS);
 }
 
+/* A name that holds a NUL is not the name that it begins with. */
+static void name_with_nul(void **state)
+{
+	static const char string[] = "CPU0\nNET_RX\0garbage: 1\nHI: 2\n";
+	AUTO_TEXT text = text_of(string, sizeof(string) - 1);
+	AUTO_SNAPSHOT snapshot;
+
+	(void)state;
+	snapshot_make(&snapshot, 1, 0);
+	assert_int_equal(cb_softirqs_parse(text.buf, text.len, &snapshot), 0);
+	assert_int_equal(snapshot.cpu[0].softirqs[CB_SOFTIRQ_NET_RX], 0);
+	assert_int_equal(snapshot.cpu[0].softirqs[CB_SOFTIRQ_HI], 2);
+}
+
 static void no_file_of_the_kernel(void **state)
 {
 	static const struct {
@@ -146,11 +160,9 @@ static void widest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_field),
-		cmocka_unit_test(cut_short),
-		cmocka_unit_test(holes_and_old_names),
-		cmocka_unit_test(no_file_of_the_kernel),
-		cmocka_unit_test(widest),
+		cmocka_unit_test(every_field),		 cmocka_unit_test(cut_short),
+		cmocka_unit_test(holes_and_old_names),	 cmocka_unit_test(name_with_nul),
+		cmocka_unit_test(no_file_of_the_kernel), cmocka_unit_test(widest),
 	};
 
 	return cmocka_run_group_tests_name("softirqs", tests, NULL, NULL);
