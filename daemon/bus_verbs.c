@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The methods that change something, for uid 0 only. Each reads its arguments, validates, authorises, asks the manager,
+ * and answers; whether the engine agrees is the engine's business, and its sentence is the answer's message.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus.h"
+#include "log.h"
+#include "pidfd.h"
+
+#define PIDFDS_MAX CB_WORKERS_MAX
+
+/* The bus error for a negative errno; @missing: the name for -ENOENT. */
+static int refuse(sd_bus_error *error, int r, const char *missing, const char *text)
+{
+	const char *name;
+
+	switch (-r) {
+	case ENOENT:
+	case ESRCH:
+		name = missing;
+		break;
+	case EINVAL:
+	case ERANGE:
+		name = CB_BUS_ERROR("InvalidArgument");
+		break;
+	case EBUSY:
+	case EAGAIN:
+		name = CB_BUS_ERROR("Busy");
+		break;
+	case E2BIG:
+		name = CB_BUS_ERROR("Limit");
+		break;
+	case ENOMEM:
+		return r;
+	default:
+		name = CB_BUS_ERROR("Refused");
+		break;
+	}
+	return sd_bus_error_set(error, name, text && text[0] ? text : strerror(-r));
+}
+
+/* Feed a command; on failure @error is set. */
+static int command(struct cb_manager *m, const struct cb_command *command, const char *missing,
+		   struct cb_answer *ret, sd_bus_error *error)
+{
+	int r = cb_manager_command(m, command, ret);
+
+	cb_manager_report(m);
+	return r < 0 ? refuse(error, r, missing, ret->text) : 0;
+}
+
+/* Moves need a journal. */
+static int movable(const struct cb_manager *m, sd_bus_error *error)
+{
+	const char *why;
+
+	if (cb_manager_can_move(m, &why))
+		return 0;
+	return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
+				 "nothing is moved while originals cannot be recorded: %s", why);
+}
+
+/* "" is group 0, which means all. */
+static int group_key(const struct cb_manager *m, const char *name, uint32_t *ret,
+		     sd_bus_error *error)
+{
+	const struct cb_registration *registration = NULL;
+
+	if (name[0]) {
+		registration = cb_manager_group_find(m, name);
+		if (!registration)
+			return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s",
+						 name);
+	}
+	*ret = registration ? registration->key : 0;
+	return 0;
+}
+
+/* --- registration --- */
+
+static int read_options(sd_bus_message *call, const char *name, struct cb_policy *scratch,
+			sd_bus_error *error)
+{
+	char section[CB_NAME_MAX + 16];
+	struct cb_err err = { .msg = "" };
+	const char *key, *value;
+	int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+
+	snprintf(section, sizeof(section), "Group %s", name);
+	while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(call, "s", &key);
+		if (r >= 0)
+			r = sd_bus_message_read(call, "v", "s", &value);
+		if (r == -ENXIO)
+			return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+						 "%s: a string is wanted", key);
+		if (r < 0)
+			return r;
+		r = cb_policy_set(scratch, section, key, value, &err);
+		if (r < 0)
+			return refuse(error, r, CB_BUS_ERROR("InvalidArgument"), err.msg);
+		r = sd_bus_message_exit_container(call);
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(call);
+}
+
+/* The descriptors stay the message's; each worker gets a copy. */
+static int read_pidfds(sd_bus_message *call, int *ret_fds, size_t *ret_n, sd_bus_error *error)
+{
+	int fd, r = sd_bus_message_enter_container(call, 'a', "h");
+
+	*ret_n = 0;
+	while (r >= 0 && (r = sd_bus_message_read_basic(call, 'h', &fd)) > 0) {
+		if (*ret_n == PIDFDS_MAX)
+			return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
+						 "more than %u workers in one call", PIDFDS_MAX);
+		ret_fds[(*ret_n)++] = fd;
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(call);
+}
+
+static int add_pidfd(struct cb_registration *registration, int fd, sd_bus_error *error)
+{
+	struct cb_err err = { .msg = "" };
+	int32_t pid;
+	int copy, r = cb_pidfd_pid(fd, &pid, &err);
+
+	if (r < 0)
+		return refuse(error, r, CB_BUS_ERROR("NoSuchWorker"), err.msg);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0)
+		return -errno;
+	r = cb_manager_worker_add(registration->manager, registration, pid, 0, copy, &err);
+	return r < 0 ? refuse(error, r, CB_BUS_ERROR("NoSuchWorker"), err.msg) : 0;
+}
+
+/*
+ * All or nothing where it can be: a group that this call has made goes again when a worker is refused. Options are
+ * settings of the group; without any, an existing group keeps its own.
+ */
+static int do_register(struct cb_manager *m, const struct cb_policy *scratch, const char *name,
+		       const int *fds, size_t n, sd_bus_error *error)
+{
+	struct cb_registration *registration = cb_manager_group_find(m, name);
+	struct cb_group_policy bare = { .has_mode = false };
+	bool fresh = !registration, changes = scratch->n_groups > 0;
+	struct cb_err err = { .msg = "" };
+	int r = 0;
+
+	if (!fresh && registration->from_config && changes)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
+					 "the settings of group %s are in the configuration file", name);
+	snprintf(bare.name, sizeof(bare.name), "%s", name);
+	if (fresh || changes)
+		r = cb_manager_group_set(m, changes ? &scratch->group[0] : &bare, false,
+					 &registration, &err);
+	if (r < 0)
+		return refuse(error, r, CB_BUS_ERROR("InvalidArgument"), err.msg);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = add_pidfd(registration, fds[i], error);
+	if (r < 0 && fresh)
+		cb_manager_group_remove(m, registration);
+	cb_manager_saved_write(m);
+	return r;
+}
+
+static int method_register(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	static struct cb_policy scratch; /* too big for the stack of a handler */
+	static int fds[PIDFDS_MAX];
+	struct cb_manager *m = userdata;
+	const char *name;
+	size_t n;
+	int r = sd_bus_message_read(call, "s", &name);
+
+	if (r < 0)
+		return r;
+	if (!cb_name_valid(name))
+		return sd_bus_error_set(error, CB_BUS_ERROR("InvalidArgument"),
+					"a group's name is 1 to 63 of [A-Za-z0-9_.-] and begins with a "
+					"letter or digit");
+	scratch.n_groups = 0;
+	if ((r = read_pidfds(call, fds, &n, error)) < 0 ||
+	    (r = read_options(call, name, &scratch, error)) < 0 ||
+	    (r = cb_bus_authorise(call, error)) < 0 ||
+	    (r = do_register(m, &scratch, name, fds, n, error)) < 0)
+		return r;
+	cb_manager_report(m);
+	return cb_bus_reply_group(call, name);
+}
+
+static int method_unregister(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_manager *m = userdata;
+	struct cb_registration *registration;
+	const char *name;
+	int r = sd_bus_message_read(call, "s", &name);
+
+	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0)
+		return r;
+	registration = cb_manager_group_find(m, name);
+	if (!registration)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", name);
+	if (registration->from_config)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
+					 "group %s is in the configuration file: remove it there and "
+					 "reload",
+					 name);
+	cb_manager_group_remove(m, registration);
+	cb_manager_saved_write(m);
+	cb_manager_report(m);
+	return sd_bus_reply_method_return(call, NULL);
+}
+
+/* --- plans --- */
+
+static int method_apply(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command apply = { .kind = CB_COMMAND_APPLY };
+	struct cb_answer answer;
+	int r = sd_bus_message_read(call, "u", &apply.plan_id);
+
+	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 || (r = movable(userdata, error)) < 0 ||
+	    (r = command(userdata, &apply, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
+static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command move = { .kind = CB_COMMAND_MOVE };
+	struct cb_answer answer;
+	const char *worker, *cpus;
+	int r = sd_bus_message_read(call, "ss", &worker, &cpus);
+
+	if (r < 0)
+		return r;
+	if (cb_cpuset_parse_list(cpus, strlen(cpus), &move.mask) < 0 || cb_cpuset_empty(&move.mask))
+		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+					 "\"%.64s\" is no list of CPUs such as 0-3,8", cpus);
+	if ((r = cb_bus_authorise(call, error)) < 0 || (r = movable(userdata, error)) < 0)
+		return r;
+	move.worker_key = cb_manager_worker_find(userdata, worker);
+	if (move.worker_key == 0)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchWorker"),
+					 "no registered worker %.64s", worker);
+	r = command(userdata, &move, CB_BUS_ERROR("NoSuchWorker"), &answer, error);
+	return r < 0 ? r : sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
+static int method_rollback(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct cb_answer answer;
+	int r = sd_bus_message_read(call, "u", &rollback.plan_id);
+
+	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	    (r = command(userdata, &rollback, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
+static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command release = { .kind = CB_COMMAND_RELEASE };
+	struct cb_answer answer;
+	const char *group;
+	int pause, r = sd_bus_message_read(call, "sb", &group, &pause);
+
+	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	    (r = group_key(userdata, group, &release.group_key, error)) < 0)
+		return r;
+	release.present = pause;
+	r = command(userdata, &release, CB_BUS_ERROR("NoSuchGroup"), &answer, error);
+	if (r < 0)
+		return r;
+	return sd_bus_reply_method_return(call, "uuuuu", answer.n_restored, answer.n_pending,
+					  answer.n_gone, answer.n_foreign, answer.n_failed);
+}
+
+/* --- the manager --- */
+
+static int method_pause(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command pause = { .kind = CB_COMMAND_PAUSE };
+	struct cb_answer answer;
+	int r = sd_bus_message_read(call, "t", &pause.span_usec);
+
+	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	    (r = command(userdata, &pause, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, NULL);
+}
+
+static int method_resume(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command resume = { .kind = CB_COMMAND_RESUME };
+	struct cb_answer answer;
+	int r = cb_bus_authorise(call, error);
+
+	if (r < 0 || (r = command(userdata, &resume, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, NULL);
+}
+
+static int method_set_mode(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command set = { .kind = CB_COMMAND_MODE };
+	struct cb_answer answer;
+	const char *group, *mode;
+	int r = sd_bus_message_read(call, "ss", &group, &mode);
+
+	if (r < 0)
+		return r;
+	set.mode = cb_mode_from_name(mode);
+	if (set.mode == _CB_MODE_INVALID)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+					 "\"%.64s\" is no mode: auto, advise or observe", mode);
+	if ((r = cb_bus_authorise(call, error)) < 0 ||
+	    (set.mode != CB_MODE_OBSERVE && (r = movable(userdata, error)) < 0) ||
+	    (r = group_key(userdata, group, &set.group_key, error)) < 0 ||
+	    (r = command(userdata, &set, CB_BUS_ERROR("NoSuchGroup"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, NULL);
+}
+
+static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_err err = { .msg = "" };
+	int r = cb_bus_authorise(call, error);
+
+	if (r < 0)
+		return r;
+	r = cb_manager_reload(userdata, &err);
+	if (r < 0)
+		return sd_bus_error_set(error, CB_BUS_ERROR("InvalidArgument"), err.msg);
+	return sd_bus_reply_method_return(call, NULL);
+}
+
+/* Everybody may ask; who may not is told so in a sentence, by cb_bus_authorise(). */
+#define WRITE SD_BUS_VTABLE_UNPRIVILEGED
+static const sd_bus_vtable write_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD_WITH_ARGS("Register",
+				SD_BUS_ARGS("s", name, "ah", pidfds, "a{sv}", options),
+				SD_BUS_RESULT("o", group), method_register, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Unregister", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT,
+				method_unregister, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Apply", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),
+				method_apply, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Move", SD_BUS_ARGS("s", worker, "s", cpulist),
+				SD_BUS_RESULT("u", plan), method_move, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),
+				method_rollback, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", group, "b", pause),
+				SD_BUS_RESULT("u", restored, "u", pending, "u", gone, "u", foreign,
+					      "u", failed),
+				method_release, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, method_pause,
+				WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", group, "s", mode), SD_BUS_NO_RESULT,
+				method_set_mode, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, WRITE),
+	SD_BUS_VTABLE_END
+};
+
+int cb_bus_verbs_add(struct cb_server *server)
+{
+	return sd_bus_add_object_vtable(server->bus, NULL, CB_BUS_PATH, CB_BUS_MANAGER,
+					write_vtable, server->manager);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libinih splits lines; every value is checked by cb_policy_set(). The library shortens lines and section names that
+ * are too long for it, takes an indented line for the continuation of the one before, and reads a ';' after a blank as
+ * a comment. The reader below, which hands it the lines, refuses the first two and takes indentation away, so that
+ * nothing is misread in silence; and it counts lines, which the library does not tell its handler everywhere.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ini.h>
+
+/* Compiled into libinih: MAX_SECTION and MAX_NAME are 50 bytes with the NUL (ini.c). */
+#define INIH_NAME_MAX 49u
+
+struct reading {
+	const char *p, *end;
+	const char *name;
+	unsigned int line;
+	struct cb_policy *policy;
+	struct cb_err *err;
+	int r; /* the first error */
+};
+
+static void _printf_(3, 4) fail(struct reading *reading, int r, const char *fmt, ...)
+{
+	char msg[CB_ERR_MSG_MAX];
+	va_list ap;
+
+	if (reading->r < 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	reading->r = cb_err_set(reading->err, r, "%s:%u: %s", reading->name, reading->line, msg);
+}
+
+static void check_line(struct reading *reading, const char *line, size_t len, size_t room)
+{
+	if (memchr(line, '\0', len))
+		fail(reading, -EINVAL, "the line contains a NUL character");
+	if (len + 2 > room)
+		fail(reading, -EINVAL, "the line is longer than %zu characters", room - 2);
+	if (len > 0 && line[0] == '[') {
+		const char *close = memchr(line, ']', len);
+
+		if (!close)
+			fail(reading, -EINVAL, "the section's name has no closing ]");
+		else if ((size_t)(close - line) - 1 > INIH_NAME_MAX)
+			fail(reading, -EINVAL, "the section's name is longer than %u characters",
+			     INIH_NAME_MAX);
+	}
+}
+
+/* One line for libinih, without indentation. An offending line is passed on as an empty one. */
+static char *next_line(char *buf, int size, void *stream)
+{
+	struct reading *reading = stream;
+	const char *line = reading->p, *end;
+	size_t len, room = size > 0 ? (size_t)size : 0;
+
+	if (line >= reading->end || room < 2 || reading->r < 0)
+		return NULL;
+	end = memchr(line, '\n', (size_t)(reading->end - line));
+	reading->p = end ? end + 1 : reading->end;
+	if (!end)
+		end = reading->end;
+	reading->line++;
+	while (line < end && isblank((unsigned char)*line))
+		line++;
+	len = (size_t)(end - line);
+	check_line(reading, line, len, room);
+	if (reading->r < 0)
+		len = 0;
+	memcpy(buf, line, len);
+	memcpy(buf + len, "\n", 2);
+	return buf;
+}
+
+static int on_option(void *user, const char *section, const char *name, const char *value)
+{
+	struct reading *reading = user;
+	struct cb_err err = { .msg = "" };
+	int r;
+
+	if (reading->r < 0)
+		return 0;
+	if (strlen(name) >= INIH_NAME_MAX)
+		fail(reading, -ENOENT, "the option's name is too long");
+	if (section[0] == '\0')
+		fail(reading, -ENOENT, "%s= stands before the first [section]", name);
+	if (reading->r < 0)
+		return 0;
+	r = cb_policy_set(reading->policy, section, name, value, &err);
+	if (r < 0)
+		fail(reading, r, "%s", err.msg[0] ? err.msg : strerror(-r));
+	return r >= 0;
+}
+
+int cb_config_parse(const char *buf, size_t len, const char *name, struct cb_policy *policy,
+		    struct cb_err *err)
+{
+	struct reading reading = {
+		.p = buf, .end = buf + len, .name = name, .policy = policy, .err = err
+	};
+	int r = ini_parse_stream(next_line, &reading, on_option, &reading);
+
+	if (reading.r < 0)
+		return reading.r;
+	if (r == -2)
+		return cb_err_set(err, -ENOMEM, "%s: out of memory", name);
+	if (r != 0)
+		return cb_err_set(err, -EINVAL, "%s:%d: neither [section] nor Name=value", name, r);
+	return 0;
+}
+
+static void freep(char **p)
+{
+	free(*p);
+}
+
+static void closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+/* The whole file, up to CB_CONFIG_SIZE_MAX. A directory or device in its place must not block or be read. */
+static int read_file(const char *path, char **ret, size_t *ret_len)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_(freep) char *buf = NULL;
+	size_t len = 0, size;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	if (st.st_size > (off_t)CB_CONFIG_SIZE_MAX)
+		return -EFBIG;
+	size = (size_t)st.st_size + 1;
+	buf = malloc(size);
+	if (!buf)
+		return -ENOMEM;
+	while (len < size) {
+		ssize_t n = read(fd, buf + len, size - len);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*ret = cb_steal_ptr(buf);
+	*ret_len = len;
+	return 0;
+}
+
+static int load_file(const char *path, bool optional, struct cb_policy *policy, struct cb_err *err)
+{
+	_cleanup_(freep) char *buf = NULL;
+	size_t len = 0;
+	int r = read_file(path, &buf, &len);
+
+	if (r == -ENOENT && optional)
+		return 0;
+	if (r < 0)
+		return cb_err_set(err, r, "%s: %s", path, strerror(-r));
+	return cb_config_parse(buf, len, path, policy, err);
+}
+
+static int is_conf(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name); /* not by locale: the same order everywhere */
+}
+
+static int load_dropins(const char *path, struct cb_policy *policy, struct cb_err *err)
+{
+	char dir[4096], file[4096 + 300];
+	struct dirent **names = NULL;
+	int n, r = 0;
+
+	if (snprintf(dir, sizeof(dir), "%s.d", path) >= (int)sizeof(dir))
+		return cb_err_set(err, -ENAMETOOLONG, "%s: the path is too long", path);
+	n = scandir(dir, &names, is_conf, by_bytes);
+	if (n < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (n < 0)
+		return cb_err_set(err, -errno, "%s: %s", dir, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		if (r == 0) {
+			snprintf(file, sizeof(file), "%s/%s", dir, names[i]->d_name);
+			r = load_file(file, true, policy, err);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+static void policy_freep(struct cb_policy **p)
+{
+	free(*p);
+}
+
+int cb_config_load(const char *path, bool optional, struct cb_policy *ret, struct cb_err *err)
+{
+	_cleanup_(policy_freep) struct cb_policy *policy = malloc(sizeof(*policy));
+	int r;
+
+	if (!policy)
+		return cb_err_set(err, -ENOMEM, "%s: out of memory", path);
+	cb_policy_init(policy);
+	r = load_file(path, optional, policy, err);
+	if (r < 0)
+		return r;
+	r = load_dropins(path, policy, err);
+	if (r < 0)
+		return r;
+	r = cb_policy_check(policy, err);
+	if (r < 0)
+		return cb_err_prefix(err, r, "%s: ", path);
+	*ret = *policy;
+	return 0;
+}
+
+static void print_range(FILE *out, const struct cb_option *option)
+{
+	if (option->min[0] && option->max[0])
+		fprintf(out, " From %s to %s.", option->min, option->max);
+}
+
+void cb_config_print(FILE *out)
+{
+	const char *section = "";
+
+	fputs("# cpubalanced.conf - see cpubalanced.conf(5). What is commented out shows the default.\n"
+	      "# Files in cpubalanced.conf.d/*.conf beside this one override it, in the order of their names.\n"
+	      "# `cpubalanced --check-config` reads it all and says what is wrong; `cpubalctl reload` takes it over.\n",
+	      out);
+	for (size_t i = 0; i < cb_n_options; i++) {
+		const struct cb_option *option = &cb_options[i];
+
+		if (strcmp(section, option->section) != 0) {
+			if (strncmp(option->section, "Group", 5) == 0)
+				continue;
+			section = option->section;
+			fprintf(out, "\n[%s]\n", section);
+		}
+		fprintf(out, "# %s", option->help);
+		print_range(out, option);
+		fprintf(out, "\n#%s=%s\n", option->name, option->def);
+	}
+	fputs("\n# One section for each group of SO_REUSEPORT workers, here one called \"web\".\n"
+	      "#[Group web]\n"
+	      "# File with the workers' pids, one a line; with a single pid in it, that process's children are the workers.\n"
+	      "#PIDFile=/run/nginx.pid\n"
+	      "# auto, advise or observe; without it, the manager's Mode= holds.\n"
+	      "#Mode=auto\n"
+	      "# CPUs that the workers may be put on, for example 0-7,16-23; without it, all but isolated ones.\n"
+	      "#AllowedCPUs=\n"
+	      "# auto: the widest set of CPUs that mends; core: one CPU each.\n"
+	      "#Placement=auto\n"
+	      "# Network interfaces whose interrupts feed the group, separated by blanks.\n"
+	      "#Interfaces=\n",
+	      out);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * JOURNAL_STREAM= holds the device and inode of the stream that the service manager has connected; only when stderr
+ * is still that stream does a native record reach the same reader as a printed line would.
+ */
+#include "log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <systemd/sd-journal.h>
+
+#define LOG_FIELDS_MAX 8u
+#define LOG_FIELD_SIZE 1024u
+
+static bool to_journal;
+static bool debug;
+
+void cb_log_init(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char own[64];
+	struct stat st;
+
+	debug = getenv("CPUBALANCED_DEBUG") != NULL;
+	to_journal = false;
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return;
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	to_journal = strcmp(own, stream) == 0;
+}
+
+struct record {
+	char text[LOG_FIELDS_MAX][LOG_FIELD_SIZE];
+	struct iovec iov[LOG_FIELDS_MAX];
+	int n;
+};
+
+static void _printf_(2, 3) record_add(struct record *record, const char *fmt, ...)
+{
+	char *text = record->text[record->n];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, LOG_FIELD_SIZE, fmt, ap);
+	va_end(ap);
+	record->iov[record->n++] = (struct iovec){ .iov_base = text, .iov_len = strlen(text) };
+}
+
+static bool send_to_journal(int priority, const struct cb_log_fields *fields, const char *message)
+{
+	struct record record = { .n = 0 };
+
+	record_add(&record, "MESSAGE=%s", message);
+	record_add(&record, "PRIORITY=%d", priority);
+	record_add(&record, "SYSLOG_IDENTIFIER=cpubalanced");
+	if (fields->cpu >= 0)
+		record_add(&record, "CPU=%d", fields->cpu);
+	if (fields->plan_id > 0)
+		record_add(&record, "PLAN=%" PRIu32, fields->plan_id);
+	if (fields->finding)
+		record_add(&record, "FINDING=%s", fields->finding);
+	if (fields->verdict)
+		record_add(&record, "VERDICT=%s", fields->verdict);
+	if (fields->group && fields->group[0])
+		record_add(&record, "GROUP=%s", fields->group);
+	return sd_journal_sendv(record.iov, record.n) >= 0;
+}
+
+void cb_log_with(int priority, const struct cb_log_fields *fields, const char *fmt, ...)
+{
+	char message[LOG_FIELD_SIZE - sizeof("MESSAGE=")];
+	va_list ap;
+
+	if (priority >= LOG_DEBUG && !debug)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	if (to_journal && send_to_journal(priority, fields, message))
+		return;
+	fprintf(stderr, "cpubalanced: %s\n", message);
+}

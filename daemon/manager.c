@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The loop of the manager. A tick is: what still waits to be put back, heirs, PIDFile=, all reads, events, the
+ * snapshot, whatever the engine decides, and then the report that everybody looks at. Invariants: the journal knows an
+ * original before anything is turned, since only cb_apply() and cb_release() write; the engine's inputs are recorded in
+ * the order in which it got them; while the journal cannot record originals the engine only observes.
+ */
+#include "manager.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus.h"
+#include "log.h"
+#include "metrics.h"
+#include "service.h"
+#include "textfile.h"
+
+#define IRQBALANCE_EVERY_USEC (10 * CB_USEC_PER_SEC)
+#define TEXTFILE_EVERY_USEC (5 * CB_USEC_PER_SEC)
+/* An interrupt that fires and is in no inventory must not cost an inventory each tick. */
+#define IRQS_EVERY_USEC (5 * CB_USEC_PER_SEC)
+
+uint64_t cb_manager_now(const struct cb_manager *m)
+{
+	return cb_host_now_usec(m->host);
+}
+
+/* --- feeding --- */
+
+static void record(struct cb_manager *m, const struct cb_input *input,
+		   const struct cb_decision *decision)
+{
+	int r;
+
+	if (!m->trace)
+		return;
+	r = input ? cb_trace_input(m->trace, input) : cb_trace_decision(m->trace, decision);
+	if (r >= 0)
+		return;
+	cb_log(LOG_ERR, "Failed to write the trace %s, which ends here: %s", m->options.record,
+	       strerror(-r));
+	m->trace = cb_trace_close(m->trace);
+}
+
+static void act(struct cb_manager *m, const struct cb_decision *decision)
+{
+	const struct cb_registration *group;
+	struct cb_outcome *outcome = m->outcome;
+
+	*outcome = (struct cb_outcome){ .plan_id = decision->plan_id };
+	if (!m->journal)
+		return;
+	cb_heirs_update(m->host, m->journal);
+	if (decision->action == CB_ACTION_APPLY) {
+		cb_apply(m->host, m->journal, m->engine, decision, outcome);
+		return;
+	}
+	group = cb_manager_group_by_key(m, decision->group_key);
+	if (decision->group_key != 0 && !group)
+		return; /* NULL would mean all */
+	cb_release(m->host, m->journal, group ? group->policy.name : NULL, outcome);
+	m->n_restore_failed += outcome->n_failed;
+	m->n_unrestored = outcome->n_failed;
+	m->n_pending = outcome->n_pending;
+	if (m->answer) {
+		m->answer->n_restored += outcome->n_restored;
+		m->answer->n_pending += outcome->n_pending;
+		m->answer->n_gone += outcome->n_gone;
+		m->answer->n_foreign += outcome->n_foreign;
+		m->answer->n_failed += outcome->n_failed;
+	}
+}
+
+static int feed_one(struct cb_manager *m, struct cb_input *input)
+{
+	int r;
+
+	input->now_usec = cb_manager_now(m);
+	record(m, input, NULL);
+	r = cb_engine_feed(m->engine, input, m->decision);
+	record(m, NULL, m->decision);
+	if (r < 0)
+		cb_log(LOG_ERR, "The engine refused an input (%s): %s",
+		       cb_input_kind_name(input->kind), strerror(-r));
+	for (uint32_t i = 0; r >= 0 && i < m->decision->n_notices; i++)
+		cb_manager_notice(m, &m->decision->notice[i]);
+	return r;
+}
+
+/* An interrupt whose write was refused for good is not tried again, in this inventory and the next ones. */
+static void learn_immovable(struct cb_manager *m)
+{
+	const struct cb_outcome outcome = *m->outcome;
+
+	for (uint32_t i = 0; i < outcome.n_steps; i++) {
+		const struct cb_step *step = &outcome.step[i];
+		struct cb_event event = { .kind = CB_EVENT_IRQ_IMMOVABLE,
+					  .irq = step->item.key };
+
+		if (step->item.kind != CB_ITEM_IRQ || step->error_class != CB_ERROR_PERMANENT)
+			continue;
+		for (uint32_t k = 0; k < m->irqs->n; k++)
+			if (m->irqs->irq[k].irq == event.irq)
+				m->irqs->irq[k].immovable = true;
+		cb_manager_feed_event(m, &event);
+	}
+}
+
+int cb_manager_feed(struct cb_manager *m, struct cb_input *input)
+{
+	int r = feed_one(m, input);
+
+	if (m->answer) {
+		m->answer->result = r < 0 ? r : m->decision->result;
+		m->answer->plan_id = m->decision->answer_plan_id;
+		memcpy(m->answer->text, m->decision->answer, sizeof(m->answer->text));
+	}
+	while (r >= 0 && m->decision->action != CB_ACTION_NONE) {
+		struct cb_input outcome = { .kind = CB_INPUT_OUTCOME, .outcome = m->outcome };
+		bool applied = m->decision->action == CB_ACTION_APPLY;
+
+		act(m, m->decision);
+		r = feed_one(m, &outcome);
+		if (applied && m->decision->action == CB_ACTION_NONE)
+			learn_immovable(m);
+	}
+	return r;
+}
+
+int cb_manager_feed_event(struct cb_manager *m, const struct cb_event *event)
+{
+	struct cb_input input = { .kind = CB_INPUT_EVENT, .event = event };
+	struct cb_answer *answer = m->answer;
+	int r;
+
+	m->answer = NULL; /* an event inside a command is not its answer */
+	r = cb_manager_feed(m, &input);
+	m->answer = answer;
+	return r;
+}
+
+int cb_manager_command(struct cb_manager *m, const struct cb_command *command,
+		       struct cb_answer *ret)
+{
+	struct cb_input input = { .kind = CB_INPUT_COMMAND, .command = command };
+
+	*ret = (struct cb_answer){ .result = 0 };
+	m->answer = ret;
+	cb_manager_feed(m, &input);
+	m->answer = NULL;
+	if (ret->result < 0 && !ret->text[0])
+		snprintf(ret->text, sizeof(ret->text), "%s: %s",
+			 cb_command_kind_name(command->kind), strerror(-ret->result));
+	return ret->result;
+}
+
+/* --- policy, topology, interrupts --- */
+
+bool cb_manager_can_move(const struct cb_manager *m, const char **ret_why)
+{
+	if (m->journal && cb_journal_healthy(m->journal))
+		return true;
+	*ret_why = m->journal ? cb_journal_state(m->journal) : m->journal_error;
+	return false;
+}
+
+int cb_manager_feed_policy(struct cb_manager *m)
+{
+	struct cb_input input = { .kind = CB_INPUT_POLICY, .policy = m->effective };
+	const char *why;
+
+	*m->effective = *m->policy;
+	m->journal_healthy = cb_manager_can_move(m, &why);
+	if (!m->journal_healthy)
+		m->effective->mode = CB_MODE_OBSERVE;
+	return cb_manager_feed(m, &input);
+}
+
+static void watch_journal(struct cb_manager *m)
+{
+	const char *why = "";
+	bool healthy = cb_manager_can_move(m, &why);
+
+	if (healthy == m->journal_healthy)
+		return;
+	if (healthy)
+		cb_log(LOG_NOTICE, "The journal of originals works again");
+	else
+		cb_log(LOG_ERR, "Nothing is moved while originals cannot be recorded: %s", why);
+	cb_manager_feed_policy(m);
+	cb_manager_groups_refeed(m);
+}
+
+int cb_manager_feed_topology(struct cb_manager *m, struct cb_err *err)
+{
+	uint32_t generation = m->topology ? m->topology->generation + 1 : 1;
+	struct cb_input input = { .kind = CB_INPUT_TOPOLOGY };
+	struct cb_topology *topology;
+	int r = cb_host_topology(m->host, generation, &topology, err);
+
+	if (r < 0)
+		return r;
+	cb_topology_unref(m->topology);
+	m->topology = input.topology = topology;
+	m->prepare_needed = true;
+	return cb_manager_feed(m, &input);
+}
+
+/* What the inventory cannot know: what was refused before, and what the journal holds. */
+static void mark_irqs(const struct cb_manager *m, struct cb_irqs *irqs)
+{
+	for (uint32_t i = 0; i < irqs->n; i++) {
+		struct cb_irq_info *info = &irqs->irq[i];
+		const struct cb_irq_info *old = m->irqs ? cb_irqs_find(m->irqs, info->irq) : NULL;
+
+		info->immovable = old && old->immovable && old->hwirq == info->hwirq &&
+				  strcmp(old->actions, info->actions) == 0;
+		info->placed = m->journal && cb_journal_find_irq(m->journal, info->irq,
+								 info->hwirq, info->actions);
+	}
+}
+
+int cb_manager_feed_irqs(struct cb_manager *m, struct cb_err *err)
+{
+	uint32_t generation = m->irqs ? m->irqs->generation + 1 : 1;
+	struct cb_input input = { .kind = CB_INPUT_IRQS };
+	struct cb_irqs *irqs;
+	int r = cb_host_irqs(m->host, generation, &irqs, err);
+
+	if (r < 0)
+		return r;
+	mark_irqs(m, irqs);
+	free(m->irqs);
+	m->irqs = irqs;
+	m->irqs_usec = cb_manager_now(m);
+	m->prepare_needed = true;
+	input.irqs = irqs;
+	return cb_manager_feed(m, &input);
+}
+
+static int prepare(struct cb_manager *m, struct cb_err *err)
+{
+	int r;
+
+	if (!m->prepare_needed)
+		return 0;
+	r = cb_host_prepare(m->host, m->topology, m->irqs, &m->snapshot, err);
+	if (r >= 0)
+		m->prepare_needed = false;
+	return r;
+}
+
+/* --- the tick --- */
+
+static void feed_gone(struct cb_manager *m)
+{
+	for (uint32_t i = 0; i < m->collected->n_gone; i++) {
+		struct cb_member *member = cb_manager_worker_by_key(m, m->collected->gone[i]);
+
+		if (member)
+			cb_manager_worker_gone(m, member);
+	}
+}
+
+static void feed_foreign(struct cb_manager *m)
+{
+	const struct cb_collect_events *collected = m->collected;
+
+	for (uint32_t i = 0; i < collected->n_irq_masks; i++) {
+		struct cb_event event = { .kind = CB_EVENT_IRQ_FOREIGN,
+					  .irq = collected->irq_mask[i].irq,
+					  .mask = collected->irq_mask[i].mask };
+
+		cb_manager_feed_event(m, &event);
+	}
+	for (uint32_t i = 0; i < collected->n_worker_masks; i++) {
+		struct cb_event event = { .kind = CB_EVENT_WORKER_FOREIGN,
+					  .worker_key = collected->worker_mask[i].key,
+					  .mask = collected->worker_mask[i].mask };
+
+		if (cb_manager_worker_by_key(m, event.worker_key))
+			cb_manager_feed_event(m, &event);
+	}
+}
+
+static void watch_irqbalance(struct cb_manager *m)
+{
+	struct cb_event event = { .kind = CB_EVENT_IRQBALANCE };
+	uint64_t now_usec = cb_manager_now(m);
+
+	if (m->irqbalance_usec != 0 && now_usec - m->irqbalance_usec < IRQBALANCE_EVERY_USEC)
+		return;
+	m->irqbalance_usec = now_usec;
+	event.present = cb_host_irqbalance_runs(m->host);
+	if (event.present == m->irqbalance)
+		return;
+	m->irqbalance = event.present;
+	cb_log(LOG_NOTICE, event.present ? "irqbalance runs: interrupts are left to it" :
+					   "irqbalance has ended: interrupts may be moved");
+	cb_manager_feed_event(m, &event);
+}
+
+/* Read, tell what happened, feed the snapshot. Returns 1 when there is none this time, which is no error. */
+static int sample(struct cb_manager *m, struct cb_err *err)
+{
+	struct cb_input input = { .kind = CB_INPUT_SNAPSHOT, .snapshot = &m->snapshot };
+	int r = prepare(m, err);
+
+	if (r < 0)
+		return r;
+	r = cb_collect(m->host, &m->snapshot, m->collected);
+	if (r < 0)
+		return cb_err_set(err, r, "cannot read CPU times: %s", strerror(-r));
+	feed_foreign(m);
+	if (m->collected->changed & CB_COLLECT_TOPOLOGY) {
+		feed_gone(m);
+		r = cb_manager_feed_topology(m, err);
+		return r < 0 ? r : 1;
+	}
+	r = cb_manager_feed(m, &input);
+	/* the snapshot still had them, and the engine knows its workers by the same keys */
+	feed_gone(m);
+	if (m->collected->changed & CB_COLLECT_IRQS &&
+	    cb_manager_now(m) - m->irqs_usec >= IRQS_EVERY_USEC)
+		r = cb_manager_feed_irqs(m, err);
+	return r;
+}
+
+static void say_sample(struct cb_manager *m, int r, const struct cb_err *err)
+{
+	if (r == 0) {
+		m->n_samples++;
+		m->sample_usec = cb_manager_now(m);
+	}
+	if (r < 0 && !m->sample_failed)
+		cb_log(LOG_ERR, "Failed to take a sample: %s", err->msg[0] ? err->msg : strerror(-r));
+	if (r == 0 && m->sample_failed)
+		cb_log(LOG_NOTICE, "Samples can be taken again");
+	m->sample_failed = r < 0;
+}
+
+static void write_textfile(struct cb_manager *m)
+{
+	struct cb_err err = { .msg = "" };
+	uint64_t now_usec = cb_manager_now(m);
+	int r;
+
+	if (!m->policy->metrics_textfile[0] || m->n_samples == 0 ||
+	    (m->textfile_usec != 0 && now_usec - m->textfile_usec < TEXTFILE_EVERY_USEC))
+		return;
+	m->textfile_usec = now_usec;
+	r = cb_textfile_write(m->policy->metrics_textfile, cb_metrics_render(m->metrics, m), &err);
+	if (r < 0 && !m->textfile_failed)
+		cb_log(LOG_ERR, "Failed to write MetricsTextfile=: %s", err.msg);
+	m->textfile_failed = r < 0;
+}
+
+static void tick(struct cb_manager *m)
+{
+	struct cb_err err = { .msg = "" };
+	uint64_t begin_usec = cb_manager_now(m);
+
+	if (m->journal) {
+		m->n_pending = cb_release_pending(m->host, m->journal);
+		cb_heirs_update(m->host, m->journal);
+	}
+	cb_manager_pidfiles(m);
+	watch_journal(m);
+	watch_irqbalance(m);
+	say_sample(m, sample(m, &err), &err);
+	cb_manager_saved_write(m);
+	m->n_ticks++;
+	m->last_tick_usec = cb_manager_now(m);
+	m->tick_usec = m->last_tick_usec - begin_usec;
+	cb_manager_report(m);
+	cb_server_tick(m->server);
+	write_textfile(m);
+	cb_service_ready(m);
+	cb_service_status(m);
+}
+
+int cb_manager_on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct cb_manager *m = userdata;
+	uint64_t interval_usec = m->policy->sample_interval_usec;
+	uint64_t now_usec = cb_manager_now(m), missed = 0;
+
+	(void)usec;
+	if (now_usec > m->tick_due_usec)
+		missed = (now_usec - m->tick_due_usec) / interval_usec;
+	m->n_overruns += missed;
+	tick(m);
+	/* From the time it was due, not from now: no drift. What was missed is not made up for. */
+	m->tick_due_usec += interval_usec * (1 + missed);
+	sd_event_source_set_time(source, m->tick_due_usec);
+	return sd_event_source_set_enabled(source, SD_EVENT_ON);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The manager: the state of the running daemon and its loop. It owns the host, the journal, the engine and the groups, feeds
+ * the engine one ordered stream of inputs and does what the engine decides. Everything that changes the machine or the
+ * engine goes through cb_manager_feed(). Single-threaded, on one sd-event loop.
+ *
+ * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
+ * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
+ * what is shown.
+ */
+
+#include <sys/stat.h>
+
+#include <systemd/sd-event.h>
+
+#include "cpubalance/engine.h"
+#include "cpubalance/host.h"
+#include "cpubalance/journal.h"
+#include "cpubalance/report.h"
+#include "cpubalance/trace.h"
+#include "history.h"
+
+struct cb_manager;
+struct cb_metrics;
+struct cb_server;
+
+/* Strings belong to the caller and outlive the manager. */
+struct cb_manager_options {
+	const char *bus;    /* "system", "session", "none" or an address */
+	const char *config; /* file */
+	bool config_given;  /* by the operator: has to exist */
+	const char *sysroot; /* NULL: "/" */
+	const char *run_dir, *state_dir;
+	const char *record; /* NULL: no trace */
+	bool dry_run;
+};
+
+/* A live worker. */
+struct cb_member {
+	struct cb_manager *manager;
+	uint32_t key;
+	struct cb_registration *registration;
+	int32_t pid;
+	uint64_t start_ticks;
+	sd_event_source *exit; /* NULL where the host has no descriptor for it */
+};
+
+/* What is known about a PIDFile=; see manager_pidfile.c. */
+struct cb_pidfile {
+	bool seen; /* the fields below are set */
+	dev_t device;
+	ino_t inode;
+	struct timespec changed;
+	off_t size;
+	uint64_t checked_usec; /* stat() */
+	uint64_t listed_usec;  /* children */
+	bool relist;           /* list again now: a worker has ended */
+	uint32_t n_pids;
+	int32_t single_pid; /* the one pid in it, 0 when there are none or several */
+};
+
+/* A group. */
+struct cb_registration {
+	struct cb_manager *manager;
+	uint32_t key;
+	bool from_config; /* else registered over the bus */
+	struct cb_group_policy policy;
+	struct cb_pidfile pidfile;
+	char note[200]; /* why it has no workers, or what was wrong last; "" for nothing */
+	/* what PropertiesChanged has told */
+	uint32_t told_workers, told_changed;
+	enum cb_mode told_mode;
+};
+
+/* What a command gave: the engine's answer, and what the host made of a release. */
+struct cb_answer {
+	int result; /* 0 or a negative errno */
+	uint32_t plan_id;
+	char text[256]; /* one line for the operator */
+	uint32_t n_restored, n_pending, n_gone, n_foreign, n_failed;
+};
+
+struct cb_manager {
+	struct cb_manager_options options;
+	sd_event *event;
+	sd_event_source *tick_source, *watchdog_source;
+
+	struct cb_host *host;
+	struct cb_journal *journal; /* NULL: cannot be used, see journal_error */
+	char journal_error[CB_ERR_MSG_MAX];
+	bool journal_healthy; /* as the engine was told */
+	struct cb_engine *engine;
+	struct cb_trace_writer *trace; /* NULL: not recording */
+	struct cb_history *history;
+	struct cb_server *server;
+	struct cb_metrics *metrics;
+
+	struct cb_policy *policy;     /* as configured */
+	struct cb_policy *effective;  /* as the engine has it: observe only while the journal is unhealthy */
+	struct cb_topology *topology;
+	struct cb_irqs *irqs;
+	uint64_t irqs_usec; /* when the inventory was built */
+	struct cb_snapshot snapshot;
+	struct cb_collect_events *collected;
+	struct cb_decision *decision;
+	struct cb_outcome *outcome;
+	struct cb_answer *answer; /* of the command that is being fed, else NULL */
+	bool prepare_needed;      /* topology, interrupts or workers have changed */
+
+	struct cb_registration *registration[CB_GROUPS_MAX];
+	uint32_t n_registrations;
+	struct cb_member *member[CB_WORKERS_MAX];
+	uint32_t n_members;
+	uint32_t last_group_key, last_worker_key;
+	bool saved_dirty; /* RUN_DIR/groups is to be written */
+
+	uint64_t tick_due_usec, tick_usec, sample_usec; /* next due; duration of the last; time of the last sample */
+	uint64_t last_tick_usec;                        /* when the last one ended */
+	uint64_t n_ticks, n_samples, n_overruns;
+	uint64_t irqbalance_usec; /* when it was looked for */
+	bool irqbalance;
+	uint64_t textfile_usec;
+	bool textfile_failed, sample_failed, trace_failed;
+	uint32_t n_pending;        /* restores that still wait */
+	uint32_t n_unrestored;     /* of the last release: failed */
+	uint64_t n_restore_failed; /* since start */
+
+	bool ready, stopping;
+	int exit_code;
+	char config_error[CB_ERR_MSG_MAX];
+	struct cb_report report;
+	char headline[256], missing[256], last_sentence[320], status[320];
+};
+
+/* Open the host, journal, history, engine and bus, register the groups, arm the tick. Returns 0, or a negative errno
+ * with a message; cb_manager_free() is to be called in either case. -EBUSY: another daemon owns RUN_DIR. */
+int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *options,
+		     const struct cb_policy *policy, sd_event *event,
+		     struct cb_err *err) _must_check_;
+struct cb_manager *cb_manager_new(void);
+struct cb_manager *cb_manager_free(struct cb_manager *m); /* NULL is fine; returns NULL */
+
+/* Stop: with @keep the placements stay for the next daemon, else every original is put back. */
+void cb_manager_stop(struct cb_manager *m, bool keep);
+
+/* Read the configuration again: all or nothing. Returns 0 or a negative errno with a message, kept for ConfigError too. */
+int cb_manager_reload(struct cb_manager *m, struct cb_err *err) _must_check_;
+
+/* --- manager.c --- */
+
+uint64_t cb_manager_now(const struct cb_manager *m); /* CLOCK_MONOTONIC */
+
+/* What the engine has to know before the first snapshot, and again when it changes. Negative errno with a message. */
+int cb_manager_feed_policy(struct cb_manager *m);
+int cb_manager_feed_topology(struct cb_manager *m, struct cb_err *err);
+int cb_manager_feed_irqs(struct cb_manager *m, struct cb_err *err);
+int cb_manager_on_tick(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Feed one input (its now_usec is set here), record it, do what is decided, tell the notices. 0 or a negative errno. */
+int cb_manager_feed(struct cb_manager *m, struct cb_input *input);
+int cb_manager_feed_event(struct cb_manager *m, const struct cb_event *event);
+/* @ret is always set; its result is the engine's, or the error of the feed. Returns it. */
+int cb_manager_command(struct cb_manager *m, const struct cb_command *command,
+		       struct cb_answer *ret);
+/* Whether moves are possible at all; if not, a sentence saying why. */
+bool cb_manager_can_move(const struct cb_manager *m, const char **ret_why);
+
+/* --- manager_groups.c --- */
+
+/* Create the group or change its settings. -E2BIG beyond CB_GROUPS_MAX. */
+int cb_manager_group_set(struct cb_manager *m, const struct cb_group_policy *policy, bool from_config,
+			 struct cb_registration **ret, struct cb_err *err) _must_check_;
+/* Put back its originals and forget it. @ret_answer (may be NULL): of the release. */
+void cb_manager_group_remove(struct cb_manager *m, struct cb_registration *registration);
+/* Make the groups of the configuration those of m->policy. */
+void cb_manager_groups_configure(struct cb_manager *m);
+/* Tell the engine the settings of every group again. */
+void cb_manager_groups_refeed(struct cb_manager *m);
+struct cb_registration *cb_manager_group_find(const struct cb_manager *m, const char *name);
+struct cb_registration *cb_manager_group_by_key(const struct cb_manager *m, uint32_t key);
+bool cb_manager_group_view(const struct cb_manager *m, uint32_t key, struct cb_group_view *ret);
+
+/*
+ * Begin to watch a process. @pidfd is taken over, -1 none; @start_ticks: what it has to be, 0 any. Returns 0 (1: it is a
+ * member of this group already), or a negative errno with a message.
+ */
+int cb_manager_worker_add(struct cb_manager *m, struct cb_registration *registration, int32_t pid,
+			  uint64_t start_ticks, int pidfd, struct cb_err *err) _must_check_;
+void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member);
+struct cb_member *cb_manager_worker_by_key(const struct cb_manager *m, uint32_t key);
+struct cb_member *cb_manager_worker_by_pid(const struct cb_manager *m, int32_t pid);
+/* "nginx/3" or a pid -> key, 0 when there is none. */
+uint32_t cb_manager_worker_find(const struct cb_manager *m, const char *name);
+
+/* --- manager_pidfile.c --- */
+
+void cb_manager_pidfiles(struct cb_manager *m); /* once per tick */
+
+/* --- manager_saved.c --- */
+
+void cb_manager_saved_write(struct cb_manager *m); /* when saved_dirty */
+void cb_manager_saved_load(struct cb_manager *m);
+
+/* --- manager_notice.c --- */
+
+void cb_manager_notice(struct cb_manager *m, const struct cb_notice *notice);
+
+/* --- manager_report.c --- */
+
+void cb_manager_report(struct cb_manager *m);
+/* Seconds, rounded up, for people. */
+uint64_t cb_seconds_left(uint64_t until_usec, uint64_t now_usec);
