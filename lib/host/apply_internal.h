@@ -70,7 +70,13 @@ void cb_restore_selected(struct cb_change *change, const struct cb_select *selec
 void cb_change_say(const struct cb_change *change, const struct cb_journal_entry *entry,
 		   const char *what);
 
-/* --- heirs.c --- */
+/* --- heirs.c, heirs_search.c --- */
+
+/* Has @mask come to a process from @from, a journaled one: what we set there, or had set before that? */
+bool cb_heirs_mask_is_ours(const struct cb_journal_entry *from, const struct cb_cpuset *mask);
+/* Journal all threads of a process that are heirs of @from. Returns how many, or a negative errno of the journal. */
+int cb_heirs_adopt(struct cb_writer *writer, struct cb_journal *journal, int32_t tgid,
+		   const struct cb_journal_entry *from);
 
 /*
  * Look for heirs in all of /proc: offspring of journaled processes, and orphans with our mask that are younger than the placement and
