@@ -21,7 +21,7 @@ static bool is_called(enum cb_softirq softirq, const char *name, size_t len)
 {
 	const char *ours = cb_softirq_name(softirq);
 
-	return strlen(ours) == len && memcmp(ours, name, len) == 0;
+	return strncmp(ours, name, len) == 0 && ours[len] == '\0';
 }
 
 /* Rows come in the order of the enum, so that @expected mostly is the answer. _CB_SOFTIRQ_MAX for an unknown kind. */
@@ -65,7 +65,8 @@ static int parse_rows(struct softirqs_parse *s)
 		enum cb_softirq softirq;
 		int r;
 
-		while (*colon != ':' && !is_delimiter(*colon))
+		/* A NUL is no part of a name: is_called() relies on that. */
+		while (*colon != ':' && (unsigned char)*colon > ' ')
 			colon++;
 		if (colon == name && *colon == '\n')
 			continue;
