@@ -34,6 +34,12 @@ struct cb_target {
 /* Number of walks over the threads of a process before we say that they do not come to rest. */
 #define CB_WALKS_MAX 16u
 
+/* The entry of a main thread stands for its process. */
+static inline bool cb_entry_is_main(const struct cb_journal_entry *entry)
+{
+	return entry->knob == CB_KNOB_TASK_AFFINITY && entry->tid == entry->tgid;
+}
+
 /* --- apply_task.c, apply_irq.c --- */
 
 /* Do CB_OP_SET of @step; sets its state, errnum and error_class. */

@@ -71,11 +71,6 @@ static bool alive(const struct cb_task_stat *stat)
 	return stat->state != 'Z' && stat->state != 'X' && stat->state != 'x';
 }
 
-static bool is_main(const struct cb_journal_entry *e)
-{
-	return e->knob == CB_KNOB_TASK_AFFINITY && e->tid == e->tgid;
-}
-
 /* --- adopting --- */
 
 bool cb_heirs_mask_is_ours(const struct cb_journal_entry *from, const struct cb_cpuset *mask)
@@ -188,7 +183,7 @@ int cb_heirs_walk(struct cb_writer *writer, struct cb_journal *journal)
 		struct cb_journal_entry e = *cb_journal_at(journal, i);
 		int r;
 
-		if (!is_main(&e) || cb_task_lives(writer, &e) != 1)
+		if (!cb_entry_is_main(&e) || cb_task_lives(writer, &e) != 1)
 			continue;
 		r = cb_heirs_adopt(writer, journal, e.tgid, &e);
 		if (r < 0)
@@ -271,9 +266,9 @@ static int read_kin(struct cb_heirs *heirs, struct cb_journal *journal)
 	heirs->n_used = 0;
 	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
 		const struct cb_journal_entry *e = cb_journal_at(journal, i);
-		const struct kin *k = is_main(e) ? find_kin(heirs, e->tgid) : NULL;
+		const struct kin *k = cb_entry_is_main(e) ? find_kin(heirs, e->tgid) : NULL;
 
-		if (!is_main(e) || (k && k->from_start_ticks > e->tgid_start_ticks))
+		if (!cb_entry_is_main(e) || (k && k->from_start_ticks > e->tgid_start_ticks))
 			continue;
 		if (add_kin(heirs, e->tgid, e->tgid, e->tgid_start_ticks) < 0)
 			return -ENOMEM;

@@ -61,7 +61,7 @@ static int make_marks(struct search *search)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct cb_journal_entry *e = cb_journal_at(search->journal, i);
 
-		if (!is_main(e))
+		if (!cb_entry_is_main(e))
 			continue;
 		search->oldest_ticks = CB_MIN(search->oldest_ticks, e->placed_ticks);
 		if (e->cgroup_id == 0)
