@@ -231,11 +231,12 @@ mans := $(sort $(wildcard docs/man/*.[158]))
 man_dest = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 UNIT := cpubalanced.service
 POLICY := org.cpubalance1.conf
-EXAMPLE := docs/cpubalanced.conf.example
+# The daemon looks in /etc by itself.
+config_arg = $(if $(filter-out /etc,$(sysconfdir)), --config $(sysconfdir)/cpubalanced/cpubalanced.conf)
 
 $(BUILD)/$(UNIT): units/$(UNIT).in Makefile
 	$(call say,GEN,$@)$(AS_OWNER) mkdir -p $(@D) && $(AS_OWNER) sed -e 's|@sbindir@|$(sbindir)|g' \
-		-e 's|@bindir@|$(bindir)|g' $< | $(AS_OWNER) tee $@ >/dev/null
+		-e 's|@config@|$(config_arg)|' $< | $(AS_OWNER) tee $@ >/dev/null
 
 .PHONY: install uninstall clean help FORCE
 install: all $(BUILD)/$(UNIT) ## below $(DESTDIR)$(prefix); an existing configuration is kept
@@ -246,12 +247,12 @@ install: all $(BUILD)/$(UNIT) ## below $(DESTDIR)$(prefix); an existing configur
 	$(foreach m,$(mans),$(INSTALL) -D -m 0644 $(m) $(DESTDIR)$(call man_dest,$(m)) &&) true
 	$(INSTALL) -d $(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf.d
 	@conf=$(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf; if [ -e $$conf ]; then \
-		echo "kept: $$conf"; else $(INSTALL) -m 0644 $(EXAMPLE) $$conf; fi
+		echo "kept: $$conf"; else $(BUILD)/cpubalanced --print-config >$$conf && chmod 0644 $$conf; fi
 	@DESTDIR='$(DESTDIR)' tools/installed $(sbindir) $(systemdsystemunitdir)
 
 uninstall: ## put every original back, then remove what install and the daemon left
 	@DESTDIR='$(DESTDIR)' tools/uninstall '$(sbindir)/cpubalanced' '$(runstatedir)/cpubalanced' \
-		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' $(EXAMPLE) \
+		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' \
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
 		'$(dbuspolicydir)/$(POLICY)' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
