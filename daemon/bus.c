@@ -53,8 +53,8 @@ static void fail(struct cb_server *server, const char *what, int r)
 	}
 	if (server->retry)
 		return;
-	server->backoff_usec = CB_MIN(CB_MAX(server->backoff_usec * 2, BACKOFF_FIRST_USEC),
-				      BACKOFF_MAX_USEC);
+	server->backoff_usec =
+		CB_MIN(CB_MAX(server->backoff_usec * 2, BACKOFF_FIRST_USEC), BACKOFF_MAX_USEC);
 	sd_event_add_time_relative(server->manager->event, &server->retry, CLOCK_MONOTONIC,
 				   server->backoff_usec, 0, on_retry, server);
 }

@@ -11,15 +11,15 @@
 
 #include "manager.h"
 
-#define CB_BUS_NAME	       "org.cpubalance1"
-#define CB_BUS_PATH	       "/org/cpubalance1"
-#define CB_BUS_GROUP_PREFIX    "/org/cpubalance1/group"
-#define CB_BUS_PLAN_PREFIX     "/org/cpubalance1/plan"
-#define CB_BUS_MANAGER	       "org.cpubalance1.Manager"
-#define CB_BUS_GROUP	       "org.cpubalance1.Group"
-#define CB_BUS_PLAN	       "org.cpubalance1.Plan"
-#define CB_BUS_ERROR(name)     "org.cpubalance1.Error." name
-#define CB_BUS_ACCESS_DENIED   "org.freedesktop.DBus.Error.AccessDenied"
+#define CB_BUS_NAME	     "org.cpubalance1"
+#define CB_BUS_PATH	     "/org/cpubalance1"
+#define CB_BUS_GROUP_PREFIX  "/org/cpubalance1/group"
+#define CB_BUS_PLAN_PREFIX   "/org/cpubalance1/plan"
+#define CB_BUS_MANAGER	     "org.cpubalance1.Manager"
+#define CB_BUS_GROUP	     "org.cpubalance1.Group"
+#define CB_BUS_PLAN	     "org.cpubalance1.Plan"
+#define CB_BUS_ERROR(name)   "org.cpubalance1.Error." name
+#define CB_BUS_ACCESS_DENIED "org.freedesktop.DBus.Error.AccessDenied"
 
 /* Plans that ended and still have an object. */
 #define CB_BUS_PLANS_MAX 16u
@@ -40,8 +40,8 @@ struct cb_server {
 	sd_bus *bus; /* NULL while there is none */
 	sd_event_source *retry;
 	uint64_t backoff_usec;
-	bool settled;  /* the name is ours, or the first attempt to get it has failed */
-	bool owned;    /* the name is ours */
+	bool settled;	/* the name is ours, or the first attempt to get it has failed */
+	bool owned;	/* the name is ours */
 	bool lost_said; /* the present failure was logged */
 	struct cb_explain *explain[CB_BUS_EXPLAINS_MAX]; /* being answered, NULL free */
 	uint64_t report_usec; /* when the report was filled for a reader */
@@ -49,7 +49,7 @@ struct cb_server {
 	uint64_t told[_CB_REPORT_ROW_MAX];
 	uint32_t told_plan_id;
 	enum cb_plan_state told_plan_state;
-	uint32_t told_ended;    /* last plan that ended */
+	uint32_t told_ended; /* last plan that ended */
 };
 
 /* --- bus.c --- */

@@ -196,28 +196,26 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
 
 #define PROPERTY(name, type, flags) SD_BUS_PROPERTY(name, type, get_property, 0, flags)
 #define EMITS			    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-static const sd_bus_vtable vtable[] = {
-	SD_BUS_VTABLE_START(0),
-	PROPERTY("Name", "s", SD_BUS_VTABLE_PROPERTY_CONST),
-	PROPERTY("Mode", "s", EMITS),
-	PROPERTY("Workers", "u", EMITS),
-	PROPERTY("Changed", "u", EMITS),
-	PROPERTY("AllowedCPUs", "s", 0),
-	PROPERTY("CPUTime", "d", 0),
-	PROPERTY("WaitPerSec", "d", 0),
-	PROPERTY("PacketsPerSec", "d", 0),
-	PROPERTY("Backlog", "u", 0),
-	PROPERTY("BacklogMax", "u", 0),
-	PROPERTY("DropsPerSec", "d", 0),
-	PROPERTY("Skew", "d", 0),
-	PROPERTY("MovesThisHour", "u", 0),
-	PROPERTY("CooldownLeftUSec", "t", 0),
-	PROPERTY("PIDFile", "s", 0),
-	PROPERTY("Source", "s", 0),
-	PROPERTY("Note", "s", 0),
-	PROPERTY("Path", "o", SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_VTABLE_END
-};
+static const sd_bus_vtable vtable[] = { SD_BUS_VTABLE_START(0),
+					PROPERTY("Name", "s", SD_BUS_VTABLE_PROPERTY_CONST),
+					PROPERTY("Mode", "s", EMITS),
+					PROPERTY("Workers", "u", EMITS),
+					PROPERTY("Changed", "u", EMITS),
+					PROPERTY("AllowedCPUs", "s", 0),
+					PROPERTY("CPUTime", "d", 0),
+					PROPERTY("WaitPerSec", "d", 0),
+					PROPERTY("PacketsPerSec", "d", 0),
+					PROPERTY("Backlog", "u", 0),
+					PROPERTY("BacklogMax", "u", 0),
+					PROPERTY("DropsPerSec", "d", 0),
+					PROPERTY("Skew", "d", 0),
+					PROPERTY("MovesThisHour", "u", 0),
+					PROPERTY("CooldownLeftUSec", "t", 0),
+					PROPERTY("PIDFile", "s", 0),
+					PROPERTY("Source", "s", 0),
+					PROPERTY("Note", "s", 0),
+					PROPERTY("Path", "o", SD_BUS_VTABLE_PROPERTY_CONST),
+					SD_BUS_VTABLE_END };
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
 		void **ret_found, sd_bus_error *error)
@@ -289,11 +287,11 @@ static void tell_group(struct cb_server *server, struct cb_registration *registr
 	if (!cb_manager_group_view(server->manager, registration->key, &view))
 		return;
 	if (registration->told_workers != view.n_workers)
-		changed[n++] = (char *)(uintptr_t)"Workers";
+		changed[n++] = (char *)(uintptr_t) "Workers";
 	if (registration->told_changed != view.n_placed)
-		changed[n++] = (char *)(uintptr_t)"Changed";
+		changed[n++] = (char *)(uintptr_t) "Changed";
 	if (registration->told_mode != view.mode)
-		changed[n++] = (char *)(uintptr_t)"Mode";
+		changed[n++] = (char *)(uintptr_t) "Mode";
 	if (n == 0)
 		return;
 	changed[n] = NULL;

@@ -41,15 +41,13 @@ static int get_bool(sd_bus *bus, const char *path, const char *interface, const 
 #define FLAGS_0		 0
 #define FLAGS_1		 SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
-static const sd_bus_vtable property_vtable[] = {
-	SD_BUS_VTABLE_START(0),
-#define CB_REPORT_ROW(type, field, Name, emits, help)                            \
-	SD_BUS_PROPERTY(#Name, SIGNATURE_##type, GETTER_##type,                  \
-			offsetof(struct cb_report, field), FLAGS_##emits),
+static const sd_bus_vtable property_vtable[] = { SD_BUS_VTABLE_START(0),
+#define CB_REPORT_ROW(type, field, Name, emits, help)                                              \
+	SD_BUS_PROPERTY(#Name, SIGNATURE_##type, GETTER_##type, offsetof(struct cb_report, field), \
+			FLAGS_##emits),
 #include "cpubalance/report.def"
 #undef CB_REPORT_ROW
-	SD_BUS_VTABLE_END
-};
+						 SD_BUS_VTABLE_END };
 
 /* FNV-1a (64 bit, draft-eastlake-fnv): enough to see that a value has changed without keeping it. */
 static uint64_t fingerprint(const void *data, size_t len)
@@ -81,11 +79,11 @@ void cb_bus_manager_changed(struct cb_server *server)
 	size_t n = 0;
 	uint64_t now;
 
-#define CB_REPORT_ROW(type, field, Name, emits, help)              \
-	now = emits ? PRINT_##type(report->field) : 0;             \
-	if (server->told[CB_REPORT_ROW_##field] != now) {          \
-		server->told[CB_REPORT_ROW_##field] = now;         \
-		changed[n++] = (char *)(uintptr_t)#Name;           \
+#define CB_REPORT_ROW(type, field, Name, emits, help)      \
+	now = emits ? PRINT_##type(report->field) : 0;     \
+	if (server->told[CB_REPORT_ROW_##field] != now) {  \
+		server->told[CB_REPORT_ROW_##field] = now; \
+		changed[n++] = (char *)(uintptr_t) #Name;  \
 	}
 #include "cpubalance/report.def"
 #undef CB_REPORT_ROW
@@ -100,7 +98,8 @@ void cb_bus_manager_changed(struct cb_server *server)
 /* A reply that is being filled with rows. */
 static int begin(sd_bus_message *call, struct cb_rows *rows)
 {
-	*rows = (struct cb_rows){ .r = sd_bus_message_new_method_return(call, &rows->message) };
+	*rows = (struct cb_rows){ .r = 0 };
+	rows->r = sd_bus_message_new_method_return(call, &rows->message);
 	return rows->r;
 }
 

@@ -17,7 +17,7 @@
 
 /* Whatever a plan number stands for now; valid until the next feed. */
 struct subject {
-	const struct cb_plan *plan;           /* not ended */
+	const struct cb_plan *plan;	      /* not ended */
 	const struct cb_history_entry *ended; /* or this */
 };
 

@@ -238,8 +238,8 @@ static void task_name(const struct cb_manager *m, const struct cb_journal_entry 
 		snprintf(buf, size, "%s thread %d", name, entry->tid);
 }
 
-static void change(struct cb_rows *rows, struct cb_manager *m,
-		   const struct cb_journal_entry *entry, const struct cb_irqs *irqs)
+static void change(struct cb_rows *rows, struct cb_manager *m, const struct cb_journal_entry *entry,
+		   const struct cb_irqs *irqs)
 {
 	bool irq = entry->knob == CB_KNOB_IRQ_AFFINITY;
 	struct now now = irq ? irq_now(irqs, entry) : task_now(m, entry);

@@ -155,7 +155,8 @@ static int do_register(struct cb_manager *m, const struct cb_policy *scratch, co
 
 	if (!fresh && registration->from_config && changes)
 		return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
-					 "the settings of group %s are in the configuration file", name);
+					 "the settings of group %s are in the configuration file",
+					 name);
 	snprintf(bare.name, sizeof(bare.name), "%s", name);
 	if (fresh || changes)
 		r = cb_manager_group_set(m, changes ? &scratch->group[0] : &bare, false,
@@ -182,9 +183,10 @@ static int method_register(sd_bus_message *call, void *userdata, sd_bus_error *e
 	if (r < 0)
 		return r;
 	if (!cb_name_valid(name))
-		return sd_bus_error_set(error, CB_BUS_ERROR("InvalidArgument"),
-					"a group's name is 1 to 63 of [A-Za-z0-9_.-] and begins with a "
-					"letter or digit");
+		return sd_bus_error_set(
+			error, CB_BUS_ERROR("InvalidArgument"),
+			"a group's name is 1 to 63 of [A-Za-z0-9_.-] and begins with a "
+			"letter or digit");
 	scratch.n_groups = 0;
 	if ((r = read_pidfds(call, fds, &n, error)) < 0 ||
 	    (r = read_options(call, name, &scratch, error)) < 0 ||
@@ -208,10 +210,11 @@ static int method_unregister(sd_bus_message *call, void *userdata, sd_bus_error 
 	if (!registration)
 		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", name);
 	if (registration->from_config)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
-					 "group %s is in the configuration file: remove it there and "
-					 "reload",
-					 name);
+		return sd_bus_error_setf(
+			error, CB_BUS_ERROR("Refused"),
+			"group %s is in the configuration file: remove it there and "
+			"reload",
+			name);
 	cb_manager_group_remove(m, registration);
 	cb_manager_saved_write(m);
 	cb_manager_report(m);
@@ -226,7 +229,8 @@ static int method_apply(sd_bus_message *call, void *userdata, sd_bus_error *erro
 	struct cb_answer answer;
 	int r = sd_bus_message_read(call, "u", &apply.plan_id);
 
-	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 || (r = movable(userdata, error)) < 0 ||
+	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	    (r = movable(userdata, error)) < 0 ||
 	    (r = command(userdata, &apply, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
 		return r;
 	return sd_bus_reply_method_return(call, "u", answer.plan_id);
@@ -347,8 +351,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
 #define WRITE SD_BUS_VTABLE_UNPRIVILEGED
 static const sd_bus_vtable write_vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD_WITH_ARGS("Register",
-				SD_BUS_ARGS("s", name, "ah", pidfds, "a{sv}", options),
+	SD_BUS_METHOD_WITH_ARGS("Register", SD_BUS_ARGS("s", name, "ah", pidfds, "a{sv}", options),
 				SD_BUS_RESULT("o", group), method_register, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Unregister", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT,
 				method_unregister, WRITE),

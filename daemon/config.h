@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#define CB_CONFIG_DEFAULT "/etc/cpubalanced/cpubalanced.conf"
+#define CB_CONFIG_DEFAULT  "/etc/cpubalanced/cpubalanced.conf"
 #define CB_CONFIG_SIZE_MAX (1024u * 1024u)
 
 /*
@@ -18,8 +18,8 @@
  * default holds then; drop-ins are read all the same. Returns 0, or a negative errno with a message that begins with
  * FILE:LINE: (or FILE: where no line is to blame); @ret is untouched then.
  */
-int cb_config_load(const char *path, bool optional, struct cb_policy *ret,
-		   struct cb_err *err) _must_check_;
+int cb_config_load(const char *path, bool optional, struct cb_policy *ret, struct cb_err *err)
+	_must_check_;
 
 /*
  * The pure half: apply the text of one file, called @name in messages, to @policy, which is left half changed on failure.

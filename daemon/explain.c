@@ -288,13 +288,14 @@ static void confidence(const struct cb_manager *m, const struct cb_cpu_view *cpu
 		snprintf(buf, size, "nothing to attribute: the CPU is idle");
 		return;
 	}
-	snprintf(buf, size,
-		 "%s: workers and interrupts make up %.0f of %.0f points; %.0f of them from workers that may "
-		 "run on other CPUs too; interrupts by their counts",
-		 floating > known / 2		  ? "low" :
-		 known > cpu->busy.smooth * 2 / 3 ? "high" :
-						    "medium",
-		 known * 100, cpu->busy.smooth * 100, floating * 100);
+	snprintf(
+		buf, size,
+		"%s: workers and interrupts make up %.0f of %.0f points; %.0f of them from workers that may "
+		"run on other CPUs too; interrupts by their counts",
+		floating > known / 2		 ? "low" :
+		known > cpu->busy.smooth * 2 / 3 ? "high" :
+						   "medium",
+		known * 100, cpu->busy.smooth * 100, floating * 100);
 }
 
 static void next_of_plan(const struct cb_manager *m, const struct cb_plan *plan, char *buf,
@@ -307,16 +308,19 @@ static void next_of_plan(const struct cb_manager *m, const struct cb_plan *plan,
 		snprintf(buf, size, "plan #%u waits for `cpubalctl apply`", plan->id);
 		break;
 	case CB_PLAN_BASELINE:
-		snprintf(buf, size, "plan #%u measures how things are, %" PRIu64 " s left, then moves",
+		snprintf(buf, size,
+			 "plan #%u measures how things are, %" PRIu64 " s left, then moves",
 			 plan->id, left);
 		break;
 	case CB_PLAN_APPLYING:
 	case CB_PLAN_SETTLING:
-		snprintf(buf, size, "plan #%u has moved; what follows is watched from in %" PRIu64 " s on",
+		snprintf(buf, size,
+			 "plan #%u has moved; what follows is watched from in %" PRIu64 " s on",
 			 plan->id, left);
 		break;
 	case CB_PLAN_VERIFYING:
-		snprintf(buf, size, "plan #%u is being verified; its verdict comes in %" PRIu64 " s or later",
+		snprintf(buf, size,
+			 "plan #%u is being verified; its verdict comes in %" PRIu64 " s or later",
 			 plan->id, left);
 		break;
 	case CB_PLAN_UNDOING:
@@ -368,7 +372,8 @@ static void next(const struct cb_manager *m, const struct cb_finding *finding, c
 		snprintf(buf, size, "no plan for another %" PRIu64 " s (QuietStartSec=)",
 			 cb_seconds_left(totals.quiet_until_usec, now_usec));
 	} else {
-		snprintf(buf, size, "looked at again with each sample; the rows say what is in the way");
+		snprintf(buf, size,
+			 "looked at again with each sample; the rows say what is in the way");
 	}
 }
 
@@ -421,15 +426,14 @@ static int answer(struct cb_explain *request)
 {
 	struct cb_manager *m = request->server->manager;
 	struct cb_cpu_view cpu;
-	struct cb_rows rows;
+	struct cb_rows rows = { .r = 0 };
 
 	if (!cb_engine_cpu(m->engine, request->cpu, &cpu))
 		return sd_bus_reply_method_errorf(request->call, CB_BUS_ERROR("InvalidArgument"),
 						  "there is no CPU %u any more", request->cpu);
 	if (cb_host_tasks(m->host, (int32_t)request->cpu, &request->after) < 0)
 		request->after.n = 0;
-	rows = (struct cb_rows){ .r = sd_bus_message_new_method_return(request->call,
-								       &rows.message) };
+	rows.r = sd_bus_message_new_method_return(request->call, &rows.message);
 	if (rows.r < 0)
 		return rows.r;
 	fill(&rows, request, &cpu);
@@ -479,21 +483,21 @@ int cb_explain_start(struct cb_server *server, sd_bus_message *message, int32_t 
 	if (cpu < 0)
 		cpu = hottest(m);
 	if (cpu < 0 || !cb_cpuset_has(&m->topology->online, (unsigned int)cpu))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"), "CPU %d is not online",
-					 cpu);
+		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+					 "CPU %d is not online", cpu);
 	while (slot < CB_BUS_EXPLAINS_MAX && server->explain[slot])
 		slot++;
 	if (slot == CB_BUS_EXPLAINS_MAX)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Busy"),
-					 "%u explanations are being worked out, ask again in a second",
-					 slot);
+		return sd_bus_error_setf(
+			error, CB_BUS_ERROR("Busy"),
+			"%u explanations are being worked out, ask again in a second", slot);
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;
 	server->explain[slot] = request;
 	*request = (struct cb_explain){ .server = server,
-				     .call = sd_bus_message_ref(message),
-				     .cpu = (uint32_t)cpu };
+					.call = sd_bus_message_ref(message),
+					.cpu = (uint32_t)cpu };
 	r = cb_host_tasks(m->host, cpu, &request->before);
 	if (r >= 0)
 		r = sd_event_add_time_relative(m->event, &request->timer, CLOCK_MONOTONIC,

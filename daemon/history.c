@@ -75,7 +75,9 @@ static int load_file(struct cb_history *history, const char *name)
 		return -ENOMEM;
 	}
 	n = pread(fd, buf, CB_HISTORY_FILE_MAX,
-		  st.st_size > (off_t)CB_HISTORY_FILE_MAX ? st.st_size - (off_t)CB_HISTORY_FILE_MAX : 0);
+		  st.st_size > (off_t)CB_HISTORY_FILE_MAX ?
+			  st.st_size - (off_t)CB_HISTORY_FILE_MAX :
+			  0);
 	close(fd);
 	for (const char *p = buf, *end = buf + CB_MAX(n, 0); p < end;) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
@@ -93,7 +95,8 @@ static int open_file(struct cb_history *history)
 	struct stat st;
 
 	history->fd = openat(history->dir_fd, FILE_NAME,
-			     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+			     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+			     0644);
 	if (history->fd < 0)
 		return -errno;
 	if (fstat(history->fd, &st) < 0 || !S_ISREG(st.st_mode)) {

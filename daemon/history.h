@@ -10,7 +10,7 @@
 #include "cpubalance/err.h"
 #include "cpubalance/plan.h"
 
-#define CB_HISTORY_MAX 256u
+#define CB_HISTORY_MAX	    256u
 #define CB_HISTORY_FILE_MAX (1024u * 1024u)
 
 struct cb_history_step {
@@ -32,8 +32,8 @@ struct cb_history_entry {
 	char measure[32];   /* that decided, "" none: then effect and p value mean nothing */
 	double effect_ratio, p_value;
 	double wait_before_ratio, wait_after_ratio; /* mean something when there are windows */
-	uint32_t n_before, n_after;                 /* windows */
-	bool foreign;                               /* somebody else changed one of its items */
+	uint32_t n_before, n_after;		    /* windows */
+	bool foreign;				    /* somebody else changed one of its items */
 	double hottest_before_ratio, hottest_after_ratio;
 	uint32_t n_steps;
 	struct cb_history_step *step; /* owned by the history; in cb_history_add() the caller's */
@@ -46,8 +46,8 @@ struct cb_history;
  * file cannot be read or written: *@ret is usable all the same then, in memory only. NULL @state_dir: in memory only.
  * *@ret is NULL only without memory (-ENOMEM).
  */
-int cb_history_open(const char *state_dir, struct cb_history **ret,
-		    struct cb_err *err) _must_check_;
+int cb_history_open(const char *state_dir, struct cb_history **ret, struct cb_err *err)
+	_must_check_;
 struct cb_history *cb_history_close(struct cb_history *history); /* NULL is fine; returns NULL */
 
 /* Append a copy of @entry. Returns 0, -ENOMEM, or a negative errno when it is in memory but not in the file. */
@@ -56,11 +56,10 @@ int cb_history_add(struct cb_history *history, const struct cb_history_entry *en
 
 uint32_t cb_history_count(const struct cb_history *history);
 const struct cb_history_entry *cb_history_at(const struct cb_history *history,
-					     uint32_t index);      /* 0: the oldest */
+					     uint32_t index);	    /* 0: the oldest */
 uint32_t cb_history_last_plan_id(const struct cb_history *history); /* highest seen, 0 none */
 uint64_t cb_history_bad_lines(const struct cb_history *history);    /* passed over while reading */
 
 /* One line without its newline <-> entry. parse: 0, -EBADMSG, -ENOMEM; the caller frees ret->step. format: free() it. */
-int cb_history_line_parse(const char *line, size_t len,
-			  struct cb_history_entry *ret) _must_check_;
+int cb_history_line_parse(const char *line, size_t len, struct cb_history_entry *ret) _must_check_;
 char *cb_history_line_format(const struct cb_history_entry *entry) _must_check_;

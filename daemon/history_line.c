@@ -134,15 +134,15 @@ static uint64_t get_count(struct reader *reader, const char *key, uint64_t max)
 }
 
 /* The number of the word in an enum whose names @name gives, 0 when there is none. */
-#define DEFINE_GET_WORD(type, name, max)                                                \
-	static type get_##name(struct reader *reader, const char *key)                  \
-	{                                                                               \
-		json_object *value = member(reader, key, json_type_string);             \
-		for (int i = 0; value && i < (int)(max); i++)                           \
-			if (strcmp(json_object_get_string(value), name((type)i)) == 0)  \
-				return (type)i;                                         \
-		reader->bad = reader->bad || value;                                     \
-		return (type)0;                                                         \
+#define DEFINE_GET_WORD(type, name, max)                                               \
+	static type get_##name(struct reader *reader, const char *key)                 \
+	{                                                                              \
+		json_object *value = member(reader, key, json_type_string);            \
+		for (int i = 0; value && i < (int)(max); i++)                          \
+			if (strcmp(json_object_get_string(value), name((type)i)) == 0) \
+				return (type)i;                                        \
+		reader->bad = reader->bad || value;                                    \
+		return (type)0;                                                        \
 	}
 DEFINE_GET_WORD(enum cb_origin, cb_origin_name, _CB_ORIGIN_MAX)
 DEFINE_GET_WORD(enum cb_verdict, cb_verdict_name, _CB_VERDICT_MAX)
@@ -223,7 +223,8 @@ int cb_history_line_parse(const char *line, size_t len, struct cb_history_entry 
 	if (!tokener)
 		return -ENOMEM;
 	object = json_tokener_parse_ex(tokener, line, (int)len);
-	if (json_object_is_type(object, json_type_object) && json_tokener_get_parse_end(tokener) == len)
+	if (json_object_is_type(object, json_type_object) &&
+	    json_tokener_get_parse_end(tokener) == len)
 		r = parse_object(object, &entry);
 	json_object_put(object);
 	json_tokener_free(tokener);

@@ -13,7 +13,7 @@
 
 /* Extra fields of a record; NULL, 0 or -1 leaves a field out. */
 struct cb_log_fields {
-	int cpu;             /* CPU=, -1 none */
+	int cpu;	     /* CPU=, -1 none */
 	uint32_t plan_id;    /* PLAN= */
 	const char *finding; /* FINDING= */
 	const char *verdict; /* VERDICT= */

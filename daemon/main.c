@@ -106,8 +106,8 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, 
 	struct cb_manager *m = userdata;
 	bool keep = info->ssi_signo == SIGTERM && cb_service_restart_queued();
 
-	cb_log(LOG_NOTICE, keep ? "Ending for a restart: placements stay" :
-				  "Ending: originals are put back");
+	cb_log(LOG_NOTICE,
+	       keep ? "Ending for a restart: placements stay" : "Ending: originals are put back");
 	cb_manager_stop(m, keep);
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }

@@ -19,7 +19,8 @@
 #include "textfile.h"
 
 #define IRQBALANCE_EVERY_USEC (10 * CB_USEC_PER_SEC)
-#define TEXTFILE_EVERY_USEC (5 * CB_USEC_PER_SEC)
+#define JOURNAL_EVERY_USEC    (30 * CB_USEC_PER_SEC)
+#define TEXTFILE_EVERY_USEC   (5 * CB_USEC_PER_SEC)
 /* An interrupt that fires and is in no inventory must not cost an inventory each tick. */
 #define IRQS_EVERY_USEC (5 * CB_USEC_PER_SEC)
 
@@ -97,8 +98,7 @@ static void learn_immovable(struct cb_manager *m)
 
 	for (uint32_t i = 0; i < outcome.n_steps; i++) {
 		const struct cb_step *step = &outcome.step[i];
-		struct cb_event event = { .kind = CB_EVENT_IRQ_IMMOVABLE,
-					  .irq = step->item.key };
+		struct cb_event event = { .kind = CB_EVENT_IRQ_IMMOVABLE, .irq = step->item.key };
 
 		if (step->item.kind != CB_ITEM_IRQ || step->error_class != CB_ERROR_PERMANENT)
 			continue;
@@ -179,10 +179,39 @@ int cb_manager_feed_policy(struct cb_manager *m)
 	return cb_manager_feed(m, &input);
 }
 
+/*
+ * Nothing is moved while the journal is unhealthy, so nothing is written to it that would show that it works again:
+ * write what is there once more, or open it anew where nothing is.
+ */
+static void probe_journal(struct cb_manager *m)
+{
+	struct cb_err err = { .msg = "" };
+	struct cb_journal *fresh = NULL;
+	uint64_t now_usec = cb_manager_now(m);
+
+	if (now_usec - m->journal_probe_usec < JOURNAL_EVERY_USEC)
+		return;
+	m->journal_probe_usec = now_usec;
+	if (m->journal && cb_journal_healthy(m->journal))
+		return;
+	if (m->journal && cb_journal_count(m->journal) > 0) {
+		if (cb_journal_put(m->journal, cb_journal_at(m->journal, 0), &err) < 0)
+			cb_log(LOG_DEBUG, "The journal still fails: %s", err.msg);
+		return;
+	}
+	m->journal = cb_journal_close(m->journal); /* it holds the lock */
+	if (cb_manager_open_journal(m, &fresh, &err) < 0)
+		snprintf(m->journal_error, sizeof(m->journal_error), "%s", err.msg);
+	m->journal = fresh;
+}
+
 static void watch_journal(struct cb_manager *m)
 {
 	const char *why = "";
-	bool healthy = cb_manager_can_move(m, &why);
+	bool healthy;
+
+	probe_journal(m);
+	healthy = cb_manager_can_move(m, &why);
 
 	if (healthy == m->journal_healthy)
 		return;
@@ -218,8 +247,8 @@ static void mark_irqs(const struct cb_manager *m, struct cb_irqs *irqs)
 
 		info->immovable = old && old->immovable && old->hwirq == info->hwirq &&
 				  strcmp(old->actions, info->actions) == 0;
-		info->placed = m->journal && cb_journal_find_irq(m->journal, info->irq,
-								 info->hwirq, info->actions);
+		info->placed = m->journal && cb_journal_find_irq(m->journal, info->irq, info->hwirq,
+								 info->actions);
 	}
 }
 
@@ -336,7 +365,8 @@ static void say_sample(struct cb_manager *m, int r, const struct cb_err *err)
 		m->sample_usec = cb_manager_now(m);
 	}
 	if (r < 0 && !m->sample_failed)
-		cb_log(LOG_ERR, "Failed to take a sample: %s", err->msg[0] ? err->msg : strerror(-r));
+		cb_log(LOG_ERR, "Failed to take a sample: %s",
+		       err->msg[0] ? err->msg : strerror(-r));
 	if (r == 0 && m->sample_failed)
 		cb_log(LOG_NOTICE, "Samples can be taken again");
 	m->sample_failed = r < 0;

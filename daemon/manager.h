@@ -28,9 +28,9 @@ struct cb_server;
 
 /* Strings belong to the caller and outlive the manager. */
 struct cb_manager_options {
-	const char *bus;    /* "system", "session", "none" or an address */
-	const char *config; /* file */
-	bool config_given;  /* by the operator: has to exist */
+	const char *bus;     /* "system", "session", "none" or an address */
+	const char *config;  /* file */
+	bool config_given;   /* by the operator: has to exist */
 	const char *sysroot; /* NULL: "/" */
 	const char *run_dir, *state_dir;
 	const char *record; /* NULL: no trace */
@@ -56,7 +56,7 @@ struct cb_pidfile {
 	off_t size;
 	uint64_t checked_usec; /* stat() */
 	uint64_t listed_usec;  /* children */
-	bool relist;           /* list again now: a worker has ended */
+	bool relist;	       /* list again now: a worker has ended */
 	uint32_t n_pids;
 	int32_t single_pid; /* the one pid in it, 0 when there are none or several */
 };
@@ -91,14 +91,16 @@ struct cb_manager {
 	struct cb_journal *journal; /* NULL: cannot be used, see journal_error */
 	char journal_error[CB_ERR_MSG_MAX];
 	bool journal_healthy; /* as the engine was told */
+	uint64_t journal_probe_usec;
 	struct cb_engine *engine;
 	struct cb_trace_writer *trace; /* NULL: not recording */
 	struct cb_history *history;
 	struct cb_server *server;
 	struct cb_metrics *metrics;
 
-	struct cb_policy *policy;     /* as configured */
-	struct cb_policy *effective;  /* as the engine has it: observe only while the journal is unhealthy */
+	struct cb_policy *policy; /* as configured */
+	struct cb_policy
+		*effective; /* as the engine has it: observe only while the journal is unhealthy */
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
 	uint64_t irqs_usec; /* when the inventory was built */
@@ -107,7 +109,7 @@ struct cb_manager {
 	struct cb_decision *decision;
 	struct cb_outcome *outcome;
 	struct cb_answer *answer; /* of the command that is being fed, else NULL */
-	bool prepare_needed;      /* topology, interrupts or workers have changed */
+	bool prepare_needed;	  /* topology, interrupts or workers have changed */
 
 	struct cb_registration *registration[CB_GROUPS_MAX];
 	uint32_t n_registrations;
@@ -116,15 +118,16 @@ struct cb_manager {
 	uint32_t last_group_key, last_worker_key;
 	bool saved_dirty; /* RUN_DIR/groups is to be written */
 
-	uint64_t tick_due_usec, tick_usec, sample_usec; /* next due; duration of the last; time of the last sample */
-	uint64_t last_tick_usec;                        /* when the last one ended */
+	uint64_t tick_due_usec, tick_usec,
+		sample_usec;	 /* next due; duration of the last; time of the last sample */
+	uint64_t last_tick_usec; /* when the last one ended */
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
 	uint64_t textfile_usec;
 	bool textfile_failed, sample_failed, trace_failed;
-	uint32_t n_pending;        /* restores that still wait */
-	uint32_t n_unrestored;     /* of the last release: failed */
+	uint32_t n_pending;	   /* restores that still wait */
+	uint32_t n_unrestored;	   /* of the last release: failed */
 	uint64_t n_restore_failed; /* since start */
 
 	bool ready, stopping;
@@ -137,10 +140,14 @@ struct cb_manager {
 /* Open the host, journal, history, engine and bus, register the groups, arm the tick. Returns 0, or a negative errno
  * with a message; cb_manager_free() is to be called in either case. -EBUSY: another daemon owns RUN_DIR. */
 int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *options,
-		     const struct cb_policy *policy, sd_event *event,
-		     struct cb_err *err) _must_check_;
+		     const struct cb_policy *policy, sd_event *event, struct cb_err *err)
+	_must_check_;
 struct cb_manager *cb_manager_new(void);
 struct cb_manager *cb_manager_free(struct cb_manager *m); /* NULL is fine; returns NULL */
+
+/* -EBUSY: another daemon has it. */
+int cb_manager_open_journal(struct cb_manager *m, struct cb_journal **ret, struct cb_err *err)
+	_must_check_;
 
 /* Stop: with @keep the placements stay for the next daemon, else every original is put back. */
 void cb_manager_stop(struct cb_manager *m, bool keep);
@@ -170,8 +177,9 @@ bool cb_manager_can_move(const struct cb_manager *m, const char **ret_why);
 /* --- manager_groups.c --- */
 
 /* Create the group or change its settings. -E2BIG beyond CB_GROUPS_MAX. */
-int cb_manager_group_set(struct cb_manager *m, const struct cb_group_policy *policy, bool from_config,
-			 struct cb_registration **ret, struct cb_err *err) _must_check_;
+int cb_manager_group_set(struct cb_manager *m, const struct cb_group_policy *policy,
+			 bool from_config, struct cb_registration **ret, struct cb_err *err)
+	_must_check_;
 /* Put back its originals and forget it. @ret_answer (may be NULL): of the release. */
 void cb_manager_group_remove(struct cb_manager *m, struct cb_registration *registration);
 /* Make the groups of the configuration those of m->policy. */

@@ -75,25 +75,34 @@ struct cb_manager *cb_manager_free(struct cb_manager *m)
 
 /* --- start --- */
 
-static int make_run_dir(const char *run_dir, struct cb_err *err)
+/* A run that writes nothing to the machine keeps its originals in memory. */
+static const char *journal_dir(const struct cb_manager_options *options)
 {
-	if (mkdir(run_dir, 0755) == 0 || errno == EEXIST)
-		return 0;
-	return cb_err_set(err, -errno, "%s: %s", run_dir, strerror(errno));
+	bool live = !options->sysroot || strcmp(options->sysroot, "/") == 0;
+
+	return live && !options->dry_run ? options->run_dir : NULL;
+}
+
+int cb_manager_open_journal(struct cb_manager *m, struct cb_journal **ret, struct cb_err *err)
+{
+	const char *dir = journal_dir(&m->options);
+
+	if (dir && mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return cb_err_set(err, -errno, "%s: %s", dir, strerror(errno));
+	return cb_journal_open(dir, cb_host_boot_id(m->host), ret, err);
 }
 
 /* Without a journal nothing is moved, but everything can be seen. Only another daemon ends the start. */
 static int open_journal(struct cb_manager *m, struct cb_err *err)
 {
-	int r = make_run_dir(m->options.run_dir, err);
+	int r = cb_manager_open_journal(m, &m->journal, err);
 
-	if (r >= 0)
-		r = cb_journal_open(m->options.run_dir, cb_host_boot_id(m->host), &m->journal, err);
 	if (r == -EBUSY)
 		return r;
 	if (r < 0) {
 		snprintf(m->journal_error, sizeof(m->journal_error), "%s", err->msg);
-		cb_log(LOG_ERR, "Nothing will be moved, since originals cannot be recorded: %s", err->msg);
+		cb_log(LOG_ERR, "Nothing will be moved, since originals cannot be recorded: %s",
+		       err->msg);
 		err->msg[0] = '\0';
 		return 0;
 	}
@@ -191,7 +200,8 @@ int cb_manager_reload(struct cb_manager *m, struct cb_err *err)
 	cb_service_reloading(m);
 	r = cb_config_load(m->options.config, !m->options.config_given, fresh, err);
 	if (r < 0) {
-		cb_log(LOG_ERR, "Failed to reload the configuration, the old one stays: %s", err->msg);
+		cb_log(LOG_ERR, "Failed to reload the configuration, the old one stays: %s",
+		       err->msg);
 		snprintf(m->config_error, sizeof(m->config_error), "%s", err->msg);
 	} else {
 		m->config_error[0] = '\0';

@@ -85,8 +85,8 @@ static void tell_finding(struct cb_manager *m, const struct cb_notice *notice, b
 	struct cb_log_fields fields = { .cpu = notice->cpu,
 					.finding = cb_finding_kind_name(notice->finding) };
 
-	cb_log_with(began ? LOG_NOTICE : LOG_INFO, &fields, "%s%s: %s", began ? "" : "Over: ",
-		    fields.finding, notice->sentence);
+	cb_log_with(began ? LOG_NOTICE : LOG_INFO, &fields, "%s%s: %s",
+		    began ? "" : "Over: ", fields.finding, notice->sentence);
 	cb_server_finding(m->server, began, notice);
 }
 
@@ -118,8 +118,7 @@ static void tell_plan(struct cb_manager *m, const struct cb_notice *notice, cons
 		if (plan->has_finding)
 			fields.finding = cb_finding_kind_name(plan->finding.kind);
 	}
-	cb_log_with(LOG_NOTICE, &fields, "Plan %u %s: %s", notice->plan_id, what,
-		    notice->sentence);
+	cb_log_with(LOG_NOTICE, &fields, "Plan %u %s: %s", notice->plan_id, what, notice->sentence);
 	cb_server_plan(m->server, signal, notice);
 }
 

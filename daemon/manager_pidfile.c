@@ -146,8 +146,11 @@ static void read_again(struct cb_registration *registration)
 		return;
 	}
 	*pidfile = (struct cb_pidfile){
-		.seen = true, .device = st.st_dev, .inode = st.st_ino,
-		.changed = st.st_ctim, .size = st.st_size,
+		.seen = true,
+		.device = st.st_dev,
+		.inode = st.st_ino,
+		.changed = st.st_ctim,
+		.size = st.st_size,
 		.checked_usec = pidfile->checked_usec,
 	};
 	r = cb_pidfile_parse(buf, (size_t)len, pids, CB_ARRAY_SIZE(pids), &n, &line);

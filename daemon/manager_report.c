@@ -11,8 +11,9 @@
 
 uint64_t cb_seconds_left(uint64_t until_usec, uint64_t now_usec)
 {
-	return until_usec > now_usec ? (until_usec - now_usec + CB_USEC_PER_SEC - 1) / CB_USEC_PER_SEC :
-				       0;
+	return until_usec > now_usec ?
+		       (until_usec - now_usec + CB_USEC_PER_SEC - 1) / CB_USEC_PER_SEC :
+		       0;
 }
 
 static uint64_t left_usec(uint64_t until_usec, uint64_t now_usec)
@@ -21,7 +22,8 @@ static uint64_t left_usec(uint64_t until_usec, uint64_t now_usec)
 }
 
 /* Append to a NUL-terminated buffer, with @separator between what is there and what comes. */
-static void _printf_(4, 5) append(char *buf, size_t size, const char *separator, const char *fmt, ...)
+static void _printf_(4, 5)
+	append(char *buf, size_t size, const char *separator, const char *fmt, ...)
 {
 	size_t len = strlen(buf);
 	va_list ap;
@@ -222,8 +224,8 @@ static void write_status(struct cb_manager *m)
 {
 	const struct cb_report *report = &m->report;
 
-	snprintf(m->status, sizeof(m->status), "%s: %u %s, %u hot; %s", report->mode, report->n_cpus,
-		 plural(report->n_cpus, "CPU", "CPUs"), report->n_hot, m->headline);
+	snprintf(m->status, sizeof(m->status), "%s: %u %s, %u hot; %s", report->mode,
+		 report->n_cpus, plural(report->n_cpus, "CPU", "CPUs"), report->n_hot, m->headline);
 	if (report->plan_id != 0 && report->plan_left_usec > 0)
 		append(m->status, sizeof(m->status), ", ", "%" PRIu64 " s left",
 		       cb_seconds_left(report->plan_left_usec, 0));
@@ -252,8 +254,9 @@ void cb_manager_report(struct cb_manager *m)
 		why = cb_journal_state(m->journal);
 	report->journal = why;
 	report->missing = m->missing;
-	report->interrupts_owner = m->irqbalance ? "irqbalance" :
-				   m->policy->manage_interrupts ? "cpubalanced" : "none";
+	report->interrupts_owner = m->irqbalance		? "irqbalance" :
+				   m->policy->manage_interrupts ? "cpubalanced" :
+								  "none";
 	report->config_error = m->config_error;
 	write_headline(m);
 	report->headline = m->headline;

@@ -154,14 +154,17 @@ static int parse_group(json_object *object, struct cb_policy *scratch, struct cb
 	char section[CB_NAME_MAX + 16];
 	json_object *options;
 
-	if (!name || !cb_name_valid(name) || !json_object_object_get_ex(object, "options", &options) ||
+	if (!name || !cb_name_valid(name) ||
+	    !json_object_object_get_ex(object, "options", &options) ||
 	    !json_object_is_type(options, json_type_object))
 		return cb_err_set(err, -EBADMSG, "no group");
 	cb_policy_init(scratch);
 	snprintf(section, sizeof(section), "Group %s", name);
-	json_object_object_foreach(options, key, value) {
+	json_object_object_foreach(options, key, value)
+	{
 		int r = json_object_is_type(value, json_type_string) ?
-				cb_policy_set(scratch, section, key, json_object_get_string(value), err) :
+				cb_policy_set(scratch, section, key, json_object_get_string(value),
+					      err) :
 				-EBADMSG;
 
 		if (r < 0)
@@ -209,7 +212,8 @@ static int load_group(struct cb_manager *m, json_object *object, struct cb_err *
 		r = cb_manager_group_set(m, &scratch->group[0], false, &registration, err);
 		if (r >= 0) {
 			n = load_workers(m, registration, object);
-			cb_log(LOG_NOTICE, "Group %s, registered over the bus, is taken over with %u workers",
+			cb_log(LOG_NOTICE,
+			       "Group %s, registered over the bus, is taken over with %u workers",
 			       registration->policy.name, n);
 		}
 	}
@@ -257,8 +261,8 @@ void cb_manager_saved_load(struct cb_manager *m)
 	FILE *file;
 	int fd;
 
-	if (m->options.dry_run ||
-	    snprintf(path, sizeof(path), "%s/%s", m->options.run_dir, FILE_NAME) >= (int)sizeof(path))
+	if (m->options.dry_run || snprintf(path, sizeof(path), "%s/%s", m->options.run_dir,
+					   FILE_NAME) >= (int)sizeof(path))
 		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)

@@ -43,7 +43,7 @@ METRIC(BUILD)
 METRIC(MODE)
 {
 	for (int mode = 0; mode < _CB_MODE_MAX; mode++)
-		cb_metric_count(metrics, m->effective->mode == (enum cb_mode)mode,
+		cb_metric_count(metrics, cb_engine_policy(m->engine)->mode == (enum cb_mode)mode,
 				cb_mode_name((enum cb_mode)mode), NULL);
 }
 
@@ -127,33 +127,33 @@ METRIC(RUNNABLE)
 METRIC(CPU_BUSY)
 {
 	FOREACH_CPU_VIEW(view, CB_CPU_HAS_TIMES, label)
-		cb_metric_value(metrics, view.busy.raw, label, NULL);
+	cb_metric_value(metrics, view.busy.raw, label, NULL);
 }
 
 METRIC(CPU_SOFTIRQ)
 {
 	FOREACH_CPU_VIEW(view, CB_CPU_HAS_TIMES, label)
-		cb_metric_value(metrics, view.softirq.raw, label, NULL);
+	cb_metric_value(metrics, view.softirq.raw, label, NULL);
 }
 
 METRIC(CPU_STEAL)
 {
 	FOREACH_CPU_VIEW(view, CB_CPU_HAS_TIMES, label)
-		cb_metric_value(metrics, view.steal.raw, label, NULL);
+	cb_metric_value(metrics, view.steal.raw, label, NULL);
 }
 
 METRIC(CPU_CTXSW)
 {
 	FOREACH_CPU_VIEW(view, CB_CPU_HAS_CTXSW, label)
-		cb_metric_value(metrics, view.ctxsw_per_sec.raw, label, NULL);
+	cb_metric_value(metrics, view.ctxsw_per_sec.raw, label, NULL);
 }
 
 METRIC(CPU_SOFTIRQS)
 {
 	FOREACH_CPU_VIEW(view, CB_CPU_HAS_SOFTIRQS, label)
-		for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
-			cb_metric_value(metrics, view.softirqs_per_sec[i].raw, label,
-					cb_softirq_name((enum cb_softirq)i));
+	for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
+		cb_metric_value(metrics, view.softirqs_per_sec[i].raw, label,
+				cb_softirq_name((enum cb_softirq)i));
 }
 
 METRIC(FINDINGS)
@@ -173,74 +173,74 @@ METRIC(FINDINGS)
 
 /* --- groups --- */
 
-#define FOREACH_GROUP_VIEW(view)                                                 \
-	struct cb_group_view view;                                               \
-	for (uint32_t i = 0; i < cb_engine_n_groups(m->engine); i++)             \
+#define FOREACH_GROUP_VIEW(view)                                     \
+	struct cb_group_view view;                                   \
+	for (uint32_t i = 0; i < cb_engine_n_groups(m->engine); i++) \
 		if (cb_engine_group(m->engine, i, &view), true)
 
 METRIC(GROUP_WORKERS)
 {
 	FOREACH_GROUP_VIEW(view)
-		cb_metric_count(metrics, view.n_workers, view.policy->name, NULL);
+	cb_metric_count(metrics, view.n_workers, view.policy->name, NULL);
 }
 
 METRIC(GROUP_CPU)
 {
 	FOREACH_GROUP_VIEW(view)
-		cb_metric_value(metrics, view.cpu.raw, view.policy->name, NULL);
+	cb_metric_value(metrics, view.cpu.raw, view.policy->name, NULL);
 }
 
 METRIC(GROUP_DELAY)
 {
 	FOREACH_GROUP_VIEW(view)
-		cb_metric_value(metrics, view.wait_per_sec.raw, view.policy->name, NULL);
+	cb_metric_value(metrics, view.wait_per_sec.raw, view.policy->name, NULL);
 }
 
 METRIC(GROUP_PACKETS)
 {
 	FOREACH_GROUP_VIEW(view)
-		if (view.has_packets)
-			cb_metric_value(metrics, view.packets_per_sec.raw, view.policy->name, NULL);
+	if (view.has_packets)
+		cb_metric_value(metrics, view.packets_per_sec.raw, view.policy->name, NULL);
 }
 
 METRIC(GROUP_BACKLOG)
 {
 	FOREACH_GROUP_VIEW(view)
-		if (view.has_listen)
-			cb_metric_count(metrics, view.backlog, view.policy->name, NULL);
+	if (view.has_listen)
+		cb_metric_count(metrics, view.backlog, view.policy->name, NULL);
 }
 
 METRIC(GROUP_BACKLOG_MAX)
 {
 	FOREACH_GROUP_VIEW(view)
-		if (view.has_listen)
-			cb_metric_count(metrics, view.backlog_max, view.policy->name, NULL);
+	if (view.has_listen)
+		cb_metric_count(metrics, view.backlog_max, view.policy->name, NULL);
 }
 
 METRIC(GROUP_SKEW)
 {
 	FOREACH_GROUP_VIEW(view)
-		if (view.has_fds && view.skew_ratio > 0)
-			cb_metric_value(metrics, view.skew_ratio, view.policy->name, NULL);
+	if (view.has_fds && view.skew_ratio > 0)
+		cb_metric_value(metrics, view.skew_ratio, view.policy->name, NULL);
 }
 
-#define FOREACH_WORKER_VIEW(view, bit, label)                                       \
-	struct cb_worker_view view;                                                 \
-	char label[16];                                                             \
-	for (uint32_t i = 0; i < cb_engine_n_workers(m->engine); i++)               \
-		if (cb_engine_worker(m->engine, i, &view), (view.present & (bit)) && \
-						     number(view.slot, label))
+#define FOREACH_WORKER_VIEW(view, bit, label)                         \
+	struct cb_worker_view view;                                   \
+	char label[16];                                               \
+	for (uint32_t i = 0; i < cb_engine_n_workers(m->engine); i++) \
+		if (cb_engine_worker(m->engine, i, &view),            \
+		    (view.present & (bit)) && number(view.slot, label))
 
 METRIC(WORKER_CPU)
 {
 	FOREACH_WORKER_VIEW(view, CB_WORKER_HAS_CPU, label)
-		cb_metric_value(metrics, view.cpu.raw, view.group, label);
+	cb_metric_value(metrics, view.cpu.raw, view.group, label);
 }
 
 METRIC(WORKER_DELAY)
 {
 	FOREACH_WORKER_VIEW(view, CB_WORKER_HAS_WAIT, label)
-		cb_metric_value(metrics, view.wait_per_sec.raw, view.group, label);
+	cb_metric_value(metrics, view.wait_per_sec.raw, view.group, label);
 }
 
 /* --- what was done --- */
@@ -272,7 +272,8 @@ METRIC(REFUSALS)
 
 METRIC(CHANGED)
 {
-	cb_metric_count(metrics, m->report.changed_workers, cb_item_kind_name(CB_ITEM_WORKER), NULL);
+	cb_metric_count(metrics, m->report.changed_workers, cb_item_kind_name(CB_ITEM_WORKER),
+			NULL);
 	cb_metric_count(metrics, m->report.changed_irqs, cb_item_kind_name(CB_ITEM_IRQ), NULL);
 }
 

@@ -13,8 +13,8 @@
 struct cb_metrics {
 	char *buf;
 	size_t len, size;
-	bool failed;    /* out of memory */
-	size_t row;     /* that is being written */
+	bool failed;	/* out of memory */
+	size_t row;	/* that is being written */
 	bool head_done; /* its HELP and TYPE are there */
 };
 

@@ -55,7 +55,8 @@ void cb_options_help(void)
 	printf("cpubalanced - find hot CPUs, move registered workers and their interrupts, prove that it helped\n\n"
 	       "Usage: cpubalanced [OPTION...]\n\n"
 	       "  --bus=BUS            system (default), session, none, or an address such as unix:path=/run/bus\n"
-	       "  --config FILE        configuration (default " CB_CONFIG_DEFAULT "); FILE.d/*.conf too\n"
+	       "  --config FILE        configuration (default " CB_CONFIG_DEFAULT
+	       "); FILE.d/*.conf too\n"
 	       "  --run-dir DIR        journal of originals (default " RUN_DIR_DEFAULT ")\n"
 	       "  --state-dir DIR      history (default " STATE_DIR_DEFAULT ")\n"
 	       "  --sysroot DIR        look at the machine whose /proc and /sys are below DIR\n"

@@ -21,7 +21,8 @@ enum cb_verb {
 /* Exit codes, also in cpubalanced(8). */
 enum cb_exit {
 	CB_EXIT_OK = 0,
-	CB_EXIT_FAILED = 1,  /* could not start or go on; --restore left something; --replay found a difference */
+	CB_EXIT_FAILED =
+		1, /* could not start or go on; --restore left something; --replay found a difference */
 	CB_EXIT_USAGE = 2,   /* the command line is wrong */
 	CB_EXIT_CONFIG = 3,  /* the configuration is wrong */
 	CB_EXIT_RUNNING = 4, /* another daemon owns the journal */

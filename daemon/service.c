@@ -23,11 +23,11 @@
 #include "cpubalance/scan.h"
 #include "log.h"
 
-#define NOTE_ENDING "ending"
-#define NOTE_CRASHES "crashes"
+#define NOTE_ENDING	 "ending"
+#define NOTE_CRASHES	 "crashes"
 #define ASK_TIMEOUT_USEC (2 * CB_USEC_PER_SEC)
 /* So many crashes in so short a time, and the next start is not waited for. */
-#define CRASHES_MAX 3u
+#define CRASHES_MAX	   3u
 #define CRASHES_WITHIN_SEC 60u
 
 /* --- notifications --- */
@@ -152,8 +152,9 @@ bool cb_service_restart_queued(void)
 	if (r >= 0)
 		r = queued_job(bus, &type);
 	if (r < 0 && r != -ENOENT)
-		cb_log(LOG_WARNING, "Failed to ask the service manager whether this is a restart (%s): "
-				    "taken for a stop",
+		cb_log(LOG_WARNING,
+		       "Failed to ask the service manager whether this is a restart (%s): "
+		       "taken for a stop",
 		       strerror(-r));
 	return r >= 0 && (strcmp(type, "restart") == 0 || strcmp(type, "try-restart") == 0);
 }

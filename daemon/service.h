@@ -12,7 +12,8 @@
 
 /* Tell STATUS= when @status differs from what was told last; READY=1 with it when @ready is true for the first time. */
 void cb_service_status(struct cb_manager *m);
-void cb_service_ready(struct cb_manager *m); /* READY=1, once, when a sample was taken and the bus is settled */
+void cb_service_ready(
+	struct cb_manager *m); /* READY=1, once, when a sample was taken and the bus is settled */
 void cb_service_reloading(const struct cb_manager *m);
 void cb_service_reloaded(void);
 void cb_service_stopping(void);
