@@ -29,6 +29,9 @@ static int read_set(struct cb_host *host, const char *path, bool mask, struct cb
 
 	if (len < 0)
 		return (int)len;
+	/* Old kernels count the NUL in, and copies of their files may have grown another newline behind it. */
+	while (len > 0 && (host->buf[len - 1] == '\0' || host->buf[len - 1] == '\n'))
+		len--;
 	return mask ? cb_cpuset_parse_mask(host->buf, (size_t)len, ret) :
 		      cb_sysfs_cpulist_parse(host->buf, (size_t)len, ret);
 }
