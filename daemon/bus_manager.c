@@ -41,13 +41,17 @@ static int get_bool(sd_bus *bus, const char *path, const char *interface, const 
 #define FLAGS_0		 0
 #define FLAGS_1		 SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
-static const sd_bus_vtable property_vtable[] = { SD_BUS_VTABLE_START(0),
+/* clang-format off */
+static const sd_bus_vtable property_vtable[] = {
+	SD_BUS_VTABLE_START(0),
 #define CB_REPORT_ROW(type, field, Name, emits, help)                                              \
 	SD_BUS_PROPERTY(#Name, SIGNATURE_##type, GETTER_##type, offsetof(struct cb_report, field), \
 			FLAGS_##emits),
 #include "cpubalance/report.def"
 #undef CB_REPORT_ROW
-						 SD_BUS_VTABLE_END };
+	SD_BUS_VTABLE_END
+};
+/* clang-format on */
 
 /* FNV-1a (64 bit, draft-eastlake-fnv): enough to see that a value has changed without keeping it. */
 static uint64_t fingerprint(const void *data, size_t len)

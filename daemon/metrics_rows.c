@@ -14,12 +14,6 @@
 #define METRIC_FIXED(id) \
 	void cb_metric_##id(struct cb_metrics *metrics, const struct cb_manager *m _unused_)
 
-static const char *number(uint32_t value, char buf[static 16])
-{
-	snprintf(buf, 16, "%" PRIu32, value);
-	return buf;
-}
-
 static struct cb_totals totals(const struct cb_manager *m)
 {
 	struct cb_totals ret;
@@ -114,46 +108,74 @@ METRIC(RUNNABLE)
 		cb_metric_count(metrics, totals(m).procs_running, NULL, NULL);
 }
 
-/* A sample for each online CPU for which @present was read. */
-#define FOREACH_CPU_VIEW(view, bit, label)                                                    \
-	const struct cb_topology *topology = cb_engine_topology(m->engine);                   \
-	struct cb_cpu_view view;                                                              \
-	char label[16];                                                                       \
-	if (topology)                                                                         \
-		CB_CPUSET_FOREACH(cpu, &topology->online)                                     \
-			if (cb_engine_cpu(m->engine, cpu, &view) && (view.present & (bit)) && \
-			    number(cpu, label))
+/* Walks the online CPUs for which @present was read. */
+struct each_cpu {
+	const struct cb_manager *m;
+	uint32_t present;
+	unsigned int from;
+	struct cb_cpu_view view;
+	char label[16];
+};
+
+static bool next_cpu(struct each_cpu *each)
+{
+	const struct cb_topology *topology = cb_engine_topology(each->m->engine);
+
+	while (topology) {
+		unsigned int cpu = cb_cpuset_next(&topology->online, each->from);
+
+		if (cpu >= CB_CPUS_MAX)
+			break;
+		each->from = cpu + 1;
+		if (!cb_engine_cpu(each->m->engine, cpu, &each->view) ||
+		    !(each->view.present & each->present))
+			continue;
+		snprintf(each->label, sizeof(each->label), "%u", cpu);
+		return true;
+	}
+	return false;
+}
 
 METRIC(CPU_BUSY)
 {
-	FOREACH_CPU_VIEW(view, CB_CPU_HAS_TIMES, label)
-	cb_metric_value(metrics, view.busy.raw, label, NULL);
+	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_TIMES };
+
+	while (next_cpu(&each))
+		cb_metric_value(metrics, each.view.busy.raw, each.label, NULL);
 }
 
 METRIC(CPU_SOFTIRQ)
 {
-	FOREACH_CPU_VIEW(view, CB_CPU_HAS_TIMES, label)
-	cb_metric_value(metrics, view.softirq.raw, label, NULL);
+	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_TIMES };
+
+	while (next_cpu(&each))
+		cb_metric_value(metrics, each.view.softirq.raw, each.label, NULL);
 }
 
 METRIC(CPU_STEAL)
 {
-	FOREACH_CPU_VIEW(view, CB_CPU_HAS_TIMES, label)
-	cb_metric_value(metrics, view.steal.raw, label, NULL);
+	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_TIMES };
+
+	while (next_cpu(&each))
+		cb_metric_value(metrics, each.view.steal.raw, each.label, NULL);
 }
 
 METRIC(CPU_CTXSW)
 {
-	FOREACH_CPU_VIEW(view, CB_CPU_HAS_CTXSW, label)
-	cb_metric_value(metrics, view.ctxsw_per_sec.raw, label, NULL);
+	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_CTXSW };
+
+	while (next_cpu(&each))
+		cb_metric_value(metrics, each.view.ctxsw_per_sec.raw, each.label, NULL);
 }
 
 METRIC(CPU_SOFTIRQS)
 {
-	FOREACH_CPU_VIEW(view, CB_CPU_HAS_SOFTIRQS, label)
-	for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
-		cb_metric_value(metrics, view.softirqs_per_sec[i].raw, label,
-				cb_softirq_name((enum cb_softirq)i));
+	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_SOFTIRQS };
+
+	while (next_cpu(&each))
+		for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
+			cb_metric_value(metrics, each.view.softirqs_per_sec[i].raw, each.label,
+					cb_softirq_name((enum cb_softirq)i));
 }
 
 METRIC(FINDINGS)
@@ -173,74 +195,107 @@ METRIC(FINDINGS)
 
 /* --- groups --- */
 
-#define FOREACH_GROUP_VIEW(view)                                     \
-	struct cb_group_view view;                                   \
-	for (uint32_t i = 0; i < cb_engine_n_groups(m->engine); i++) \
-		if (cb_engine_group(m->engine, i, &view), true)
+static bool next_group(const struct cb_manager *m, uint32_t *index, struct cb_group_view *ret)
+{
+	if (*index >= cb_engine_n_groups(m->engine))
+		return false;
+	cb_engine_group(m->engine, (*index)++, ret);
+	return true;
+}
 
 METRIC(GROUP_WORKERS)
 {
-	FOREACH_GROUP_VIEW(view)
-	cb_metric_count(metrics, view.n_workers, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		cb_metric_count(metrics, view.n_workers, view.policy->name, NULL);
 }
 
 METRIC(GROUP_CPU)
 {
-	FOREACH_GROUP_VIEW(view)
-	cb_metric_value(metrics, view.cpu.raw, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		cb_metric_value(metrics, view.cpu.raw, view.policy->name, NULL);
 }
 
 METRIC(GROUP_DELAY)
 {
-	FOREACH_GROUP_VIEW(view)
-	cb_metric_value(metrics, view.wait_per_sec.raw, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		cb_metric_value(metrics, view.wait_per_sec.raw, view.policy->name, NULL);
 }
 
 METRIC(GROUP_PACKETS)
 {
-	FOREACH_GROUP_VIEW(view)
-	if (view.has_packets)
-		cb_metric_value(metrics, view.packets_per_sec.raw, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_packets)
+			cb_metric_value(metrics, view.packets_per_sec.raw, view.policy->name, NULL);
 }
 
 METRIC(GROUP_BACKLOG)
 {
-	FOREACH_GROUP_VIEW(view)
-	if (view.has_listen)
-		cb_metric_count(metrics, view.backlog, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_listen)
+			cb_metric_count(metrics, view.backlog, view.policy->name, NULL);
 }
 
 METRIC(GROUP_BACKLOG_MAX)
 {
-	FOREACH_GROUP_VIEW(view)
-	if (view.has_listen)
-		cb_metric_count(metrics, view.backlog_max, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_listen)
+			cb_metric_count(metrics, view.backlog_max, view.policy->name, NULL);
 }
 
 METRIC(GROUP_SKEW)
 {
-	FOREACH_GROUP_VIEW(view)
-	if (view.has_fds && view.skew_ratio > 0)
-		cb_metric_value(metrics, view.skew_ratio, view.policy->name, NULL);
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_fds && view.skew_ratio > 0)
+			cb_metric_value(metrics, view.skew_ratio, view.policy->name, NULL);
 }
 
-#define FOREACH_WORKER_VIEW(view, bit, label)                         \
-	struct cb_worker_view view;                                   \
-	char label[16];                                               \
-	for (uint32_t i = 0; i < cb_engine_n_workers(m->engine); i++) \
-		if (cb_engine_worker(m->engine, i, &view),            \
-		    (view.present & (bit)) && number(view.slot, label))
+struct each_worker {
+	const struct cb_manager *m;
+	uint32_t present, from;
+	struct cb_worker_view view;
+	char label[16];
+};
+
+static bool next_worker(struct each_worker *each)
+{
+	while (each->from < cb_engine_n_workers(each->m->engine)) {
+		cb_engine_worker(each->m->engine, each->from++, &each->view);
+		if (!(each->view.present & each->present))
+			continue;
+		snprintf(each->label, sizeof(each->label), "%u", each->view.slot);
+		return true;
+	}
+	return false;
+}
 
 METRIC(WORKER_CPU)
 {
-	FOREACH_WORKER_VIEW(view, CB_WORKER_HAS_CPU, label)
-	cb_metric_value(metrics, view.cpu.raw, view.group, label);
+	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_CPU };
+
+	while (next_worker(&each))
+		cb_metric_value(metrics, each.view.cpu.raw, each.view.group, each.label);
 }
 
 METRIC(WORKER_DELAY)
 {
-	FOREACH_WORKER_VIEW(view, CB_WORKER_HAS_WAIT, label)
-	cb_metric_value(metrics, view.wait_per_sec.raw, view.group, label);
+	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_WAIT };
+
+	while (next_worker(&each))
+		cb_metric_value(metrics, each.view.wait_per_sec.raw, each.view.group, each.label);
 }
 
 /* --- what was done --- */
