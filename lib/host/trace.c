@@ -201,7 +201,7 @@ static int replay_lines(struct replay *replay, FILE *in, const char *name, struc
 		r = cb_trace_line_parse(line, len, &record, err);
 		if (r == -EAGAIN && !whole && replay->line > 1) {
 			/* The recorder was stopped inside this line: the trace ends before it. */
-			r = 0;
+			r = cb_err_set(err, 0, "%s", "");
 			break;
 		}
 		if (r == -EAGAIN)
