@@ -193,9 +193,13 @@ static int run_register(struct cb_ctl *ctl, const struct cb_args *args)
 		cb_json_print(ctl->out, json);
 		json_object_put(json);
 	} else if (code == CB_EXIT_OK) {
-		fprintf(ctl->out, "%s: %zu process%s registered%s%s\n", args->word[0], n,
-			n == 1 ? "" : "es", args->flag[FLAG_PID_FILE] ? ", more by " : "",
-			args->flag[FLAG_PID_FILE] ? args->flag[FLAG_PID_FILE] : "");
+		const char *file = args->flag[FLAG_PID_FILE];
+
+		if (n)
+			fprintf(ctl->out, "%s: %zu process%s registered\n", args->word[0], n,
+				n == 1 ? "" : "es");
+		if (file)
+			fprintf(ctl->out, "%s: workers by %s\n", args->word[0], file);
 	}
 	free(path);
 	close_all(fds, n);
