@@ -123,14 +123,18 @@ static bool inherited(const struct walk *walk, uint64_t start_ticks,
 	return cb_cpuset_equal(present, &main->set) || cb_cpuset_equal(present, &main->was);
 }
 
-/* The entry of a thread that has none. False: it has what we want by itself, there is nothing to remember. */
+/*
+ * The entry of a thread that has none. False: it has what we want by itself, there is nothing to remember. One that is
+ * young enough to be taken for an heir later is remembered all the same, with its mask as its original.
+ */
 static bool make_entry(const struct walk *walk, const struct cb_task_stat *stat,
 		       const struct cb_cpuset *present, bool first, struct cb_journal_entry *ret)
 {
 	const struct cb_journal_entry *main = main_entry(walk);
 	bool heir = inherited(walk, stat->start_ticks, present, first);
 
-	if (!heir && cb_cpuset_equal(present, &walk->want))
+	if (!heir && !(first && walk->fresh) && (!main || stat->start_ticks < main->placed_ticks) &&
+	    cb_cpuset_equal(present, &walk->want))
 		return false;
 	*ret = (struct cb_journal_entry){
 		.knob = CB_KNOB_TASK_AFFINITY,
@@ -153,6 +157,23 @@ static bool make_entry(const struct walk *walk, const struct cb_task_stat *stat,
 	return true;
 }
 
+/* Journal @next in the place of @before (NULL: nothing), and note that. Unrecorded means unwritten. */
+static int put_entry(struct walk *walk, const struct cb_journal_entry *before,
+		     const struct cb_journal_entry *next)
+{
+	struct deed *deed = new_deed(walk);
+	int r;
+
+	if (!deed)
+		return fail_errno(walk, ENOMEM);
+	*deed = (struct deed){ .replaced = before, .entry = before ? *before : *next };
+	r = cb_journal_put(walk->change->journal, next, NULL);
+	if (r < 0)
+		return fail(walk, -r, CB_ERROR_TRANSIENT);
+	walk->n_deeds++;
+	return 0;
+}
+
 /* Have on the disk what the thread had and what it is about to get. */
 static int journal_thread(struct walk *walk, const struct cb_task_stat *stat,
 			  const struct cb_cpuset *present, bool first)
@@ -161,8 +182,6 @@ static int journal_thread(struct walk *walk, const struct cb_task_stat *stat,
 	const struct cb_journal_entry *e =
 		cb_journal_find_task(journal, stat->pid, stat->start_ticks);
 	struct cb_journal_entry next;
-	struct deed *deed;
-	int r;
 
 	if (e) {
 		if (!cb_cpuset_equal(present, &e->original) &&
@@ -171,7 +190,8 @@ static int journal_thread(struct walk *walk, const struct cb_task_stat *stat,
 		if (cb_cpuset_equal(&e->set, &walk->want))
 			return 0;
 		next = *e;
-		next.was = e->set;
+		/* What a crash, or a child that is made right now, would show. */
+		next.was = cb_cpuset_equal(present, &e->original) ? e->set : *present;
 	} else if (!make_entry(walk, stat, present, first, &next)) {
 		return 0;
 	}
@@ -179,15 +199,22 @@ static int journal_thread(struct walk *walk, const struct cb_task_stat *stat,
 	next.plan_id = walk->target->plan_id;
 	snprintf(next.group, sizeof(next.group), "%s", walk->target->group);
 
-	deed = new_deed(walk);
-	if (!deed)
-		return fail_errno(walk, ENOMEM);
-	*deed = (struct deed){ .replaced = e, .entry = e ? *e : next };
-	r = cb_journal_put(journal, &next, NULL);
-	if (r < 0)
-		return fail(walk, -r, CB_ERROR_TRANSIENT); /* unrecorded means unwritten */
-	walk->n_deeds++;
-	return 0;
+	return put_entry(walk, e, &next);
+}
+
+/* The kernel has cut the mask by a cpuset: what is possible for one thread is what we want for all. */
+static int narrow(struct walk *walk, const struct cb_task_stat *stat, const struct cb_cpuset *got)
+{
+	const struct cb_journal_entry *e =
+		cb_journal_find_task(walk->change->journal, stat->pid, stat->start_ticks);
+	struct cb_journal_entry next;
+
+	walk->want = *got;
+	if (!e)
+		return 1;
+	next = *e;
+	next.set = *got;
+	return put_entry(walk, e, &next) < 0 ? -1 : 1;
 }
 
 /* Returns 1 when the mask was written, 0 when the thread has gone. */
@@ -224,9 +251,7 @@ static int write_thread(struct walk *walk, const struct cb_task_stat *stat,
 		return r == -ESRCH ? 0 : fail_errno(walk, -r);
 	if (cb_cpuset_empty(&got) || !cb_cpuset_subset(&got, &walk->want))
 		return fail(walk, 0, CB_ERROR_FOREIGN);
-	/* Cut by a cpuset: what is possible is what we want. The next walk journals it. */
-	walk->want = got;
-	return 1;
+	return cb_cpuset_equal(&got, &walk->want) ? 1 : narrow(walk, stat, &got);
 }
 
 /* One thread in one walk. Returns 1 when its mask was written, 0 when not, -1 after a failure. */
@@ -302,16 +327,20 @@ static void undo(struct walk *walk)
 	}
 }
 
-/* Threads that are back at their original need no entry any more. */
+/* Threads that are back at their original need no entry any more, unless they could be taken for heirs without it. */
 static void forget_originals(struct walk *walk)
 {
+	const struct cb_journal_entry *main = main_entry(walk);
+	bool whole = !main || cb_cpuset_equal(&main->set, &main->original);
+
 	for (size_t i = 0; i < walk->n_deeds; i++) {
 		const struct cb_journal_entry *id = &walk->deed[i].entry, *e;
 
 		if (walk->deed[i].write)
 			continue;
 		e = cb_journal_find_task(walk->change->journal, id->tid, id->start_ticks);
-		if (e && cb_cpuset_equal(&e->set, &e->original))
+		if (e && cb_cpuset_equal(&e->set, &e->original) &&
+		    (whole || e->start_ticks < e->placed_ticks))
 			cb_journal_forget(walk->change->journal, e);
 	}
 }

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PF_NO_SETAFFINITY UINT32_C(0x04000000)
+
+struct cb_cpuset cpus(const char *list)
+{
+	struct cb_cpuset set;
+
+	if (cb_cpuset_parse_list(list, strlen(list), &set) < 0) {
+		fprintf(stderr, "not a list of CPUs: %s\n", list);
+		abort();
+	}
+	return set;
+}
+
+static struct machine *machine_of(struct cb_writer *writer)
+{
+	return (struct machine *)writer;
+}
+
+/* --- life --- */
+
+struct machine_thread *machine_find(struct machine *machine, int32_t tid)
+{
+	for (size_t i = 0; i < MACHINE_THREADS; i++)
+		if (tid > 0 && machine->thread[i].tid == tid)
+			return &machine->thread[i];
+	return NULL;
+}
+
+static struct machine_thread *new_thread(struct machine *machine)
+{
+	for (size_t i = 0; i < MACHINE_THREADS; i++) {
+		struct machine_thread *t = &machine->thread[i];
+
+		if (t->tid != 0)
+			continue;
+		memset(t, 0, sizeof(*t));
+		t->tid = machine->next_tid;
+		if (machine->reuse_tids)
+			for (t->tid = 2; machine_find(machine, t->tid) != t;)
+				t->tid++;
+		else
+			machine->next_tid++;
+		t->start_ticks = machine->now_ticks;
+		t->state = 'S';
+		return t;
+	}
+	return NULL;
+}
+
+struct machine_thread *machine_spawn(struct machine *machine, const struct cb_cpuset *mask)
+{
+	struct machine_thread *t = new_thread(machine);
+
+	if (!t)
+		return NULL;
+	t->tgid = t->tid;
+	t->ppid = 1;
+	t->mask = t->truth = *mask;
+	t->cgroup_id = 1;
+	return t;
+}
+
+static void inherit(struct machine_thread *t, const struct machine_thread *creator)
+{
+	t->mask = creator->mask;
+	t->truth = creator->truth;
+	t->cpuset = creator->cpuset;
+	t->cgroup_id = creator->cgroup_id;
+	t->unrelated = creator->unrelated;
+}
+
+struct machine_thread *machine_fork(struct machine *machine, struct machine_thread *creator)
+{
+	struct machine_thread *t = new_thread(machine);
+
+	if (!t)
+		return NULL;
+	t->tgid = t->tid;
+	t->ppid = creator->tgid;
+	inherit(t, creator);
+	return t;
+}
+
+struct machine_thread *machine_clone(struct machine *machine, struct machine_thread *creator)
+{
+	struct machine_thread *t = new_thread(machine);
+
+	if (!t)
+		return NULL;
+	t->tgid = creator->tgid;
+	t->ppid = creator->ppid;
+	inherit(t, creator);
+	return t;
+}
+
+void machine_pin(struct machine_thread *thread, const struct cb_cpuset *mask)
+{
+	thread->mask = thread->truth = *mask;
+}
+
+static uint32_t count_threads(struct machine *machine, int32_t tgid)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < MACHINE_THREADS; i++)
+		n += machine->thread[i].tid != 0 && machine->thread[i].tgid == tgid;
+	return n;
+}
+
+void machine_exit_process(struct machine *machine, int32_t tgid)
+{
+	for (size_t i = 0; i < MACHINE_THREADS; i++) {
+		struct machine_thread *t = &machine->thread[i];
+
+		if (t->tgid == tgid)
+			memset(t, 0, sizeof(*t));
+		if (t->ppid == tgid)
+			t->ppid = 1;
+	}
+}
+
+void machine_exit(struct machine *machine, struct machine_thread *thread)
+{
+	if (count_threads(machine, thread->tgid) == 1)
+		machine_exit_process(machine, thread->tgid);
+	else if (thread->tid == thread->tgid)
+		thread->state = 'Z';
+	else
+		memset(thread, 0, sizeof(*thread));
+}
+
+void machine_tick(struct machine *machine, uint64_t ticks)
+{
+	machine->now_ticks += ticks;
+}
+
+struct machine_irq *machine_find_irq(struct machine *machine, uint32_t irq)
+{
+	for (size_t i = 0; i < MACHINE_IRQS; i++)
+		if (machine->irq[i].irq == irq && !machine->irq[i].gone)
+			return &machine->irq[i];
+	return NULL;
+}
+
+struct machine_irq *machine_add_irq(struct machine *machine, uint32_t irq, const char *actions,
+				    const struct cb_cpuset *mask, int32_t effective)
+{
+	for (size_t i = 0; i < MACHINE_IRQS; i++) {
+		struct machine_irq *q = &machine->irq[i];
+
+		if (q->irq != 0)
+			continue;
+		*q = (struct machine_irq){
+			.irq = irq,
+			.hwirq = irq + 1000,
+			.mask = *mask,
+			.original = *mask,
+			.effective = effective,
+		};
+		snprintf(q->actions, sizeof(q->actions), "%s", actions);
+		return q;
+	}
+	return NULL;
+}
+
+void machine_fire(struct machine_irq *irq)
+{
+	if (irq->effective >= 0 && !cb_cpuset_has(&irq->mask, (unsigned int)irq->effective))
+		irq->effective = (int32_t)cb_cpuset_first(&irq->mask);
+}
+
+/* --- the writer --- */
+
+/* In front of each operation. 0, or what it is to fail with. */
+static int enter(struct machine *machine, enum machine_op op)
+{
+	uint32_t call = ++machine->n_calls[op];
+
+	if (machine->before)
+		machine->before(machine, op, call);
+	if (machine->fail_calls > 0 && machine->fail_op == op && call >= machine->fail_call &&
+	    call - machine->fail_call < machine->fail_calls) {
+		machine->n_failed++;
+		return -machine->fail_errnum;
+	}
+	return 0;
+}
+
+static int leave(struct machine *machine, enum machine_op op, int r)
+{
+	if (machine->after)
+		machine->after(machine, op, machine->n_calls[op]);
+	return r;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const int32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Threads of @tgid (0: main threads of all), or children of @ppid. */
+static int list(struct machine *machine, int32_t tgid, int32_t ppid, int32_t **ret, size_t *ret_n)
+{
+	int32_t *numbers = calloc(MACHINE_THREADS, sizeof(*numbers));
+	size_t n = 0;
+
+	if (!numbers)
+		return -ENOMEM;
+	for (size_t i = 0; i < MACHINE_THREADS; i++) {
+		const struct machine_thread *t = &machine->thread[i];
+
+		if (t->tid == 0 || (tgid != 0 ? t->tgid != tgid : t->tid != t->tgid))
+			continue;
+		if (ppid == 0 || t->ppid == ppid)
+			numbers[n++] = t->tid;
+	}
+	qsort(numbers, n, sizeof(*numbers), compare);
+	*ret = numbers;
+	*ret_n = n;
+	return 0;
+}
+
+static int op_process_list(struct cb_writer *writer, int32_t **ret, size_t *ret_n)
+{
+	return list(machine_of(writer), 0, 0, ret, ret_n);
+}
+
+static int op_task_list(struct cb_writer *writer, int32_t tgid, int32_t **ret, size_t *ret_n)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_TASK_LIST);
+
+	if (r == 0 && count_threads(machine, tgid) == 0)
+		r = -ESRCH;
+	if (r == 0)
+		r = list(machine, tgid, 0, ret, ret_n);
+	return leave(machine, OP_TASK_LIST, r);
+}
+
+static int op_children(struct cb_writer *writer, int32_t tgid, int32_t **ret, size_t *ret_n)
+{
+	if (count_threads(machine_of(writer), tgid) == 0)
+		return -ESRCH;
+	return list(machine_of(writer), 0, tgid, ret, ret_n);
+}
+
+static struct machine_thread *find_in(struct machine *machine, int32_t tgid, int32_t tid)
+{
+	struct machine_thread *t = machine_find(machine, tid);
+
+	return t && t->tgid == tgid ? t : NULL;
+}
+
+static int op_task_stat(struct cb_writer *writer, int32_t tgid, int32_t tid,
+			struct cb_task_stat *ret)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_TASK_STAT);
+	const struct machine_thread *t = find_in(machine, tgid, tid);
+
+	if (r == 0 && !t)
+		r = -ESRCH;
+	if (r == 0)
+		*ret = (struct cb_task_stat){
+			.pid = t->tid,
+			.comm = "worker",
+			.state = t->state,
+			.ppid = t->ppid,
+			.n_threads = count_threads(machine, tgid),
+			.start_ticks = t->start_ticks,
+			.flags = t->flags,
+		};
+	return leave(machine, OP_TASK_STAT, r);
+}
+
+static int op_task_get(struct cb_writer *writer, int32_t tgid, int32_t tid, struct cb_cpuset *ret)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_TASK_GET);
+	const struct machine_thread *t = find_in(machine, tgid, tid);
+
+	if (r == 0 && !t)
+		r = -ESRCH;
+	if (r == 0)
+		*ret = t->mask;
+	return leave(machine, OP_TASK_GET, r);
+}
+
+static int op_task_set(struct cb_writer *writer, int32_t tid, const struct cb_cpuset *mask)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_TASK_SET);
+	struct machine_thread *t = machine_find(machine, tid);
+	struct cb_cpuset real = *mask;
+
+	if (r == 0 && !t)
+		r = -ESRCH;
+	if (r == 0 && !cb_cpuset_empty(&t->cpuset))
+		real = cb_cpuset_and(&real, &t->cpuset);
+	if (r == 0 &&
+	    (!cb_cpuset_intersects(&real, &machine->online) || (t->flags & PF_NO_SETAFFINITY)))
+		r = -EINVAL;
+	if (r == 0)
+		t->mask = real;
+	return leave(machine, OP_TASK_SET, r);
+}
+
+static int op_cpuset(struct cb_writer *writer, int32_t tgid, struct cb_cpuset *ret)
+{
+	const struct machine_thread *t = find_in(machine_of(writer), tgid, tgid);
+
+	if (!t)
+		return -ESRCH;
+	if (cb_cpuset_empty(&t->cpuset))
+		return -ENODATA;
+	*ret = t->cpuset;
+	return 0;
+}
+
+static int op_cgroup_id(struct cb_writer *writer, int32_t tgid, uint64_t *ret)
+{
+	const struct machine_thread *t = find_in(machine_of(writer), tgid, tgid);
+
+	if (!t)
+		return -ESRCH;
+	*ret = t->cgroup_id;
+	return 0;
+}
+
+static int op_irq_identity(struct cb_writer *writer, uint32_t irq, uint64_t *ret_hwirq,
+			   char ret_actions[CB_IRQ_NAME_MAX])
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_IRQ_IDENTITY);
+	const struct machine_irq *q = machine_find_irq(machine, irq);
+
+	if (r == 0 && !q)
+		r = -ENOENT;
+	if (r == 0) {
+		*ret_hwirq = q->hwirq;
+		memcpy(ret_actions, q->actions, CB_IRQ_NAME_MAX);
+	}
+	return leave(machine, OP_IRQ_IDENTITY, r);
+}
+
+static int op_irq_get(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_IRQ_GET);
+	const struct machine_irq *q = machine_find_irq(machine, irq);
+
+	if (r == 0 && !q)
+		r = -ENOENT;
+	if (r == 0)
+		*ret = q->mask;
+	return leave(machine, OP_IRQ_GET, r);
+}
+
+static int op_irq_set(struct cb_writer *writer, uint32_t irq, const struct cb_cpuset *mask)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_IRQ_SET);
+	struct machine_irq *q = machine_find_irq(machine, irq);
+
+	if (r == 0 && !q)
+		r = -ENOENT;
+	if (r == 0 && !cb_cpuset_intersects(mask, &machine->online))
+		r = -EINVAL;
+	if (r == 0)
+		q->mask = *mask;
+	return leave(machine, OP_IRQ_SET, r);
+}
+
+static int op_irq_effective(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_IRQ_EFFECTIVE);
+	const struct machine_irq *q = machine_find_irq(machine, irq);
+
+	if (r == 0 && (!q || q->effective < 0))
+		r = -ENODATA;
+	if (r == 0)
+		*ret = cb_cpuset_of((unsigned int)q->effective);
+	return leave(machine, OP_IRQ_EFFECTIVE, r);
+}
+
+static int op_online(struct cb_writer *writer, struct cb_cpuset *ret)
+{
+	*ret = machine_of(writer)->online;
+	return 0;
+}
+
+static uint64_t op_now_ticks(struct cb_writer *writer)
+{
+	return machine_of(writer)->now_ticks;
+}
+
+static uint64_t op_ticks_per_sec(struct cb_writer *writer)
+{
+	(void)writer;
+	return 100;
+}
+
+static void op_sleep_msec(struct cb_writer *writer, uint32_t msec)
+{
+	machine_tick(machine_of(writer), msec / 10);
+}
+
+static const struct cb_writer_ops ops = {
+	.name = "machine",
+	.process_list = op_process_list,
+	.task_list = op_task_list,
+	.children = op_children,
+	.task_stat = op_task_stat,
+	.task_get = op_task_get,
+	.task_set = op_task_set,
+	.cpuset = op_cpuset,
+	.cgroup_id = op_cgroup_id,
+	.irq_identity = op_irq_identity,
+	.irq_get = op_irq_get,
+	.irq_set = op_irq_set,
+	.irq_effective = op_irq_effective,
+	.online = op_online,
+	.now_ticks = op_now_ticks,
+	.ticks_per_sec = op_ticks_per_sec,
+	.sleep_msec = op_sleep_msec,
+};
+
+void machine_init(struct machine *machine)
+{
+	memset(machine, 0, sizeof(*machine));
+	machine->writer.ops = &ops;
+	cb_cpuset_set_range(&machine->online, 0, 7);
+	machine->now_ticks = 100000;
+	machine->next_tid = 100;
+}
+
+void machine_done(struct machine *machine)
+{
+	machine->writer.heirs = cb_heirs_free(machine->writer.heirs);
+}
+
+void machine_no_script(struct machine *machine)
+{
+	memset(machine->n_calls, 0, sizeof(machine->n_calls));
+	machine->fail_calls = 0;
+	machine->n_failed = 0;
+	machine->before = NULL;
+	machine->after = NULL;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A machine that is a table: threads with masks that are inherited, interrupts that move with their next occurrence, and
+ * a writer to change it with. Every operation can be made to fail, or can be told to do something first, at its n-th call. It
+ * needs no allocation, so that it can live in memory shared with a child that dies in the middle of something.
+ *
+ * Each thread carries the mask that it would have had without us (`truth`): what it was born with in that other
+ * world, or has set itself.
+ */
+
+#include "cpubalance/cpuset.h"
+#include "lib/host/host_internal.h"
+#include "lib/host/writer.h"
+
+#define MACHINE_THREADS 256u
+#define MACHINE_IRQS	8u
+
+enum machine_op {
+	OP_TASK_LIST,
+	OP_TASK_STAT,
+	OP_TASK_GET,
+	OP_TASK_SET,
+	OP_IRQ_IDENTITY,
+	OP_IRQ_GET,
+	OP_IRQ_SET,
+	OP_IRQ_EFFECTIVE,
+	_OP_MAX,
+};
+
+struct machine_thread {
+	int32_t tid, tgid, ppid; /* tid 0: free */
+	uint64_t start_ticks;
+	char state;
+	uint32_t flags;
+	struct cb_cpuset mask, truth;
+	struct cb_cpuset cpuset; /* empty: all */
+	uint64_t cgroup_id;
+	bool unrelated; /* free for a test's use */
+};
+
+struct machine_irq {
+	uint32_t irq;
+	uint64_t hwirq;
+	char actions[CB_IRQ_NAME_MAX];
+	struct cb_cpuset mask, original;
+	int32_t effective; /* -1: the kernel does not tell */
+	bool gone;
+};
+
+struct machine {
+	struct cb_writer writer;
+	struct machine_thread thread[MACHINE_THREADS];
+	struct machine_irq irq[MACHINE_IRQS];
+	struct cb_cpuset online;
+	uint64_t now_ticks;
+	int32_t next_tid;
+	bool reuse_tids; /* take the lowest free number */
+
+	/* the script: the n-th call (from 1) of an operation fails, without having done anything, or comes after something */
+	uint32_t n_calls[_OP_MAX];
+	enum machine_op fail_op;
+	uint32_t fail_call, fail_calls; /* first, and how many in a row; 0 none */
+	int fail_errnum;
+	uint32_t n_failed; /* how often that happened */
+	void (*before)(struct machine *machine, enum machine_op op, uint32_t call);
+	void (*after)(struct machine *machine, enum machine_op op, uint32_t call);
+	void *userdata;
+};
+
+/* 8 CPUs online, nobody there. */
+void machine_init(struct machine *machine);
+void machine_done(
+	struct machine *machine); /* frees what the code under test has remembered in the writer */
+void machine_no_script(struct machine *machine);
+
+/* All return NULL or 0 when there is no room. A new process of nobody's, with that mask; it has cgroup 1. */
+struct machine_thread *machine_spawn(struct machine *machine, const struct cb_cpuset *mask);
+struct machine_thread *machine_find(struct machine *machine, int32_t tid);
+/* What `creator` can do: a child process, a thread. They inherit masks. */
+struct machine_thread *machine_fork(struct machine *machine, struct machine_thread *creator);
+struct machine_thread *machine_clone(struct machine *machine, struct machine_thread *creator);
+/* It sets its mask itself. */
+void machine_pin(struct machine_thread *thread, const struct cb_cpuset *mask);
+/* One thread ends; the last one takes its process along, and process 1 gets the children. */
+void machine_exit(struct machine *machine, struct machine_thread *thread);
+void machine_exit_process(struct machine *machine, int32_t tgid);
+void machine_tick(struct machine *machine, uint64_t ticks);
+
+struct machine_irq *machine_add_irq(struct machine *machine, uint32_t irq, const char *actions,
+				    const struct cb_cpuset *mask, int32_t effective);
+struct machine_irq *machine_find_irq(struct machine *machine, uint32_t irq);
+void machine_fire(struct machine_irq *irq); /* it occurs: now it lands where it may */
+
+/* "0-3,7" as a set. */
+struct cb_cpuset cpus(const char *list);
