@@ -37,7 +37,8 @@ struct walk {
 	const struct cb_target *target;
 	struct cb_cpuset want;
 	uint64_t now_ticks, cgroup_id;
-	bool fresh; /* no thread of this process has been placed before */
+	bool fresh;			/* no thread of this process has been placed before */
+	struct cb_journal_entry before; /* of the process, when not fresh */
 	struct deed *deed;
 	size_t n_deeds, cap_deeds;
 	int errnum;
@@ -111,13 +112,15 @@ static const struct cb_journal_entry *main_entry(const struct walk *walk)
 				    walk->target->start_ticks);
 }
 
-/* Has a thread that is not in the journal its mask from us, by way of its creator? */
+/*
+ * Has a thread that is not in the journal its mask from us, by way of its creator? In the first walk nothing has been
+ * written yet: it can only be what was set before.
+ */
 static bool inherited(const struct walk *walk, uint64_t start_ticks,
 		      const struct cb_cpuset *present, bool first)
 {
-	const struct cb_journal_entry *main = main_entry(walk);
+	const struct cb_journal_entry *main = first ? &walk->before : main_entry(walk);
 
-	/* What is there in the first walk over a process that was never placed has its mask from elsewhere. */
 	if (!main || (first && walk->fresh) || start_ticks < main->placed_ticks)
 		return false;
 	return cb_cpuset_equal(present, &main->set) || cb_cpuset_equal(present, &main->was);
@@ -372,11 +375,15 @@ void cb_place_process(struct cb_change *change, const struct cb_target *target,
 {
 	struct cb_writer *writer = change->writer;
 	struct walk walk = { .change = change, .target = target };
+	const struct cb_journal_entry *main;
 	int r = 0;
 
 	walk.now_ticks = writer->ops->now_ticks(writer);
 	walk.want = possible_part(writer, target->tgid, &step->to);
-	walk.fresh = !main_entry(&walk);
+	main = main_entry(&walk);
+	walk.fresh = !main;
+	if (main)
+		walk.before = *main;
 	if (writer->ops->cgroup_id(writer, target->tgid, &walk.cgroup_id) < 0)
 		walk.cgroup_id = 0;
 	if (!process_lives(writer, target))
