@@ -58,7 +58,8 @@ static int show_release(struct cb_ctl *ctl, const uint32_t *n, bool paused)
 		if (n[2])
 			fprintf(ctl->out, ", gone %u", n[2]);
 		if (n[3])
-			fprintf(ctl->out, ", foreign %u (left as somebody else has set them)", n[3]);
+			fprintf(ctl->out, ", foreign %u (left as somebody else has set them)",
+				n[3]);
 		if (n[4])
 			fprintf(ctl->out, ", failed %u", n[4]);
 		fputs(paused ? "; paused until cpubalctl resume\n" : "\n", ctl->out);

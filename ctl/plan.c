@@ -103,11 +103,12 @@ static void show_expected(FILE *out, const struct cb_style *style, struct json_o
 		return;
 	if (cb_json_int(plan, "HotCPU", &cpu) && cpu >= 0)
 		cb_sentence(out, style, CB_COLOR_NONE,
-			    "Expected: hottest CPU %.0f%% (CPU %lld) -> %.0f%%", before * 100,
-			    (long long)cpu, after * 100);
+			    "Expected load of the hottest CPU: %.0f%% (CPU %lld) -> %.0f%%",
+			    before * 100, (long long)cpu, after * 100);
 	else
-		cb_sentence(out, style, CB_COLOR_NONE, "Expected: hottest CPU %.0f%% -> %.0f%%",
-			    before * 100, after * 100);
+		cb_sentence(out, style, CB_COLOR_NONE,
+			    "Expected load of the hottest CPU: %.0f%% -> %.0f%%", before * 100,
+			    after * 100);
 }
 
 static void show_next(FILE *out, const struct cb_style *style, struct json_object *plan,
@@ -123,7 +124,8 @@ static void show_next(FILE *out, const struct cb_style *style, struct json_objec
 		cb_sentence(out, style, CB_COLOR_NONE, "To do it: cpubalctl apply %llu",
 			    (unsigned long long)id);
 	else if (id)
-		cb_sentence(out, style, CB_COLOR_NONE, "To undo it now: cpubalctl rollback %llu",
+		cb_sentence(out, style, CB_COLOR_NONE, "To %s it now: cpubalctl rollback %llu",
+			    strcmp(state, "baseline") == 0 ? "stop" : "undo",
 			    (unsigned long long)id);
 }
 

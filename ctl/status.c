@@ -281,7 +281,9 @@ static void plan_line(struct cb_lines *lines, struct json_object *plan)
 	if (strcmp(state, "proposed") == 0)
 		cb_buf_add(&buf, "   do it: cpubalctl apply %llu", (unsigned long long)id);
 	else
-		cb_buf_add(&buf, "   undo: cpubalctl rollback %llu", (unsigned long long)id);
+		cb_buf_add(&buf, "   %s: cpubalctl rollback %llu",
+			   strcmp(state, "baseline") == 0 ? "stop" : "undo",
+			   (unsigned long long)id);
 	cb_line(lines, "PLAN", CB_COLOR_BOLD, "%s", buf.text);
 	cb_buf_done(&buf);
 }
@@ -321,6 +323,7 @@ static void last_line(struct cb_lines *lines, struct json_object *manager,
 		      struct json_object *last_plan)
 {
 	const char *verdict = cb_json_text_or(manager, "LastVerdict", "-");
+	const char *sentence = cb_json_text_or(manager, "LastSentence", "-");
 	struct cb_buf buf = { 0 };
 	uint64_t id, usec;
 	char text[48];
@@ -333,10 +336,12 @@ static void last_line(struct cb_lines *lines, struct json_object *manager,
 	if (cb_json_u64(manager, "LastUSec", &usec) && usec)
 		cb_buf_add(&buf, " %s", cb_show_when(lines->style, usec, text, sizeof(text)));
 	if (cb_json_length(cb_json_array(last_plan, "Steps"))) {
+		/* Its own sentence does not name the steps again, as the report's does. */
+		sentence = cb_json_text_or(last_plan, "Sentence", sentence);
 		cb_buf_add(&buf, "   ");
 		cb_show_steps(&buf, cb_json_array(last_plan, "Steps"), 2);
 	}
-	cb_buf_add(&buf, "   %s   %s", verdict, cb_json_text_or(manager, "LastSentence", "-"));
+	cb_buf_add(&buf, "   %s   %s", verdict, sentence);
 	cb_line(lines, "LAST", CB_COLOR_BOLD, "%s", buf.text);
 	cb_buf_done(&buf);
 }

@@ -239,7 +239,7 @@ static struct json_object *machine(unsigned int n, unsigned int n_hot)
 	"{\"Version\":\"0.1.0\",\"Mode\":\"auto\",\"State\":\"attention\",\"Headline\":\"1 hot core; plan #12 "   \
 	"verifying, 14 s left\",\"CPUs\":192,\"CPUsHot\":1,\"CPUsWarm\":9,\"CPUsCool\":182,\"Groups\":2,"         \
 	"\"Workers\":96,\"ChangedWorkers\":3,\"ChangedInterrupts\":1,\"LastPlanId\":11,\"LastVerdict\":\"kept\"," \
-	"\"LastSentence\":\"served work +6 % (p 0.003)\",\"LastUSec\":1700000000000000,\"MovesThisHour\":2,"      \
+	"\"LastSentence\":\"#11 nginx/9 40 -> 44-47: kept\",\"LastUSec\":1700000000000000,\"MovesThisHour\":2,"   \
 	"\"MovesPerHour\":6,\"RollbacksThisHour\":0,\"RollbacksPerHour\":3,\"Canary\":false,\"Paused\":false,"    \
 	"\"RunQueueWait\":0.212,\"Backlog\":3,\"BacklogMax\":511,\"DropsPerSec\":0,\"TickUSec\":1100,"            \
 	"\"DataAgeUSec\":1000000,\"Overruns\":0,\"Journal\":\"ok\",\"Missing\":\"queue packets\","                \
@@ -272,7 +272,9 @@ static struct json_object *status_of(unsigned int n, unsigned int n_hot)
 		parse("[{\"Kind\":\"HOT_CPU\",\"Confirmed\":true,\"Sentence\":\"not shown\"},{\"Kind\":"
 		      "\"SATURATED\",\"Confirmed\":true,\"Sentence\":\"all are busy\"}]"));
 	json_object_object_add(status, "Plan", parse(PLAN));
-	json_object_object_add(status, "LastPlan", parse("{\"Steps\":" STEPS "}"));
+	json_object_object_add(status, "LastPlan",
+			       parse("{\"Steps\":" STEPS
+				     ",\"Sentence\":\"served work +6 % (p 0.003)\"}"));
 	return status;
 }
 
@@ -437,7 +439,7 @@ static void plans(void **state)
 	expect(cb_render_plan, PLAN, 80,
 	       "Plan #12: proposed, 14 s left, group nginx, by the daemon itself\n"
 	       "Because: CPU 3 is hot\n"
-	       "Expected: hottest CPU 96% (CPU 3) -> 60%\n\n"
+	       "Expected load of the hottest CPU: 96% (CPU 3) -> 60%\n\n"
 	       "  STEP     KIND    FROM  TO     LOAD%  STATE\n"
 	       "  nginx/9  worker  40    44-47   30.0  -\n\n"
 	       "  NOT MOVED  CPU  LOAD%  BEST CPU  GAIN%  REASON\n"
