@@ -105,12 +105,17 @@ static void latch(struct cb_engine *engine, struct cpu_state *cpu)
 	}
 }
 
-static void end_finding(struct cb_engine *engine, uint32_t id, struct cb_decision *decision)
+/* @next: the kind that takes its place, _CB_FINDING_INVALID when the CPU is not hot any more. */
+static void end_finding(struct cb_engine *engine, uint32_t id, enum cb_finding_kind next,
+			struct cb_decision *decision)
 {
 	struct cpu_state *cpu = &engine->cpu[id];
 	struct cb_notice notice = { .finding = cpu->finding_kind, .cpu = (int32_t)id };
 
-	if (cpu->finding_told)
+	if (cpu->finding_told && next != _CB_FINDING_INVALID)
+		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice, "%s on CPU %u ended: it looks like %s now",
+			      cb_finding_kind_name(cpu->finding_kind), id, cb_finding_kind_name(next));
+	else if (cpu->finding_told)
 		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice, "%s on CPU %u ended: it is %.0f %% busy",
 			      cb_finding_kind_name(cpu->finding_kind), id, cpu->busy.smooth * 100);
 	cpu->has_finding = cpu->finding_told = false;
@@ -156,7 +161,7 @@ static void note_finding(struct cb_engine *engine, struct cb_finding *finding, s
 	uint64_t needed;
 
 	if (cpu->has_finding && cpu->finding_kind != finding->kind)
-		end_finding(engine, (uint32_t)finding->cpu, decision);
+		end_finding(engine, (uint32_t)finding->cpu, finding->kind, decision);
 	if (!cpu->has_finding) {
 		cpu->has_finding = true;
 		cpu->finding_kind = finding->kind;
@@ -183,7 +188,7 @@ void engine_detect(struct cb_engine *engine, struct cb_decision *decision)
 		latch(engine, &engine->cpu[id]);
 		if (!engine->cpu[id].hot) {
 			if (engine->cpu[id].has_finding)
-				end_finding(engine, id, decision);
+				end_finding(engine, id, _CB_FINDING_INVALID, decision);
 			continue;
 		}
 		if (engine->n_findings == FINDINGS_MAX)
