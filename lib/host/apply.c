@@ -114,6 +114,8 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 	ret->n_steps = CB_MIN(decision->n_steps, CB_STEPS_MAX);
 	/* Who was forked with our mask until now has to be known: its mask is about to be no longer the one we set. */
 	cb_heirs_update(host, journal);
+	if (!host->proc_conn && !host->writer->ops->pretends)
+		(void)cb_heirs_search(host->writer, journal);
 	for (uint32_t i = 0; i < ret->n_steps; i++) {
 		struct cb_step *step = &ret->step[i];
 

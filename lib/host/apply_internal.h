@@ -40,6 +40,15 @@ static inline bool cb_entry_is_main(const struct cb_journal_entry *entry)
 	return entry->knob == CB_KNOB_TASK_AFFINITY && entry->tid == entry->tgid;
 }
 
+/*
+ * Is there anybody behind that stat? A main thread that has ended stays as a zombie while others work on; it takes a
+ * mask as they do, and its entry is what stands for the process.
+ */
+static inline bool cb_stat_lives(const struct cb_task_stat *stat)
+{
+	return (stat->state != 'Z' || stat->n_threads > 1) && stat->state != 'X' && stat->state != 'x';
+}
+
 /* --- apply_task.c, apply_irq.c --- */
 
 /* Do CB_OP_SET of @step; sets its state, errnum and error_class. */
@@ -51,7 +60,7 @@ void cb_place_irq(struct cb_change *change, const char *group, uint32_t plan_id,
 /* Is @present a mask that this thread can have by our doing: what we set, cut by its cpuset perhaps, or set before? */
 bool cb_task_is_ours(struct cb_writer *writer, const struct cb_journal_entry *entry,
 		     const struct cb_cpuset *present);
-/* 1 when the owner of @entry is there (a thread: the same start time and no zombie), 0 when it is gone, negative: unknown. */
+/* 1 when the owner of @entry is there (a thread: the same start time, and not dead), 0 when it is gone, negative: unknown. */
 int cb_task_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
 int cb_irq_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
 

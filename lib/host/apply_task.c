@@ -45,11 +45,6 @@ struct walk {
 	enum cb_error_class error_class;
 };
 
-static bool alive(const struct cb_task_stat *stat)
-{
-	return stat->state != 'Z' && stat->state != 'X' && stat->state != 'x';
-}
-
 int cb_task_lives(struct cb_writer *writer, const struct cb_journal_entry *entry)
 {
 	struct cb_task_stat stat;
@@ -57,7 +52,7 @@ int cb_task_lives(struct cb_writer *writer, const struct cb_journal_entry *entry
 
 	if (r < 0)
 		return r == -ESRCH ? 0 : r;
-	return stat.start_ticks == entry->start_ticks && alive(&stat);
+	return stat.start_ticks == entry->start_ticks && cb_stat_lives(&stat);
 }
 
 bool cb_task_is_ours(struct cb_writer *writer, const struct cb_journal_entry *entry,
@@ -265,9 +260,9 @@ static int visit(struct walk *walk, int32_t tid, bool first)
 	struct cb_cpuset present;
 	int r = writer->ops->task_stat(writer, walk->target->tgid, tid, &stat);
 
-	if (r == 0 && alive(&stat))
+	if (r == 0 && cb_stat_lives(&stat))
 		r = writer->ops->task_get(writer, walk->target->tgid, tid, &present);
-	if (r == -ESRCH || (r == 0 && !alive(&stat)))
+	if (r == -ESRCH || (r == 0 && !cb_stat_lives(&stat)))
 		return 0;
 	if (r < 0)
 		return fail_errno(walk, -r);
@@ -352,9 +347,8 @@ static bool process_lives(struct cb_writer *writer, const struct cb_target *targ
 {
 	struct cb_task_stat stat;
 
-	/* A main thread may have ended before the others: a zombie with threads is a living process. */
 	return writer->ops->task_stat(writer, target->tgid, target->tgid, &stat) == 0 &&
-	       stat.start_ticks == target->start_ticks && (alive(&stat) || stat.n_threads > 1);
+	       stat.start_ticks == target->start_ticks && cb_stat_lives(&stat);
 }
 
 /* What of the target there is: online, and in its cpuset as far as that is known. */

@@ -66,11 +66,6 @@ static struct cb_heirs *heirs_of(struct cb_writer *writer)
 	return writer->heirs;
 }
 
-static bool alive(const struct cb_task_stat *stat)
-{
-	return stat->state != 'Z' && stat->state != 'X' && stat->state != 'x';
-}
-
 /* --- adopting --- */
 
 bool cb_heirs_mask_is_ours(const struct cb_journal_entry *from, const struct cb_cpuset *mask)
@@ -90,7 +85,7 @@ static int adopt_thread(struct cb_writer *writer, struct cb_journal *journal,
 	struct cb_task_stat stat;
 	int r = writer->ops->task_stat(writer, process->pid, tid, &stat);
 
-	if (r < 0 || !alive(&stat) || stat.start_ticks < from->placed_ticks ||
+	if (r < 0 || !cb_stat_lives(&stat) || stat.start_ticks < from->placed_ticks ||
 	    cb_journal_find_task(journal, tid, stat.start_ticks))
 		return 0;
 	if (writer->ops->task_get(writer, process->pid, tid, &e.set) < 0 ||
@@ -303,10 +298,13 @@ void cb_heirs_fork(struct cb_writer *writer, struct cb_journal *journal, const s
 
 	if (!heirs)
 		return;
-	if (!heirs->batch && heirs->generation != cb_journal_generation(journal) &&
-	    read_kin(heirs, journal) < 0) {
-		heirs->lost = true;
-		return;
+	if (heirs->generation != cb_journal_generation(journal)) {
+		/* Whoever was followed is lost when the journal has changed since the first of these forks. */
+		heirs->lost |= heirs->batch;
+		if (read_kin(heirs, journal) < 0) {
+			heirs->lost = true;
+			return;
+		}
 	}
 	heirs->batch = true;
 	child = find_kin(heirs, fork->child_tgid);

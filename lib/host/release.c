@@ -195,9 +195,7 @@ static int process_lives(struct cb_writer *writer, const struct cb_journal_entry
 
 	if (r < 0)
 		return r == -ESRCH ? 0 : r;
-	if (stat.start_ticks != e->tgid_start_ticks)
-		return 0;
-	return (stat.state != 'Z' && stat.state != 'X') || stat.n_threads > 1;
+	return stat.start_ticks == e->tgid_start_ticks && cb_stat_lives(&stat);
 }
 
 /*

@@ -34,6 +34,15 @@ struct machine_thread *machine_find(struct machine *machine, int32_t tid)
 	return NULL;
 }
 
+static int32_t lowest_tid(struct machine *machine)
+{
+	int32_t tid = 2;
+
+	while (machine_find(machine, tid))
+		tid++;
+	return tid;
+}
+
 static struct machine_thread *new_thread(struct machine *machine)
 {
 	for (size_t i = 0; i < MACHINE_THREADS; i++) {
@@ -42,12 +51,7 @@ static struct machine_thread *new_thread(struct machine *machine)
 		if (t->tid != 0)
 			continue;
 		memset(t, 0, sizeof(*t));
-		t->tid = machine->next_tid;
-		if (machine->reuse_tids)
-			for (t->tid = 2; machine_find(machine, t->tid) != t;)
-				t->tid++;
-		else
-			machine->next_tid++;
+		t->tid = machine->reuse_tids ? lowest_tid(machine) : machine->next_tid++;
 		t->start_ticks = machine->now_ticks;
 		t->state = 'S';
 		return t;
@@ -135,6 +139,11 @@ void machine_exit(struct machine *machine, struct machine_thread *thread)
 		thread->state = 'Z';
 	else
 		memset(thread, 0, sizeof(*thread));
+}
+
+bool machine_is_dead(struct machine *machine, const struct machine_thread *thread)
+{
+	return thread->state == 'Z' && count_threads(machine, thread->tgid) == 1;
 }
 
 void machine_tick(struct machine *machine, uint64_t ticks)

@@ -86,6 +86,7 @@ void machine_pin(struct machine_thread *thread, const struct cb_cpuset *mask);
 /* One thread ends; the last one takes its process along, and process 1 gets the children. */
 void machine_exit(struct machine *machine, struct machine_thread *thread);
 void machine_exit_process(struct machine *machine, int32_t tgid);
+bool machine_is_dead(struct machine *machine, const struct machine_thread *thread); /* a zombie alone */
 void machine_tick(struct machine *machine, uint64_t ticks);
 
 struct machine_irq *machine_add_irq(struct machine *machine, uint32_t irq, const char *actions,

@@ -112,7 +112,8 @@ static void assert_true_masks(struct setting *s)
 		const struct machine_thread *t = &s->machine.thread[i];
 		char is[64], should[64];
 
-		if (t->tid != 0 && t->state != 'Z' && !cb_cpuset_equal(&t->mask, &t->truth))
+		if (t->tid != 0 && !machine_is_dead(&s->machine, t) &&
+		    !cb_cpuset_equal(&t->mask, &t->truth))
 			fail_msg("thread %d of %d has %s, by right %s", t->tid, t->tgid,
 				 cb_cpuset_show(&t->mask, is, sizeof(is)),
 				 cb_cpuset_show(&t->truth, should, sizeof(should)));
@@ -311,9 +312,7 @@ static void zombies(void **state)
 
 	(void)state;
 	begin(&s);
-	s.second->state = 'Z';
 	assert_step(place(&s, s.main, "1"), CB_STEP_DONE, CB_ERROR_NONE);
-	assert_int_equal(cb_journal_count(s.journal), 2);
 	/* The main thread has ended, the others work on. */
 	s.main->state = 'Z';
 	assert_step(place(&s, s.main, "2"), CB_STEP_DONE, CB_ERROR_NONE);
