@@ -136,7 +136,7 @@ static void remove_dir(const char *dir)
 void daemon_done(struct daemon *daemon)
 {
 	if (daemon->pid > 0)
-		daemon_stop(daemon);
+		assert_int_equal(daemon_stop(daemon), 0);
 	sd_bus_flush_close_unref(daemon->bus);
 	remove_dir(daemon->dir);
 }
