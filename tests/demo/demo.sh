@@ -171,6 +171,7 @@ start_web() {
 			fi
 			say "(nginx cannot be used here; the demonstration's own server stands in)"
 			loop_stop "$server"
+			server=
 		fi
 		;;
 	esac
@@ -185,7 +186,7 @@ start_web() {
 # --- act 1 ------------------------------------------------------------------------------------------
 
 act_1() {
-	local load masks plan before after verdict times word=FAIL
+	local plan before after verdict times word=FAIL
 	heading "ACT 1: a bad pin, found and mended"
 	start_web || { say "The server does not start."; cat "$loop_dir"/nginx/error.log 2>/dev/null; result 1 FAIL "no server"; return; }
 	say "$server_name" \
@@ -224,8 +225,18 @@ act_1() {
 		word=PASS
 	fi
 	result 1 $word "$(figures "$before") -> $(figures "$after"), x $times (wanted $WANTED), $verdict"
-	loop_stop "$load"
-	loop_stop "$server"
+}
+
+# end_act GROUP - whatever came of it: release, then end the load, then the servers
+end_act() {
+	ctl unregister "$1" >/dev/null 2>&1
+	if [ -n "$masks" ] && ! loop_try 5 same_masks "$masks"; then
+		failed=1
+		say "${red}Some masks are not the originals.$plain"
+	fi
+	[ -z "$load" ] || loop_stop "$load"
+	[ -z "$server" ] || loop_stop "$server"
+	load='' server='' masks='' workers=()
 }
 
 # How busy CPU B is with other programs, in percent of the last second.
@@ -353,10 +364,10 @@ perform() {
 		"of its own. Nothing is installed. CPU $loop_a belongs to the servers, CPU $loop_b to the clients. About 75 s."
 	wait_for_calm
 	act_1
+	end_act web
 	act_3 && act_2
+	end_act api
 	heading "The end"
-	[ "${#workers[@]}" -eq 0 ] || ctl unregister api >/dev/null
-	[ -z "$masks" ] || loop_try 5 same_masks "$masks" || { failed=1; say "${red}Some masks are not the originals.$plain"; }
 	loop_daemon_stop
 	rc=$?
 	[ $rc = 0 ] || { failed=1; say "${red}cpubalanced ended with status $rc:$plain"; cat "$loop_dir/daemon.log"; }

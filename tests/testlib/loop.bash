@@ -68,12 +68,12 @@ loop_stop() {
 	wait "$1" 2>/dev/null
 }
 
-# loop_stop_all [PID] - end all of ours but PID, the youngest first: a generator goes before its server.
+# loop_stop_all PID - end all of ours but this one (or ""), the youngest first: a generator goes before its server.
 loop_stop_all() {
 	local i pids
 	pids=(${loop_pids[@]+"${loop_pids[@]}"})
 	for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
-		[ "${pids[i]}" = "${1:-}" ] || loop_stop "${pids[i]}"
+		[ "${pids[i]}" = "$1" ] || loop_stop "${pids[i]}"
 	done
 }
 
@@ -81,7 +81,7 @@ loop_stop_all() {
 loop_end() {
 	[ -n "$loop_daemon" ] && loop_stop "$loop_daemon"
 	loop_daemon=
-	loop_stop_all
+	loop_stop_all ''
 	loop_net=
 	[ -n "$loop_dir" ] && rm -rf "$loop_dir"
 	loop_dir=
