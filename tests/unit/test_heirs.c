@@ -547,19 +547,23 @@ static void live(struct setting *s)
 	case 9:
 	case 10:
 	case 11:
-		if (t->tid != t->tgid)
-			machine_exit(&s->machine, t);
+		if (t->tid == t->tgid)
+			break;
+		machine_exit(&s->machine, t);
+		/* No number is given away twice within one tick of the clock. */
+		machine_tick(&s->machine, 1);
 		break;
 	case 12:
 	case 13:
 	case 14:
 	case 15:
 		machine_exit_process(&s->machine, t->tgid);
-		/* No number is given away twice within one tick of the clock. */
 		machine_tick(&s->machine, 1);
 		break;
 	case 16:
-		pin_process(s, t->tgid);
+		/* With originals that differ, an orphan of one of two creators with the same mask is a guess. */
+		if (s->eyes == EYES_FORKS)
+			pin_process(s, t->tgid);
 		break;
 	case 17:
 	case 18:
