@@ -78,8 +78,8 @@ int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identit
 int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_t cap, size_t *ret_n) _must_check_;
 
 /*
- * Start to sample a worker: opens its kept descriptors, reads its listening sockets' inodes. @pidfd is taken over (closed by unwatch), -1: opened
- * here. @ret_pidfd (may be NULL) is the host's descriptor, readable when the process has ended.
+ * Start to sample a worker: opens its kept descriptors, reads its listening sockets' inodes. @pidfd is taken over (closed by unwatch; on
+ * failure it stays the caller's), -1: opened here. @ret_pidfd (may be NULL) is the host's descriptor, readable when the process has ended.
  */
 int cb_host_watch(struct cb_host *host, uint32_t key, uint32_t group_key, const struct cb_worker_identity *identity,
 		  int pidfd, int *ret_pidfd, struct cb_err *err) _must_check_;
