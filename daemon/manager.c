@@ -83,9 +83,10 @@ static int feed_one(struct cb_manager *m, struct cb_input *input)
 	record(m, input, NULL);
 	r = cb_engine_feed(m->engine, input, m->decision);
 	record(m, NULL, m->decision);
-	if (r < 0)
+	if (r < 0 && !m->feed_failed[input->kind])
 		cb_log(LOG_ERR, "The engine refused an input (%s): %s",
 		       cb_input_kind_name(input->kind), strerror(-r));
+	m->feed_failed[input->kind] = r < 0;
 	for (uint32_t i = 0; r >= 0 && i < m->decision->n_notices; i++)
 		cb_manager_notice(m, &m->decision->notice[i]);
 	return r;

@@ -125,7 +125,7 @@ struct cb_manager {
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
 	uint64_t textfile_usec;
-	bool textfile_failed, sample_failed, trace_failed;
+	bool textfile_failed, sample_failed, feed_failed[_CB_INPUT_MAX];
 	uint32_t n_pending;	   /* restores that still wait */
 	uint32_t n_unrestored;	   /* of the last release: failed */
 	uint64_t n_restore_failed; /* since start */
@@ -151,6 +151,9 @@ int cb_manager_open_journal(struct cb_manager *m, struct cb_journal **ret, struc
 
 /* Stop: with @keep the placements stay for the next daemon, else every original is put back. */
 void cb_manager_stop(struct cb_manager *m, bool keep);
+
+/* False in a dry run and with another sysroot: nothing on this machine is written then, and nothing of it kept. */
+bool cb_manager_is_live(const struct cb_manager *m);
 
 /* Read the configuration again: all or nothing. Returns 0 or a negative errno with a message, kept for ConfigError too. */
 int cb_manager_reload(struct cb_manager *m, struct cb_err *err) _must_check_;

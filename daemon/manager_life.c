@@ -75,17 +75,16 @@ struct cb_manager *cb_manager_free(struct cb_manager *m)
 
 /* --- start --- */
 
-/* A run that writes nothing to the machine keeps its originals in memory. */
-static const char *journal_dir(const struct cb_manager_options *options)
+bool cb_manager_is_live(const struct cb_manager *m)
 {
-	bool live = !options->sysroot || strcmp(options->sysroot, "/") == 0;
+	const char *sysroot = m->options.sysroot;
 
-	return live && !options->dry_run ? options->run_dir : NULL;
+	return !m->options.dry_run && (!sysroot || strcmp(sysroot, "/") == 0);
 }
 
 int cb_manager_open_journal(struct cb_manager *m, struct cb_journal **ret, struct cb_err *err)
 {
-	const char *dir = journal_dir(&m->options);
+	const char *dir = cb_manager_is_live(m) ? m->options.run_dir : NULL;
 
 	if (dir && mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return cb_err_set(err, -errno, "%s: %s", dir, strerror(errno));
@@ -116,7 +115,8 @@ static int open_journal(struct cb_manager *m, struct cb_err *err)
 
 static int open_history(struct cb_manager *m, struct cb_err *err)
 {
-	int r = cb_history_open(m->options.state_dir, &m->history, err);
+	const char *dir = cb_manager_is_live(m) ? m->options.state_dir : NULL;
+	int r = cb_history_open(dir, &m->history, err);
 
 	if (!m->history)
 		return r;
@@ -178,7 +178,8 @@ int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *opti
 		r = open_engine(m, err);
 	if (r < 0)
 		return r;
-	cb_service_note_clear(m->options.run_dir);
+	if (cb_manager_is_live(m))
+		cb_service_note_clear(m->options.run_dir);
 	cb_manager_groups_configure(m);
 	cb_manager_saved_load(m);
 	cb_manager_report(m);
@@ -252,7 +253,8 @@ void cb_manager_stop(struct cb_manager *m, bool keep)
 	if (m->stopping)
 		return;
 	m->stopping = true;
-	cb_service_note_ending(m->options.run_dir, keep);
+	if (cb_manager_is_live(m))
+		cb_service_note_ending(m->options.run_dir, keep);
 	cb_service_stopping();
 	cb_textfile_remove(m->policy->metrics_textfile);
 	if (!keep) {

@@ -173,6 +173,21 @@ static const char *plural(uint32_t n, const char *one, const char *many)
 	return n == 1 ? one : many;
 }
 
+/* What keeps the daemon from its work. */
+static void append_state(const struct cb_manager *m, char *buf, size_t size)
+{
+	const struct cb_report *report = &m->report;
+
+	if (!m->journal_healthy)
+		append(buf, size, "; ", "nothing is moved: %s", report->journal);
+	if (report->config_error[0])
+		append(buf, size, "; ", "the new configuration is wrong, the old one holds");
+	if (report->paused)
+		append(buf, size, "; ", "balancing is paused");
+	if (report->canary)
+		append(buf, size, "; ", "too many rollbacks: only advising");
+}
+
 static void write_headline(struct cb_manager *m)
 {
 	const struct cb_report *report = &m->report;
@@ -184,14 +199,7 @@ static void write_headline(struct cb_manager *m)
 		append(buf, size, "; ", "starting: rates need two samples");
 		return;
 	}
-	if (!m->journal_healthy)
-		append(buf, size, "; ", "nothing is moved: %s", report->journal);
-	if (report->config_error[0])
-		append(buf, size, "; ", "the new configuration is wrong, the old one holds");
-	if (report->paused)
-		append(buf, size, "; ", "balancing is paused");
-	if (report->canary)
-		append(buf, size, "; ", "too many rollbacks: only advising");
+	append_state(m, buf, size);
 	if (report->n_hot > 0)
 		append(buf, size, "; ", "%u hot %s", report->n_hot,
 		       plural(report->n_hot, "core", "cores"));
@@ -220,14 +228,24 @@ static const char *state_of(const struct cb_manager *m)
 	return report->paused ? "paused" : "ok";
 }
 
+/* For `systemctl status`: "auto: 192 CPUs, 1 hot; 96 workers; plan #12 verifying, 14 s left" */
 static void write_status(struct cb_manager *m)
 {
 	const struct cb_report *report = &m->report;
+	const size_t size = sizeof(m->status);
 
-	snprintf(m->status, sizeof(m->status), "%s: %u %s, %u hot; %s", report->mode,
-		 report->n_cpus, plural(report->n_cpus, "CPU", "CPUs"), report->n_hot, m->headline);
+	snprintf(m->status, size, "%s: %u %s, %u hot", report->mode, report->n_cpus,
+		 plural(report->n_cpus, "CPU", "CPUs"), report->n_hot);
+	append_state(m, m->status, size);
+	if (report->n_workers == 0)
+		append(m->status, size, "; ", "nothing is registered");
+	else
+		append(m->status, size, "; ", "%u %s", report->n_workers,
+		       plural(report->n_workers, "worker", "workers"));
+	if (report->plan_id != 0)
+		append(m->status, size, "; ", "plan #%u %s", report->plan_id, report->plan_state);
 	if (report->plan_id != 0 && report->plan_left_usec > 0)
-		append(m->status, sizeof(m->status), ", ", "%" PRIu64 " s left",
+		append(m->status, size, ", ", "%" PRIu64 " s left",
 		       cb_seconds_left(report->plan_left_usec, 0));
 }
 

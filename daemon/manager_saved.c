@@ -125,7 +125,7 @@ void cb_manager_saved_write(struct cb_manager *m)
 	static bool failed;
 	int r;
 
-	if (!m->saved_dirty || m->options.dry_run)
+	if (!m->saved_dirty || !cb_manager_is_live(m))
 		return;
 	m->saved_dirty = false;
 	r = write_groups(m);
@@ -261,8 +261,8 @@ void cb_manager_saved_load(struct cb_manager *m)
 	FILE *file;
 	int fd;
 
-	if (m->options.dry_run || snprintf(path, sizeof(path), "%s/%s", m->options.run_dir,
-					   FILE_NAME) >= (int)sizeof(path))
+	if (!cb_manager_is_live(m) || snprintf(path, sizeof(path), "%s/%s", m->options.run_dir,
+					       FILE_NAME) >= (int)sizeof(path))
 		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
