@@ -28,6 +28,13 @@ struct cb_verifier_params {
 };
 
 /*
+ * Is a baseline of @n windows long enough? False below @n_min, true from @n_max on; between, when the mean of served work is known well
+ * enough for the smallest effect that counts. A noisy service is looked at for longer before it is touched.
+ */
+bool cb_verifier_enough(const struct cb_window *before, uint32_t n, uint32_t n_min, uint32_t n_max,
+			const struct cb_verifier_params *params);
+
+/*
  * @ret->verdict: KEPT, ROLLED_BACK, VOID, INCONCLUSIVE, or NONE (look again with more windows). All figures and the sentence are set.
  * @n_before, @n_after: 0 to CB_WINDOWS_MAX.
  */

@@ -345,7 +345,8 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	struct flight *flight = &engine->flight;
 	struct group_state *group = engine_group(engine, flight->plan.group_key);
 	const struct cb_finding *finding = finding_now(engine, &flight->plan);
-	uint32_t needed = engine->policy.verify_windows;
+	uint32_t least = engine->policy.verify_windows, most = engine->policy.verify_windows_max;
+	struct cb_verifier_params params = { .min_effect_ratio = engine->policy.min_effect_ratio };
 
 	if (flight->plan.origin == CB_ORIGIN_AUTO && !finding) {
 		withdraw(engine, "the finding ended before the move", decision);
@@ -353,9 +354,10 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	}
 	if (flight->plan.state == CB_PLAN_PROPOSED || !group)
 		return;
-	flight->n_before = engine_windows_since(group, flight->baseline_from_usec, needed, flight->before);
-	if (flight->n_before < needed) {
-		enter(engine, CB_PLAN_BASELINE, windows_ahead(engine, needed - flight->n_before));
+	flight->n_before = engine_windows_since(group, flight->baseline_from_usec, most, flight->before);
+	if (!cb_verifier_enough(flight->before, flight->n_before, least, most, &params)) {
+		enter(engine, CB_PLAN_BASELINE,
+		      windows_ahead(engine, (flight->n_before < least ? least : most) - flight->n_before));
 		return;
 	}
 	if (flight->plan.origin == CB_ORIGIN_AUTO && !refresh(engine, finding)) {

@@ -25,8 +25,9 @@ static const struct cb_group_sample *sample_of(const struct cb_snapshot *snapsho
 }
 
 /* The group's own counters; returns what of them has a growth over this interval. */
-static uint32_t group_rates(struct group_state *group, const struct cb_group_sample *now, uint64_t now_usec,
-			    uint64_t tau_usec, uint64_t *ret_packets, uint64_t *ret_drops)
+static uint32_t group_rates(struct group_state *group, const struct cb_group_sample *now,
+			    uint64_t now_usec, uint64_t tau_usec, uint64_t *ret_packets,
+			    uint64_t *ret_drops)
 {
 	uint32_t both = now ? now->present & group->last.present : 0;
 	uint64_t dt_usec = now_usec - group->last_usec;
@@ -35,14 +36,18 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 		both = 0;
 	if (both & CB_GROUP_HAS_PACKETS) {
 		*ret_packets = cb_counter_delta(now->packets, group->last.packets);
-		cb_rate_update(&group->packets_per_sec, (double)*ret_packets * 1e6 / (double)dt_usec, dt_usec, tau_usec,
+		cb_rate_update(&group->packets_per_sec,
+			       (double)*ret_packets * 1e6 / (double)dt_usec, dt_usec, tau_usec,
 			       !group->has_packets);
 	}
 	if (both & CB_GROUP_HAS_LISTEN) {
 		*ret_drops = cb_counter_delta(now->drops, group->last.drops);
-		cb_rate_update(&group->drops_per_sec, (double)*ret_drops * 1e6 / (double)dt_usec, dt_usec, tau_usec,
-			       !group->has_listen);
+		cb_rate_update(&group->drops_per_sec, (double)*ret_drops * 1e6 / (double)dt_usec,
+			       dt_usec, tau_usec, !group->has_listen);
 	}
+	/* served work is counted in another unit from here on: windows on both sides cannot be compared */
+	if (group->has_packets != !!(both & CB_GROUP_HAS_PACKETS))
+		group->disturbed_usec = now_usec;
 	group->has_packets = both & CB_GROUP_HAS_PACKETS;
 	group->has_listen = both & CB_GROUP_HAS_LISTEN;
 	if (now) {
@@ -73,16 +78,20 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		struct group_state *group = engine->group[i];
 		struct window *window = &group->window[group->n_windows % WINDOWS_KEPT];
 		uint64_t packets = 0, drops = 0;
-		uint32_t has = group_rates(group, sample_of(snapshot, group->key), snapshot->time_usec,
-					   engine->policy.smooth_usec, &packets, &drops);
+		uint32_t has = group_rates(group, sample_of(snapshot, group->key),
+					   snapshot->time_usec, engine->policy.smooth_usec,
+					   &packets, &drops);
 		double control = control_of(engine, group);
 
 		*window = (struct window){ .time_usec = snapshot->time_usec };
-		window->clean = group->n_workers > 0 && group->disturbed_usec + dt_usec < snapshot->time_usec;
+		window->clean = group->n_workers > 0 &&
+				group->disturbed_usec + dt_usec < snapshot->time_usec;
 		window->w.has_served = true;
-		window->w.served_per_sec = has & CB_GROUP_HAS_PACKETS ? group->packets_per_sec.raw : group->cpu.raw;
+		window->w.served_per_sec = has & CB_GROUP_HAS_PACKETS ? group->packets_per_sec.raw :
+									group->cpu.raw;
 		window->w.has_wait = group->cpu.raw > 0.001;
-		window->w.wait_ratio = window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
+		window->w.wait_ratio =
+			window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
 		window->w.has_control = control >= CONTROL_MIN_RATIO;
 		window->w.control_per_sec = control;
 		window->w.drops_per_sec = has & CB_GROUP_HAS_LISTEN ? group->drops_per_sec.raw : 0;
@@ -91,13 +100,15 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 }
 
 /* The last clean windows that end after @from_usec, oldest first, at most @max (<= CB_WINDOWS_MAX). */
-uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max, struct cb_window *ret)
+uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max,
+			      struct cb_window *ret)
 {
 	uint32_t kept = CB_MIN(group->n_windows, WINDOWS_KEPT), n = 0;
 
 	max = CB_MIN(max, CB_WINDOWS_MAX);
 	for (uint32_t back = 1; back <= kept && n < max; back++) {
-		const struct window *window = &group->window[(group->n_windows - back) % WINDOWS_KEPT];
+		const struct window *window =
+			&group->window[(group->n_windows - back) % WINDOWS_KEPT];
 
 		if (!window->clean || window->time_usec <= from_usec)
 			break;

@@ -7,22 +7,30 @@
  *  4. Drops that were not there before: a guardrail, ROLLED_BACK.
  *  5. Served work, then run-queue wait, each tested one-sided in both directions.
  *
- * The level is shared by two looks and two measures (Bonferroni), so the whole verdict keeps a true "no effect" with a probability of at most
- * half the level on each side.
+ * The level of the whole verdict is shared out over two looks and two measures (Bonferroni), see level_of().
+ *
+ * Successive windows resemble each other, so fewer of them count than there are. Blocks of two take up the nearest part only. So a
+ * difference has to pass a second gate: Z_FIRST or Z_FINAL standard errors, computed with the lag-1 autocorrelation r of the windows about their own
+ * side's mean (corrected for short series: Marriott and Pope, Biometrika 41, 1954): the variance of a mean of n windows of an
+ * AR(1) series is (1 + r) / (1 - r) times that of n independent ones.
  */
 
+#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cpubalance/verifier.h"
 
-#define BLOCK 2u                      /* windows per block */
-#define BLOCKS_MAX (CB_WINDOWS_MAX / BLOCK)
-#define EXACT_MAX 20000u              /* arrangements that are enumerated; beyond, as many are drawn */
-#define WORK_SHARE 0.1                /* less served than this share of before is no work to judge by */
-#define WAIT_EFFECT_RATIO 0.1         /* smallest relative change of the run-queue wait that counts ... */
-#define WAIT_EFFECT_MIN 0.02          /* ... and smallest absolute one, seconds per CPU-second */
-#define LOOKS_TIMES_MEASURES 4.0
+#define BLOCK		  2u /* windows per block */
+#define BLOCKS_MAX	  (CB_WINDOWS_MAX / BLOCK)
+#define EXACT_MAX	  20000u /* arrangements that are enumerated; beyond, as many are drawn */
+#define WORK_SHARE	  0.1	 /* less served than this share of before is no work to judge by */
+#define WAIT_EFFECT_RATIO 0.1  /* smallest relative change of the run-queue wait that counts ... */
+#define WAIT_EFFECT_MIN	  0.02 /* ... and smallest absolute one, seconds per CPU-second */
+#define ENOUGH_SHARE \
+	0.3 /* a baseline is long enough when its mean is known to this share of the smallest effect */
+#define AUTOCORRELATION_MAX 0.9
+#define Z_FIRST		    3.1 /* of the first look, whose few windows tell little about their own memory */
+#define Z_FINAL		    2.5
 
 typedef double (*measure_fn)(const struct cb_window *window);
 
@@ -58,8 +66,9 @@ static double mean_of(const struct cb_window *window, uint32_t n, measure_fn mea
 static bool all_have(const struct cb_window *window, uint32_t n, measure_fn measure)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		bool has = measure == measure_wait ? window[i].has_wait :
-			   measure == measure_control ? window[i].has_control : window[i].has_served;
+		bool has = measure == measure_wait    ? window[i].has_wait :
+			   measure == measure_control ? window[i].has_control :
+							window[i].has_served;
 
 		if (!has)
 			return false;
@@ -68,7 +77,8 @@ static bool all_have(const struct cb_window *window, uint32_t n, measure_fn meas
 }
 
 /* Means of consecutive blocks of BLOCK windows; a rest that fills no block is left out. Returns their number. */
-static uint32_t blocks_of(const struct cb_window *window, uint32_t n, measure_fn measure, double *ret)
+static uint32_t blocks_of(const struct cb_window *window, uint32_t n, measure_fn measure,
+			  double *ret)
 {
 	uint32_t n_blocks = CB_MIN(n / BLOCK, BLOCKS_MAX);
 
@@ -91,7 +101,8 @@ static uint64_t arrangements(uint32_t n, uint32_t k, uint64_t limit)
 }
 
 struct counts {
-	uint64_t n, n_up, n_down; /* arrangements; those at least as high, and as low, as what was seen */
+	uint64_t n, n_up,
+		n_down; /* arrangements; those at least as high, and as low, as what was seen */
 };
 
 /* Sums that differ by rounding only are ties. */
@@ -104,7 +115,53 @@ static void count_sum(struct counts *counts, double sum, double seen)
 	counts->n_down += sum <= seen + slack;
 }
 
-static void enumerate(const double *value, uint32_t n, uint32_t k, double seen, struct counts *counts)
+/* Sum of squares of one side about its mean; adds the products of neighbours to @products. */
+static double squares_of(const struct cb_window *window, uint32_t n, measure_fn measure,
+			 double *products)
+{
+	double mean = mean_of(window, n, measure), last = 0, squares = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		double x = measure(&window[i]) - mean;
+
+		squares += x * x;
+		*products += i ? x * last : 0;
+		last = x;
+	}
+	return squares;
+}
+
+/* Factor on the variance of a mean, for sides of @n windows on average; 1 where there is no memory. */
+static double inflation_of(double squares, double products, double n)
+{
+	double r;
+
+	if (squares <= 0 || n <= 4)
+		return 1;
+	r = (n * products / squares + 1) / (n - 3);
+	r = CB_MIN(CB_MAX(r, 0.0), AUTOCORRELATION_MAX);
+	return (1 + r) / (1 - r);
+}
+
+/* Variance of the difference of the means of two sides (or of the mean of one, with @n_after 0). */
+static double variance_of(const struct cb_window *before, uint32_t n_before,
+			  const struct cb_window *after, uint32_t n_after, measure_fn measure)
+{
+	double products = 0, squares = squares_of(before, n_before, measure, &products);
+	uint32_t sides = 1 + (n_after > 0), n = n_before + n_after;
+	double shares = n_before ? 1.0 / n_before : 0;
+
+	if (n_after) {
+		squares += squares_of(after, n_after, measure, &products);
+		shares += 1.0 / n_after;
+	}
+	if (n <= sides)
+		return 0;
+	return squares / (n - sides) * shares * inflation_of(squares, products, (double)n / sides);
+}
+
+static void enumerate(const double *value, uint32_t n, uint32_t k, double seen,
+		      struct counts *counts)
 {
 	uint32_t pick[2 * BLOCKS_MAX];
 
@@ -139,7 +196,8 @@ static uint32_t next_random(uint32_t *state)
 	return x;
 }
 
-static void draw(double *value, uint32_t n, uint32_t k, double seen, uint32_t seed, struct counts *counts)
+static void draw(double *value, uint32_t n, uint32_t k, double seen, uint32_t seed,
+		 struct counts *counts)
 {
 	uint32_t state = seed * 2654435761u + 1u;
 
@@ -161,16 +219,22 @@ static void draw(double *value, uint32_t n, uint32_t k, double seen, uint32_t se
 	}
 }
 
+static double absolute(double x)
+{
+	return x < 0 ? -x : x;
+}
+
 struct test {
 	bool made;
 	double before, after;
 	double p_up, p_down; /* one-sided */
 };
 
-static void permutation_test(const struct cb_window *before, uint32_t n_before, const struct cb_window *after,
-			     uint32_t n_after, measure_fn measure, uint32_t seed, struct test *ret)
+static void permutation_test(const struct cb_window *before, uint32_t n_before,
+			     const struct cb_window *after, uint32_t n_after, measure_fn measure,
+			     const struct cb_verifier_params *params, struct test *ret)
 {
-	double value[2 * BLOCKS_MAX], seen = 0;
+	double value[2 * BLOCKS_MAX], seen = 0, gate;
 	struct counts counts = { 0 };
 	uint32_t a, b;
 
@@ -188,20 +252,20 @@ static void permutation_test(const struct cb_window *before, uint32_t n_before, 
 	if (arrangements(a + b, a, EXACT_MAX) <= EXACT_MAX)
 		enumerate(value, a + b, a, seen, &counts);
 	else
-		draw(value, a + b, a, seen, seed, &counts);
+		draw(value, a + b, a, seen, params->seed, &counts);
 	ret->made = true;
 	ret->p_up = (double)counts.n_up / (double)counts.n;
 	ret->p_down = (double)counts.n_down / (double)counts.n;
+	/* p-values of what does not stand out of the noise are no evidence */
+	gate = (params->final ? Z_FINAL : Z_FIRST) *
+	       sqrt(variance_of(before, n_before, after, n_after, measure));
+	if (absolute(ret->after - ret->before) < gate)
+		ret->p_up = ret->p_down = CB_MAX(0.5, CB_MIN(ret->p_up, ret->p_down));
 }
 
 static double relative(double before, double after)
 {
 	return before > 0 ? after / before - 1 : 0;
-}
-
-static double absolute(double x)
-{
-	return x < 0 ? -x : x;
 }
 
 /* Sum of squares between the two sides of a split of x[0..n) at @k. */
@@ -228,7 +292,7 @@ static double total_squares(const double *x, uint32_t n)
 
 /*
  * Did served work jump at another moment than at the move? The best split of the whole series then lies more than two windows from
- * the boundary, explains more than half of all variation, and clearly more than the boundary does.
+ * the boundary, explains two thirds of all variation, and clearly more than the boundary does.
  */
 static bool changed_elsewhere(const double *x, uint32_t n, uint32_t boundary)
 {
@@ -243,7 +307,8 @@ static bool changed_elsewhere(const double *x, uint32_t n, uint32_t boundary)
 			where = k;
 		}
 	}
-	return (where > boundary + 2 || where + 2 < boundary) && best > 0.5 * total && best > 1.5 * at_boundary;
+	return (where > boundary + 2 || where + 2 < boundary) && best > 0.65 * total &&
+	       best > 1.5 * at_boundary;
 }
 
 static double half_step(const double *x, uint32_t n)
@@ -277,11 +342,13 @@ static bool drifts(const double *x, uint32_t n_before, uint32_t n_after, double 
 		a = -a;
 		b = -b;
 	}
-	return a >= 0.25 * step && b >= 0.25 * step && a + b >= 0.5 * step && explained > 0.5 * squares && step > 0;
+	return a >= 0.25 * step && b >= 0.25 * step && a + b >= 0.5 * step &&
+	       explained > 0.5 * squares && step > 0;
 }
 
 /* Questions 1 to 3: can this be judged at all? */
-static bool is_void(const struct cb_window *before, uint32_t n_before, const struct cb_window *after, uint32_t n_after,
+static bool is_void(const struct cb_window *before, uint32_t n_before,
+		    const struct cb_window *after, uint32_t n_after,
 		    const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
 	double x[2 * CB_WINDOWS_MAX], served_before = mean_of(before, n_before, measure_served);
@@ -302,22 +369,25 @@ static bool is_void(const struct cb_window *before, uint32_t n_before, const str
 		x[n++] = after[i].served_per_sec;
 	if (absolute(step) >= params->min_effect_ratio * served_before || idle) {
 		if (changed_elsewhere(x, n, n_before)) {
-			snprintf(ret->sentence, sizeof(ret->sentence), "the load changed at another moment than the move");
+			snprintf(ret->sentence, sizeof(ret->sentence),
+				 "the load changed at another moment than the move");
 			return true;
 		}
 		if (drifts(x, n_before, n_after, step)) {
-			snprintf(ret->sentence, sizeof(ret->sentence), "the load drifted before and after the move");
+			snprintf(ret->sentence, sizeof(ret->sentence),
+				 "the load drifted before and after the move");
 			return true;
 		}
 	}
-	permutation_test(before, n_before, after, n_after, measure_control, params->seed, &control);
+	permutation_test(before, n_before, after, n_after, measure_control, params, &control);
 	if (control.made && control.before > 0) {
 		double effect = relative(served_before, served_before + step);
 		double elsewhere = relative(control.before, control.after);
 
 		if (absolute(elsewhere) >= params->min_effect_ratio && elsewhere * effect > 0 &&
 		    absolute(elsewhere) >= 0.5 * absolute(effect)) {
-			snprintf(ret->sentence, sizeof(ret->sentence), "what was not touched changed as well, by %+.0f %%",
+			snprintf(ret->sentence, sizeof(ret->sentence),
+				 "what was not touched changed as well, by %+.0f %%",
 				 elsewhere * 100);
 			return true;
 		}
@@ -325,18 +395,46 @@ static bool is_void(const struct cb_window *before, uint32_t n_before, const str
 	return false;
 }
 
-static void decide(struct cb_judgement *ret, enum cb_verdict verdict, const char *measure, double effect, double p)
+/*
+ * The share of the level that one look at one measure may spend; the four shares sum to 1. Served work is the better measure, and the
+ * last look the better look.
+ */
+static double level_of(const struct cb_verifier_params *params, measure_fn measure)
+{
+	double share = measure == measure_wait ? (params->final ? 0.2 : 0.1) :
+						 (params->final ? 0.5 : 0.2);
+
+	return params->alpha_ratio * share;
+}
+
+bool cb_verifier_enough(const struct cb_window *before, uint32_t n, uint32_t n_min, uint32_t n_max,
+			const struct cb_verifier_params *params)
+{
+	double mean = mean_of(before, n, measure_served);
+
+	if (n < n_min)
+		return false;
+	if (n >= n_max || mean <= 0)
+		return true;
+	return sqrt(variance_of(before, n, NULL, 0, measure_served)) <=
+	       ENOUGH_SHARE * params->min_effect_ratio * mean;
+}
+
+static void decide(struct cb_judgement *ret, enum cb_verdict verdict, const char *measure,
+		   double effect, double p)
 {
 	ret->verdict = verdict;
 	ret->measure = measure;
 	ret->effect_ratio = effect;
 	ret->p_value = p;
-	snprintf(ret->sentence, sizeof(ret->sentence), "%s %+.0f %% (p %.3f)", measure, effect * 100, p);
+	snprintf(ret->sentence, sizeof(ret->sentence), "%s %+.0f %% (p %.3f)", measure,
+		 effect * 100, p);
 }
 
 /* Question 5, second measure: only where served work is not worse by itself. */
-static void judge_wait(const struct test *wait, double served_effect, const struct cb_verifier_params *params,
-		       double level, struct cb_judgement *ret)
+static void judge_wait(const struct test *wait, double served_effect,
+		       const struct cb_verifier_params *params, double level,
+		       struct cb_judgement *ret)
 {
 	double change = wait->after - wait->before;
 	bool big = absolute(change) >= CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
@@ -344,24 +442,30 @@ static void judge_wait(const struct test *wait, double served_effect, const stru
 	if (!wait->made || !big)
 		return;
 	if (change < 0 && wait->p_down <= level && served_effect > -params->min_effect_ratio)
-		decide(ret, CB_VERDICT_KEPT, "run-queue wait", relative(wait->before, wait->after), wait->p_down);
+		decide(ret, CB_VERDICT_KEPT, "run-queue wait", relative(wait->before, wait->after),
+		       wait->p_down);
 	else if (change > 0 && wait->p_up <= level && served_effect < params->min_effect_ratio)
-		decide(ret, CB_VERDICT_ROLLED_BACK, "run-queue wait", relative(wait->before, wait->after), wait->p_up);
+		decide(ret, CB_VERDICT_ROLLED_BACK, "run-queue wait",
+		       relative(wait->before, wait->after), wait->p_up);
 }
 
-void cb_verifier_judge(const struct cb_window *before, uint32_t n_before, const struct cb_window *after, uint32_t n_after,
+void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
+		       const struct cb_window *after, uint32_t n_after,
 		       const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
-	double level = params->alpha_ratio / LOOKS_TIMES_MEASURES, served_effect;
+	double level = level_of(params, measure_served), served_effect;
 	struct test served, wait, drops;
 
 	n_before = CB_MIN(n_before, CB_WINDOWS_MAX);
 	n_after = CB_MIN(n_after, CB_WINDOWS_MAX);
-	*ret = (struct cb_judgement){ .measure = "", .p_value = 1, .served_p_value = 1, .n_before = n_before,
+	*ret = (struct cb_judgement){ .measure = "",
+				      .p_value = 1,
+				      .served_p_value = 1,
+				      .n_before = n_before,
 				      .n_after = n_after };
-	permutation_test(before, n_before, after, n_after, measure_served, params->seed, &served);
-	permutation_test(before, n_before, after, n_after, measure_wait, params->seed, &wait);
-	permutation_test(before, n_before, after, n_after, measure_drops, params->seed, &drops);
+	permutation_test(before, n_before, after, n_after, measure_served, params, &served);
+	permutation_test(before, n_before, after, n_after, measure_wait, params, &wait);
+	permutation_test(before, n_before, after, n_after, measure_drops, params, &drops);
 	served_effect = relative(served.before, served.after);
 	ret->served_effect_ratio = served_effect;
 	ret->served_p_value = CB_MIN(served.p_up, served.p_down);
@@ -371,16 +475,19 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before, const 
 	if (is_void(before, n_before, after, n_after, params, ret))
 		ret->verdict = CB_VERDICT_VOID;
 	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
-		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections", relative(drops.before, drops.after), drops.p_up);
+		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections",
+		       relative(drops.before, drops.after), drops.p_up);
 	else if (served.made && served_effect >= params->min_effect_ratio && served.p_up <= level)
 		decide(ret, CB_VERDICT_KEPT, "served work", served_effect, served.p_up);
-	else if (served.made && served_effect <= -params->min_effect_ratio && served.p_down <= level)
+	else if (served.made && served_effect <= -params->min_effect_ratio &&
+		 served.p_down <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "served work", served_effect, served.p_down);
 	else
-		judge_wait(&wait, served_effect, params, level, ret);
+		judge_wait(&wait, served_effect, params, level_of(params, measure_wait), ret);
 	if (ret->verdict != CB_VERDICT_NONE)
 		return;
-	snprintf(ret->sentence, sizeof(ret->sentence), "not shown to help: served work %+.1f %% (p %.2f), wait %.2f to %.2f s/CPU-s",
+	snprintf(ret->sentence, sizeof(ret->sentence),
+		 "not shown to help: served work %+.1f %% (p %.2f), wait %.2f to %.2f s/CPU-s",
 		 served_effect * 100, served.p_up, wait.before, wait.after);
 	if (params->final)
 		ret->verdict = CB_VERDICT_INCONCLUSIVE;

@@ -148,13 +148,14 @@ struct cb_host *tree_open(struct tree *tree)
 
 static void write_stat(struct tree *tree, const char *path, const struct tree_task *task)
 {
-	tree_printf(tree, path,
-		    "%d (%s) %c %d 1 1 0 -1 %u 0 0 0 0 %llu %llu 0 0 20 0 %u 0 %llu 0 0 "
-		    "18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 %d 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
-		    task->tid, task->comm, task->state ? task->state : 'S', task->ppid, task->flags,
-		    (unsigned long long)task->utime_ticks, (unsigned long long)task->stime_ticks,
-		    task->n_threads ? task->n_threads : 1, (unsigned long long)task->start_ticks,
-		    task->last_cpu);
+	tree_printf(
+		tree, path,
+		"%d (%s) %c %d 1 1 0 -1 %u 0 0 0 0 %llu %llu 0 0 20 0 %u 0 %llu 0 0 "
+		"18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 %d 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+		task->tid, task->comm, task->state ? task->state : 'S', task->ppid, task->flags,
+		(unsigned long long)task->utime_ticks, (unsigned long long)task->stime_ticks,
+		task->n_threads ? task->n_threads : 1, (unsigned long long)task->start_ticks,
+		task->last_cpu);
 }
 
 static void write_status(struct tree *tree, const char *path, const struct tree_task *task)

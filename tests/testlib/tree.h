@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * A machine made of files: a directory of its own below $TMPDIR, filled by a test and taken away with everything in it.
- * Paths are relative to it; directories come by themselves. A failure ends the test.
+ * A machine made of files: a directory of its own below $TMPDIR, filled by a test and taken away
+ * with everything in it. Paths are relative to it; directories come by themselves. A failure ends
+ * the test.
  */
 
 #include "cpubalance/host.h"
@@ -27,7 +28,10 @@ void tree_remove(struct tree *tree, const char *path); /* a file or a whole dire
 
 struct cb_host *tree_open(struct tree *tree);
 
-/* proc/PID/{stat,status} and proc/PID/task/TID/{stat,status,schedstat} of one thread; the main one: pid == tid. */
+/*
+ * proc/PID/{stat,status} and proc/PID/task/TID/{stat,status,schedstat} of one thread; the main one:
+ * pid == tid.
+ */
 struct tree_task {
 	int32_t pid, tid, ppid;
 	const char *comm;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "world.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define HZ 100u
+#define HZ		    100u
 #define PACKETS_PER_CPU_SEC 40000.0
 
 static double uniform(struct world *world) /* -1..1 */
@@ -19,11 +20,24 @@ static double uniform(struct world *world) /* -1..1 */
 	return (double)(world->seed >> 8) / (double)(1u << 23) - 1.0;
 }
 
+/* Standard normal by the central limit (Irwin-Hall, 12 terms of variance 1/12 each). */
+static double normal(struct world *world)
+{
+	double sum = 0;
+
+	for (int i = 0; i < 12; i++)
+		sum += uniform(world) / 2;
+	return sum;
+}
+
 static void add_worker(struct world *world, uint32_t index)
 {
 	struct cb_event event = {
 		.kind = CB_EVENT_WORKER_ADDED,
-		.worker = { .key = index + 1, .group_key = 1, .pid = (int32_t)(1000 + index), .start_ticks = 77,
+		.worker = { .key = index + 1,
+			    .group_key = 1,
+			    .pid = (int32_t)(1000 + index),
+			    .start_ticks = 77,
 			    .comm = "worker" },
 	};
 
@@ -34,7 +48,9 @@ static void add_worker(struct world *world, uint32_t index)
 
 void world_policy(struct world *world)
 {
-	struct cb_input input = { .kind = CB_INPUT_POLICY, .now_usec = world->now_usec, .policy = &world->policy };
+	struct cb_input input = { .kind = CB_INPUT_POLICY,
+				  .now_usec = world->now_usec,
+				  .policy = &world->policy };
 
 	world_feed(world, &input);
 }
@@ -42,7 +58,9 @@ void world_policy(struct world *world)
 void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 {
 	struct cb_input input;
-	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED, .group_key = 1, .group = { .name = "web" } };
+	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED,
+				  .group_key = 1,
+				  .group = { .name = "web" } };
 
 	memset(world, 0, sizeof(*world));
 	assert_true(n_cpus <= WORLD_CPUS && n_workers <= WORLD_WORKERS);
@@ -62,14 +80,18 @@ void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 	cb_cpuset_set_range(&world->topology->possible, 0, n_cpus - 1);
 	world->topology->online = world->topology->possible;
 	world->topology->n_online = n_cpus;
-	input = (struct cb_input){ .kind = CB_INPUT_TOPOLOGY, .now_usec = world->now_usec, .topology = world->topology };
+	input = (struct cb_input){ .kind = CB_INPUT_TOPOLOGY,
+				   .now_usec = world->now_usec,
+				   .topology = world->topology };
 	world_feed(world, &input);
 	assert_int_equal(cb_snapshot_reserve(&world->snapshot, n_cpus, 0, n_workers, 1), 0);
 	world_event(world, &group);
 	for (uint32_t i = 0; i < n_cpus; i++)
 		world->efficiency[i] = 1;
 	for (uint32_t i = 0; i < n_workers; i++) {
-		world->worker[i] = (struct world_worker){ .alive = true, .demand = 0.5, .mask = cb_cpuset_of(0),
+		world->worker[i] = (struct world_worker){ .alive = true,
+							  .demand = 0.5,
+							  .mask = cb_cpuset_of(0),
 							  .original = cb_cpuset_of(0) };
 		add_worker(world, i);
 	}
@@ -88,7 +110,8 @@ static void write_step(struct world *world, struct cb_step *step)
 {
 	uint32_t index = step->item.key - 1;
 
-	if (step->item.kind != CB_ITEM_WORKER || index >= world->n_workers || !world->worker[index].alive) {
+	if (step->item.kind != CB_ITEM_WORKER || index >= world->n_workers ||
+	    !world->worker[index].alive) {
 		step->state = CB_STEP_GONE;
 		step->error_class = CB_ERROR_GONE;
 		return;
@@ -101,7 +124,8 @@ static void write_step(struct world *world, struct cb_step *step)
 	}
 	assert_false(cb_cpuset_empty(&step->to));
 	assert_true(cb_cpuset_subset(&step->to, &world->topology->possible));
-	world->worker[index].mask = step->op == CB_OP_RESTORE ? world->worker[index].original : step->to;
+	world->worker[index].mask = step->op == CB_OP_RESTORE ? world->worker[index].original :
+								step->to;
 	step->state = CB_STEP_DONE;
 }
 
@@ -111,7 +135,8 @@ static void obey(struct world *world, const struct cb_decision *decision, struct
 	if (decision->action == CB_ACTION_RELEASE) {
 		world->n_releases++;
 		for (uint32_t i = 0; i < world->n_workers; i++) {
-			ret->n_restored += !cb_cpuset_equal(&world->worker[i].mask, &world->worker[i].original);
+			ret->n_restored += !cb_cpuset_equal(&world->worker[i].mask,
+							    &world->worker[i].original);
 			world->worker[i].mask = world->worker[i].original;
 		}
 		return;
@@ -147,7 +172,9 @@ struct cb_decision world_feed(struct world *world, const struct cb_input *input)
 	take_notices(world, &world->last);
 	while (world->last.action != CB_ACTION_NONE) {
 		struct cb_outcome outcome;
-		struct cb_input answer = { .kind = CB_INPUT_OUTCOME, .now_usec = world->now_usec, .outcome = &outcome };
+		struct cb_input answer = { .kind = CB_INPUT_OUTCOME,
+					   .now_usec = world->now_usec,
+					   .outcome = &outcome };
 
 		assert_true(rounds++ < 4);
 		obey(world, &world->last, &outcome);
@@ -159,19 +186,28 @@ struct cb_decision world_feed(struct world *world, const struct cb_input *input)
 
 struct cb_decision world_command(struct world *world, const struct cb_command *command)
 {
-	struct cb_input input = { .kind = CB_INPUT_COMMAND, .now_usec = world->now_usec, .command = command };
+	struct cb_input input = { .kind = CB_INPUT_COMMAND,
+				  .now_usec = world->now_usec,
+				  .command = command };
 
 	return world_feed(world, &input);
 }
 
 void world_event(struct world *world, const struct cb_event *event)
 {
-	struct cb_input input = { .kind = CB_INPUT_EVENT, .now_usec = world->now_usec, .event = event };
+	struct cb_input input = { .kind = CB_INPUT_EVENT,
+				  .now_usec = world->now_usec,
+				  .event = event };
 
 	world_feed(world, &input);
 }
 
 /* --- the machine --- */
+
+static double demand_of(const struct world *world, const struct world_worker *worker)
+{
+	return CB_MAX(worker->demand * world->load_factor * (1 + world->drift), 0.0);
+}
 
 /* The scheduler: pinned ones first, then each floating one to the emptiest CPU of its mask. */
 static void schedule(struct world *world, double *load)
@@ -191,9 +227,17 @@ static void schedule(struct world *world, double *load)
 					best = (int32_t)cpu;
 			assert_true(best >= 0);
 			worker->cpu = best;
-			load[best] += worker->demand * world->load_factor;
+			load[best] += demand_of(world, worker);
 		}
 	}
+}
+
+static bool placed(const struct world *world)
+{
+	for (uint32_t i = 0; i < world->n_workers; i++)
+		if (!cb_cpuset_equal(&world->worker[i].mask, &world->worker[i].original))
+			return true;
+	return false;
 }
 
 static void run_workers(struct world *world, const double *load)
@@ -202,7 +246,7 @@ static void run_workers(struct world *world, const double *load)
 
 	for (uint32_t i = 0; i < world->n_workers; i++) {
 		struct world_worker *worker = &world->worker[i];
-		double demand = worker->demand * world->load_factor, got;
+		double demand = demand_of(world, worker), got;
 
 		if (!worker->alive)
 			continue;
@@ -212,6 +256,8 @@ static void run_workers(struct world *world, const double *load)
 		served += got * world->efficiency[worker->cpu];
 	}
 	served *= PACKETS_PER_CPU_SEC * (1 + world->noise_ratio * uniform(world));
+	if (placed(world))
+		served *= 1 + world->effect_ratio;
 	world->packets += (uint64_t)served;
 }
 
@@ -251,7 +297,8 @@ static void fill_snapshot(struct world *world, const double *load)
 			.mask = worker->mask,
 		};
 	}
-	snapshot->group[0] = (struct cb_group_sample){ .key = 1, .present = CB_GROUP_HAS_PACKETS,
+	snapshot->group[0] = (struct cb_group_sample){ .key = 1,
+						       .present = CB_GROUP_HAS_PACKETS,
 						       .packets = world->packets };
 }
 
@@ -261,6 +308,9 @@ void world_tick(struct world *world)
 	double load[WORLD_CPUS];
 
 	world->now_usec += CB_USEC_PER_SEC;
+	world->drift =
+		world->drift_rho * world->drift +
+		sqrt(1 - world->drift_rho * world->drift_rho) * world->drift_ratio * normal(world);
 	schedule(world, load);
 	run_workers(world, load);
 	fill_snapshot(world, load);

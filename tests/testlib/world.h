@@ -31,6 +31,9 @@ struct world {
 	double efficiency[WORLD_CPUS]; /* packets per CPU-second of a worker there, relative */
 	double load_factor;            /* scales every demand */
 	double noise_ratio;            /* of served work, uniform +- */
+	double drift_rho, drift_ratio; /* autocorrelated load: AR(1) with this memory per second and standard deviation */
+	double drift;                  /* its present value */
+	double effect_ratio;           /* of any placement on served work, beyond what the CPUs explain */
 	uint64_t packets, ticks[WORLD_CPUS][_CB_TIME_MAX];
 	uint32_t seed;
 	int fail_errno;                /* next writes fail so, 0: they work */
