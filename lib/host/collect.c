@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One tick: every signal into one snapshot. Files are kept open and read with one pread() each where the kernel gives them as
- * one record; nothing is opened or allocated unless something has changed: a file that outgrew the buffer, threads that came,
- * listening sockets that came. Every mask that is not what it was at the last look is reported, also when it was we who set
- * it: whoever holds the journal knows that.
+ * One tick: every signal into one snapshot. Files are kept open and read with one pread() each
+ * where the kernel gives them as one record; nothing is opened or allocated unless something has
+ * changed: a file that outgrew the buffer, threads that came, listening sockets that came. Every
+ * mask that is not what it was at the last look is reported, also when it was we who set it:
+ * whoever holds the journal knows that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +15,12 @@
 
 #include "collect.h"
 
-/* The buffer is made this much bigger than what the biggest file has now, since counters get longer. */
+/*
+ * The buffer is made this much bigger than what the biggest file has now, since counters get
+ * longer.
+ */
 #define HEADROOM 4u
-#define BUF_MIN 65536u
+#define BUF_MIN	 65536u
 /* An interrupt that no inventory ever shows is asked for again only this often. */
 #define IRQ_NEWS_USEC (60 * CB_USEC_PER_SEC)
 
@@ -27,8 +31,8 @@ struct cb_collector {
 	struct cb_cpuset online;
 	struct cb_cpuset counted; /* CPUs that perf was asked for */
 	bool prepared;
-	bool perf_failed;   /* do not try again with each preparation */
-	bool irq_news;      /* reported since the set of interrupts last changed */
+	bool perf_failed; /* do not try again with each preparation */
+	bool irq_news;	  /* reported since the set of interrupts last changed */
 	uint64_t irq_news_usec;
 };
 
@@ -64,7 +68,10 @@ static bool listeners_dumped(struct cb_host *host)
 	return true;
 }
 
-/* A captured tree has no process of ours to try it with: its signals of processes are found while collecting. */
+/*
+ * A captured tree has no process of ours to try it with: its signals of processes are found while
+ * collecting.
+ */
 static void probe(struct cb_host *host)
 {
 	const struct {
@@ -271,21 +278,22 @@ static void collect_cpus(struct cb_host *host, const struct cb_cpuset *online,
 			 struct cb_snapshot *snapshot)
 {
 	struct cb_collector *collector = host->collector;
-	ssize_t len = collector->softirqs_fd < 0 ? -EBADF :
-						   read_kept(host, collector->softirqs_fd);
+	ssize_t len = collector->softirqs_fd < 0 ? -EBADF : read_kept(host, collector->softirqs_fd);
 
 	if (len >= 0 && cb_softirqs_parse(host->buf, (size_t)len, snapshot) == 0)
 		snapshot->valid |= 1u << CB_SOURCE_SOFTIRQS;
 	/* One record for each CPU: a page at a time. */
-	len = collector->softnet_fd < 0 ? -EBADF :
-					  cb_host_read_big_fd(host, collector->softnet_fd);
+	len = collector->softnet_fd < 0 ? -EBADF : cb_host_read_big_fd(host, collector->softnet_fd);
 	if (len >= 0 && cb_softnet_parse(host->buf, (size_t)len, online, snapshot) == 0)
 		snapshot->valid |= 1u << CB_SOURCE_SOFTNET;
 	if (cb_perf_collect(host->perf, snapshot) > 0)
 		snapshot->valid |= 1u << CB_SOURCE_CTXSW;
 }
 
-/* Offline CPUs have columns in /proc/softirqs and rows of old counts elsewhere: they are absent here. */
+/*
+ * Offline CPUs have columns in /proc/softirqs and rows of old counts elsewhere: they are absent
+ * here.
+ */
 static void drop_offline(const struct cb_cpuset *online, struct cb_snapshot *snapshot)
 {
 	for (uint32_t cpu = 0; cpu < snapshot->n_cpus; cpu++)

@@ -2,13 +2,17 @@
 #pragma once
 
 /*
- * The pieces of a tick, each with the descriptors it keeps. A piece is set up by cb_host_prepare() or cb_host_watch(), read by
- * cb_collect() without opening or allocating anything, and may be absent: a NULL piece reads as absent.
+ * The pieces of a tick, each with the descriptors it keeps. A piece is set up by cb_host_prepare()
+ * or cb_host_watch(), read by cb_collect() without opening or allocating anything, and may be
+ * absent: a NULL piece reads as absent.
  */
 
 #include "host_internal.h"
 
-/* collect.c: what cb_host_open() and cb_host_close() need; done() also takes down every other piece. */
+/*
+ * collect.c: what cb_host_open() and cb_host_close() need; done() also takes down every other
+ * piece.
+ */
 int cb_collector_init(struct cb_host *host) _must_check_;
 void cb_collector_done(struct cb_host *host);
 
@@ -22,14 +26,18 @@ uint32_t cb_perf_collect(struct cb_perf *perf, struct cb_snapshot *snapshot);
 
 /* --- irq_watch.c: where interrupts land, and who has changed their masks --- */
 
-struct cb_irq_watch *cb_irq_watch_new(struct cb_host *host, const struct cb_irqs *irqs, uint64_t now_usec) _must_check_;
+struct cb_irq_watch *cb_irq_watch_new(struct cb_host *host, const struct cb_irqs *irqs,
+				      uint64_t now_usec) _must_check_;
 struct cb_irq_watch *cb_irq_watch_free(struct cb_irq_watch *watch);
 bool cb_irq_watch_fits(const struct cb_irq_watch *watch, const struct cb_irqs *irqs);
 /* True when the set of interrupt numbers is that of @irqs. */
 bool cb_irq_watch_same_set(const struct cb_irq_watch *watch, const struct cb_irqs *irqs);
 /* Fill irq[].irq, all that is not counted by /proc/stat. */
 void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *snapshot);
-/* Re-read those whose turn it is; changed masks go to @events. True when something was read or nothing had to be. */
+/*
+ * Re-read those whose turn it is; changed masks go to @events. True when something was read or
+ * nothing had to be.
+ */
 bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint64_t now_usec,
 			  struct cb_snapshot *snapshot, struct cb_collect_events *events);
 
@@ -41,17 +49,19 @@ struct cb_taskstats_conn *cb_taskstats_conn_free(struct cb_taskstats_conn *conn)
 #define CB_TASKSTATS_BATCH 32u
 struct cb_taskstats_answer {
 	int32_t pid; /* in */
-	int r;       /* 0, or a negative errno: -ESRCH, -EAGAIN when no answer came */
+	int r;	     /* 0, or a negative errno: -ESRCH, -EAGAIN when no answer came */
 	struct cb_taskstats stats;
 };
 /* One request and one answer for each of @n <= CB_TASKSTATS_BATCH processes; never waits. */
-void cb_taskstats_conn_get(struct cb_taskstats_conn *conn, struct cb_taskstats_answer *answers, size_t n);
+void cb_taskstats_conn_get(struct cb_taskstats_conn *conn, struct cb_taskstats_answer *answers,
+			   size_t n);
 
 /* --- netlink_diag.c: listening TCP sockets --- */
 
 /*
- * A socket in the network namespace of the process behind @pidfd, or in our own with -1. Returns 0 or a negative errno; ends the
- * program when our own namespace cannot be entered again, since everything after that would look at the wrong one.
+ * A socket in the network namespace of the process behind @pidfd, or in our own with -1. Returns 0
+ * or a negative errno; ends the program when our own namespace cannot be entered again, since
+ * everything after that would look at the wrong one.
  */
 int cb_diag_new(struct cb_host *host, int pidfd, struct cb_diag **ret) _must_check_;
 struct cb_diag *cb_diag_free(struct cb_diag *diag);
@@ -61,26 +71,33 @@ int cb_diag_listeners(struct cb_diag *diag, cb_diag_fn fn, void *userdata) _must
 
 /* --- threads.c: the threads of one process, by /proc --- */
 
-/* The most threads that are summed one by one; of a process with more only its total CPU time is known. */
+/*
+ * The most threads that are summed one by one; of a process with more only its total CPU time is
+ * known.
+ */
 #define CB_THREADS_MAX 256u
 struct cb_threads {
-	int dir_fd; /* proc/PID/task */
-	bool coarse; /* too many threads, or no schedstat here */
+	int dir_fd;	   /* proc/PID/task */
+	bool coarse;	   /* too many threads, or no schedstat here */
 	uint32_t n_walked; /* threads that the process had at the last walk */
 	uint32_t n, cap;
 	struct cb_thread *thread;
 	struct cb_taskstats exited; /* sums of the threads that are gone */
 };
-/* What is known of all threads. @ret_complete: as CB_WORKER_HAS_CPU etc. */
+/* The sums over all threads. Returns what is in @ret: CB_WORKER_HAS_*, 0 for nothing. */
 uint32_t cb_threads_collect(struct cb_threads *threads, struct cb_host *host, int32_t pid,
 			    uint32_t n_threads, struct cb_taskstats *ret);
 void cb_threads_done(struct cb_threads *threads);
 /* The mask of one thread: by system call on a live machine, else from its file. */
-int cb_thread_mask(struct cb_host *host, int32_t pid, int32_t tid, struct cb_cpuset *ret) _must_check_;
+int cb_thread_mask(struct cb_host *host, int32_t pid, int32_t tid, struct cb_cpuset *ret)
+	_must_check_;
 /* The first mask of a thread that is not @mask. -ENOENT when all are @mask. */
 int cb_threads_odd_mask(struct cb_threads *threads, struct cb_host *host, int32_t pid,
 			const struct cb_cpuset *mask, struct cb_cpuset *ret) _must_check_;
-/* Plain numbers in a kept directory descriptor, in its order; at most @cap. Allocates nothing. Returns 0 or a negative errno. */
+/*
+ * Plain numbers in a kept directory descriptor, in its order; at most @cap. Allocates nothing.
+ * Returns 0 or a negative errno.
+ */
 int cb_dir_numbers(int dir_fd, int32_t *ret, size_t cap, size_t *ret_n) _must_check_;
 
 /* --- worker.c, group.c: what is watched --- */
@@ -97,9 +114,9 @@ struct cb_watch {
 	int fd_dir;    /* proc/PID/fd, -1 unknown */
 	bool fd_lists; /* fd_dir may be listed, not only counted */
 	bool gone;
-	bool scan;     /* its listening sockets are to be looked up again */
-	uint64_t walk_usec; /* when the masks of its threads are compared next */
-	struct cb_cpuset mask; /* of the main thread, last seen */
+	bool scan;		   /* its listening sockets are to be looked up again */
+	uint64_t walk_usec;	   /* when the masks of its threads are compared next */
+	struct cb_cpuset mask;	   /* of the main thread, last seen */
 	struct cb_cpuset odd_mask; /* of another thread, last seen; empty: all as the main thread */
 	struct cb_threads threads;
 	struct cb_netns *netns;
@@ -123,11 +140,11 @@ struct cb_watch_table {
 	struct cb_watch *watch[CB_WORKERS_MAX]; /* ascending key */
 	uint32_t n_groups;
 	struct cb_watch_group group[CB_GROUPS_MAX]; /* ascending key */
-	bool fallback;      /* taskstats was there and has failed for good */
-	uint32_t failures;  /* ticks in a row without any answer of taskstats */
+	bool fallback;		/* taskstats was there and has failed for good */
+	uint32_t failures;	/* ticks in a row without any answer of taskstats */
 	struct cb_netns *netns; /* list */
-	bool dirty;         /* what groups have of namespaces and listeners has changed */
-	uint32_t rotate;    /* index of the worker whose sockets are looked up next */
+	bool dirty;		/* what groups have of namespaces and listeners has changed */
+	uint32_t rotate;	/* index of the worker whose sockets are looked up next */
 	uint64_t rotate_usec;
 	uint32_t n_refs, cap_refs;
 	struct cb_listener_ref *ref; /* ascending inode, group */
@@ -138,11 +155,15 @@ struct cb_watch_table *cb_watch_table_free(struct cb_host *host, struct cb_watch
 void cb_watch_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapshot *snapshot,
 		      struct cb_collect_events *events);
 
-/* Find or make the namespace of @watch. Returns 0 or -ENOMEM; a namespace that cannot be read is absent, not an error. */
+/*
+ * Find or make the namespace of @watch. Returns 0 or -ENOMEM; a namespace that cannot be read is
+ * absent, not an error.
+ */
 int cb_netns_join(struct cb_host *host, struct cb_watch *watch) _must_check_;
 void cb_netns_leave(struct cb_host *host, struct cb_watch *watch);
 /* Look up the listening sockets of a new worker. */
 void cb_netns_scan(struct cb_host *host, struct cb_watch *watch);
 /* group[] */
 void cb_group_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapshot *snapshot);
-uint32_t cb_group_index(const struct cb_watch_table *table, uint32_t key); /* n_groups when there is none */
+uint32_t cb_group_index(const struct cb_watch_table *table,
+			uint32_t key); /* n_groups when there is none */

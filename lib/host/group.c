@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What belongs to a group as a whole: the packets of its workers' network namespaces and its listening sockets. Namespaces
- * are shared, between workers and between groups, so each is read once. Their descriptors hold them: they go on working
- * when the worker they were opened through has ended, and are closed with the last one that was in there.
+ * What belongs to a group as a whole: the packets of its workers' network namespaces and its
+ * listening sockets. Namespaces are shared, between workers and between groups, so each is read
+ * once. Their descriptors hold them: they go on working when the worker they were opened through
+ * has ended, and are closed with the last one that was in there.
  *
- * A listening socket is the group's when one of its workers has it open. That is found by reading the links of the worker's
- * descriptors when it is registered, again whenever the set of listening sockets of its namespace has changed, and
- * now and then for sockets that were handed over. Inodes of sockets are unique on the machine.
+ * A listening socket is the group's when one of its workers has it open. That is found by reading
+ * the links of the worker's descriptors when it is registered, again whenever the set of listening
+ * sockets of its namespace has changed, and now and then for sockets that were handed over. Inodes
+ * of sockets are unique on the machine.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +20,12 @@
 
 #include "collect.h"
 
-/* Descriptors of a worker whose links are read: servers open their listeners first, so these have low numbers. */
+/*
+ * Descriptors of a worker whose links are read: servers open their listeners first, so these have
+ * low numbers.
+ */
 #define LINKS_FIRST_MAX 4096u
-#define LINKS_TICK_MAX 1024u
+#define LINKS_TICK_MAX	1024u
 /* How often one more worker has its sockets looked up though nothing seems to have changed. */
 #define ROTATE_USEC (10 * CB_USEC_PER_SEC)
 #define SOCKET_LINK "socket:["
@@ -36,7 +41,7 @@ struct cb_netns {
 	uint64_t packets;
 	bool read; /* in this tick */
 	struct cb_diag *diag;
-	bool dumped; /* listener[] is of this tick and complete */
+	bool dumped;	   /* listener[] is of this tick and complete */
 	uint64_t set_hash; /* of the inodes, whatever their order */
 	uint32_t n, cap;
 	struct cb_listener *listener;
@@ -334,7 +339,8 @@ static void refresh(struct cb_watch_table *table)
 	if (!table->dirty)
 		return;
 	if (reserve_refs(table) < 0) {
-		table->n_refs = 0; /* they may name groups by indices of before; once more in the next tick */
+		/* They may name groups by indices of before; once more in the next tick. */
+		table->n_refs = 0;
 		return;
 	}
 	for (struct cb_netns *netns = table->netns; netns; netns = netns->next)
@@ -394,7 +400,10 @@ static void add_queues(const struct cb_watch_table *table, const struct cb_liste
 	}
 }
 
-/* Look up again the sockets of one worker a tick, of those in whose namespace listeners came or went. */
+/*
+ * Look up again the sockets of one worker a tick, of those in whose namespace listeners came or
+ * went.
+ */
 static void scan_one(struct cb_watch_table *table, uint64_t now_usec)
 {
 	if (now_usec >= table->rotate_usec && table->n > 0) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening a machine, and the few ways in which files are read. Every path is resolved inside the root, so that a link
- * in a fixture tree cannot lead to the machine that runs the test. A machine whose root is not "/" is "not live": no
- * system call about a process or a CPU is made then, only files are read.
+ * Opening a machine, and the few ways in which files are read. Every path is resolved inside the
+ * root, so that a link in a fixture tree cannot lead to the machine that runs the test. A machine
+ * whose root is not "/" is "not live": no system call about a process or a CPU is made then, only
+ * files are read.
  */
 #include "cpubalance/host.h"
 
@@ -21,11 +22,17 @@
 #include "host_internal.h"
 #include "writer.h"
 
-/* The clock tick of every architecture's /proc since 2.6 (USER_HZ); a tree that is not live cannot be asked. */
+/*
+ * The clock tick of every architecture's /proc since 2.6 (USER_HZ); a tree that is not live cannot
+ * be asked.
+ */
 #define USER_HZ 100u
 /* Enough for the small reads before the first cb_host_prepare(). */
 #define BUF_FIRST 65536u
-/* A file that is bigger than this is not what we take it for: the biggest known /proc/interrupts has 13.4 MB. */
+/*
+ * A file that is bigger than this is not what we take it for: the biggest known /proc/interrupts
+ * has 13.4 MB.
+ */
 #define BUF_MAX (64u * 1024u * 1024u)
 
 void cb_closep(int *fd)
@@ -255,7 +262,10 @@ static bool is_live_root(int fd)
 	       root.st_ino == given.st_ino;
 }
 
-/* A worker takes three descriptors, an interrupt two, a CPU one: the usual soft limit of 1024 is soon reached. */
+/*
+ * A worker takes three descriptors, an interrupt two, a CPU one: the usual soft limit of 1024 is
+ * soon reached.
+ */
 static void raise_fd_limit(void)
 {
 	struct rlimit limit;

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What the files of lib/host share. Everything is opened relative to root_fd, never following a link out of it; each
- * signal with kept descriptors lives in a struct of its own behind a pointer here, NULL where this machine lacks it.
- * One thread only: the daemon's.
+ * What the files of lib/host share. Everything is opened relative to root_fd, never following a
+ * link out of it; each signal with kept descriptors lives in a struct of its own behind a pointer
+ * here, NULL where this machine lacks it. One thread only: the daemon's.
  */
 
 #include <dirent.h>
@@ -24,18 +24,23 @@ struct cb_collector;
 struct cb_host {
 	int root_fd;  /* O_PATH of the root directory */
 	bool dry_run; /* the writer only pretends */
-	bool live;    /* the root is "/": system calls on processes and CPUs mean what the files say */
+	bool live; /* the root is "/": system calls on processes and CPUs mean what the files say */
 	bool netlink; /* netlink and perf may be used; implies live */
 	bool no_openat2;
-	struct cb_writer *writer;       /* writer.c */
-	struct cb_proc_conn *proc_conn; /* netlink_proc.c; NULL until needed, or where not to be had */
+	struct cb_writer *writer; /* writer.c */
+	struct cb_proc_conn
+		*proc_conn; /* netlink_proc.c; NULL until needed, or where not to be had */
 
 	uint32_t user_hz;
 	uint32_t sources; /* bit per enum cb_source that has been seen to work */
 	char boot_id[40];
 	char kernel[65];
 
-	char *buf; /* of buf_size bytes, for the reads of a tick; only cb_host_prepare() and inventories grow it */
+	/*
+	 * For reads; grown by inventories, cb_host_prepare(), and a tick only when a file outgrew
+	 * it.
+	 */
+	char *buf;
 	size_t buf_size;
 
 	struct cb_collector *collector;
@@ -45,47 +50,60 @@ struct cb_host {
 	struct cb_taskstats_conn *taskstats;
 	struct cb_diag *diag;
 	int32_t irqbalance_pid; /* last seen, 0 none */
-	int32_t comm_next;      /* where to go on looking for it, -1 never looked */
+	int32_t comm_next;	/* where to go on looking for it, -1 never looked */
 };
 
-/* Paths below the root of one process or thread: one %d, or two (process, thread). Room for any of them: */
-#define CB_PATH_PID_MAX 64u
-#define CB_FMT_PID_FILE "proc/%d/%s" /* any of them */
-#define CB_FMT_PID_STAT "proc/%d/stat"
-#define CB_FMT_PID_STATUS "proc/%d/status"
-#define CB_FMT_PID_COMM "proc/%d/comm"
-#define CB_FMT_PID_CGROUP "proc/%d/cgroup"
-#define CB_FMT_PID_FD_DIR "proc/%d/fd"
-#define CB_FMT_PID_NS_DIR "proc/%d/ns"
-#define CB_PATH_OWN_NETNS "proc/self/ns/net"
-#define CB_PATH_OWN_FD_DIR "proc/self/fd"
+/*
+ * Paths below the root of one process or thread: one %d, or two (process, thread). Room for any of
+ * them:
+ */
+#define CB_PATH_PID_MAX	      64u
+#define CB_FMT_PID_FILE	      "proc/%d/%s" /* any of them */
+#define CB_FMT_PID_STAT	      "proc/%d/stat"
+#define CB_FMT_PID_STATUS     "proc/%d/status"
+#define CB_FMT_PID_COMM	      "proc/%d/comm"
+#define CB_FMT_PID_CGROUP     "proc/%d/cgroup"
+#define CB_FMT_PID_FD_DIR     "proc/%d/fd"
+#define CB_FMT_PID_NS_DIR     "proc/%d/ns"
+#define CB_PATH_OWN_NETNS     "proc/self/ns/net"
+#define CB_PATH_OWN_FD_DIR    "proc/self/fd"
 #define CB_PATH_OWN_SCHEDSTAT "proc/self/schedstat"
-#define CB_PATH_OWN_SNMP "proc/self/net/snmp"
-#define CB_PATH_OWN_MOUNTS "proc/self/mountinfo"
-#define CB_PATH_CGROUP_DIR "sys/fs/cgroup"
-#define CB_FMT_PID_SNMP "proc/%d/net/snmp"
-#define CB_FMT_PID_TASK_DIR "proc/%d/task"
-#define CB_FMT_PID_CHILDREN "proc/%d/task/%d/children"
-#define CB_FMT_TASK_STAT "proc/%d/task/%d/stat"
-#define CB_FMT_TASK_STATUS "proc/%d/task/%d/status"
+#define CB_PATH_OWN_SNMP      "proc/self/net/snmp"
+#define CB_PATH_OWN_MOUNTS    "proc/self/mountinfo"
+#define CB_PATH_CGROUP_DIR    "sys/fs/cgroup"
+#define CB_FMT_PID_SNMP	      "proc/%d/net/snmp"
+#define CB_FMT_PID_TASK_DIR   "proc/%d/task"
+#define CB_FMT_PID_CHILDREN   "proc/%d/task/%d/children"
+#define CB_FMT_TASK_STAT      "proc/%d/task/%d/stat"
+#define CB_FMT_TASK_STATUS    "proc/%d/task/%d/status"
 #define CB_FMT_TASK_SCHEDSTAT "proc/%d/task/%d/schedstat"
 
 /* --- host.c --- */
 
-/* Open @path (no leading slash needed) below the root, with O_CLOEXEC. Returns a descriptor or a negative errno. */
+/*
+ * Open @path (no leading slash needed) below the root, with O_CLOEXEC. Returns a descriptor or a
+ * negative errno.
+ */
 int cb_host_openat(struct cb_host *host, const char *path, int flags) _must_check_;
 
 /* resolve.c: the same without openat2(); @root_fd's tree must not be changed meanwhile. */
 int cb_resolve_openat(int root_fd, const char *path, int flags) _must_check_;
 
 /*
- * Read a small file whole into @buf and put a NUL behind it. Returns its length, or a negative errno; -E2BIG when @size
- * bytes do not hold the text and the NUL.
+ * Read a small file whole into @buf and put a NUL behind it. Returns its length, or a negative
+ * errno; -E2BIG when @size bytes do not hold the text and the NUL.
  */
-ssize_t cb_host_read_file(struct cb_host *host, const char *path, char *buf, size_t size) _must_check_;
-/* The same of a kept descriptor, from its beginning. -ESRCH may come from files of a process that has ended. */
+ssize_t cb_host_read_file(struct cb_host *host, const char *path, char *buf, size_t size)
+	_must_check_;
+/*
+ * The same of a kept descriptor, from its beginning. -ESRCH may come from files of a process that
+ * has ended.
+ */
 ssize_t cb_host_pread_all(int fd, char *buf, size_t size) _must_check_;
-/* With one pread(), for files that are one record: proc/stat, proc/softirqs, those of a process. Same errors. */
+/*
+ * With one pread(), for files that are one record: proc/stat, proc/softirqs, those of a process.
+ * Same errors.
+ */
 ssize_t cb_host_pread_once(int fd, char *buf, size_t size) _must_check_;
 /* Make host->buf hold @size bytes; its contents are kept. Returns 0, -ENOMEM or -E2BIG. */
 int cb_host_grow(struct cb_host *host, size_t size) _must_check_;
@@ -99,14 +117,14 @@ int cb_number_of(const char *name, const char *prefix, int32_t *ret) _must_check
 /* Open a directory for readdir(). Returns 0 or a negative errno. */
 int cb_host_opendir(struct cb_host *host, const char *path, DIR **ret) _must_check_;
 /*
- * The entries of a directory whose name is @prefix and a decimal number ("" for plain numbers, as in proc), ascending.
- * Caller frees *@ret_numbers. Returns 0 or a negative errno.
+ * The entries of a directory whose name is @prefix and a decimal number ("" for plain numbers, as
+ * in proc), ascending. Caller frees *@ret_numbers. Returns 0 or a negative errno.
  */
-int cb_host_list_numbers(struct cb_host *host, const char *dir, const char *prefix, int32_t **ret_numbers,
-			 size_t *ret_n) _must_check_;
+int cb_host_list_numbers(struct cb_host *host, const char *dir, const char *prefix,
+			 int32_t **ret_numbers, size_t *ret_n) _must_check_;
 void cb_closep(int *fd);
 void cb_closedirp(DIR **dir);
-#define _cleanup_close_ _cleanup_(cb_closep)
+#define _cleanup_close_	   _cleanup_(cb_closep)
 #define _cleanup_closedir_ _cleanup_(cb_closedirp)
-#define _cleanup_free_ _cleanup_(cb_freep)
+#define _cleanup_free_	   _cleanup_(cb_freep)
 void cb_freep(void *pointer);

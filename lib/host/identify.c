@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who a process is: its start time, name and user, the mask it has and what its cpuset allows it. And whose children are
- * whose, and whether irqbalance runs.
+ * Who a process is: its start time, name and user, the mask it has and what its cpuset allows it.
+ * And whose children are whose, and whether irqbalance runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "collect.h"
 #include "cpubalance/scan.h"
 
-#define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
+#define PF_KTHREAD	0x00200000u /* include/linux/sched.h */
 #define CGROUP_PATH_MAX 4096u
 /* Names of processes that one call looks at, after the first call. */
 #define COMMS_MAX 1024u
@@ -117,7 +117,10 @@ static bool read_cpuset(struct cb_host *host, int32_t pid, struct cb_cpuset *ret
 	has_v1 = cb_cgroup_parse(text, (size_t)len, "cpuset", v1, sizeof(v1)) == 0;
 	has_v2 = cb_cgroup_parse(text, (size_t)len, NULL, v2, sizeof(v2)) == 0;
 	find_mounts(host, &mounts);
-	/* The controller is in one hierarchy only; in version 1, "effective_" where mounted as type cpuset. */
+	/*
+	 * The controller is in one hierarchy only; in version 1, "effective_" where mounted as type
+	 * cpuset.
+	 */
 	if (has_v1 && mounts.v1[0])
 		return read_effective(host, mounts.v1, v1, "cpuset.effective_cpus", ret) == 0;
 	return has_v2 && mounts.v2[0] &&
@@ -190,7 +193,10 @@ static int add_child(struct children *children, int32_t pid)
 	return 0;
 }
 
-/* The children that one thread has made. -ENOENT when the kernel has no such file, or the thread is gone. */
+/*
+ * The children that one thread has made. -ENOENT when the kernel has no such file, or the thread is
+ * gone.
+ */
 static int children_of_thread(struct cb_host *host, int32_t pid, int32_t tid,
 			      struct children *children)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inventory of interrupts: /proc/irq for the numbers and masks, /sys/kernel/irq for names and hardware numbers, and
- * /sys/class/net for whose they are. An interface's device, or the nearest directory above it that says so, lists its
- * interrupts in msi_irqs; a PCI device without that list has one old-style interrupt in its file irq. The search ends at
- * the first PCI device, since the bridge above it has interrupts of its own. Drivers on other buses are known by the name
- * of the action alone: that of the interface ("eth0-TxRx-0") or of the device ("virtio2-input.0").
+ * The inventory of interrupts: /proc/irq for the numbers and masks, /sys/kernel/irq for names and
+ * hardware numbers, and /sys/class/net for whose they are. An interface's device, or the nearest
+ * directory above it that says so, lists its interrupts in msi_irqs; a PCI device without that list
+ * has one old-style interrupt in its file irq. The search ends at the first PCI device, since the
+ * bridge above it has interrupts of its own. Drivers on other buses are known by the name of the
+ * action alone: that of the interface ("eth0-TxRx-0") or of the device ("virtio2-input.0").
  */
 #include <ctype.h>
 #include <errno.h>
@@ -60,8 +61,7 @@ static void read_irq(struct cb_host *host, uint32_t irq, struct cb_irq_info *ret
 	if (fd >= 0) {
 		ret->writable = fstat(fd, &st) == 0 && (st.st_mode & 0222);
 		len = cb_host_read_big_fd(host, fd);
-		if (len < 0 ||
-		    cb_sysfs_cpulist_parse(host->buf, (size_t)len, &ret->affinity) < 0)
+		if (len < 0 || cb_sysfs_cpulist_parse(host->buf, (size_t)len, &ret->affinity) < 0)
 			ret->affinity = CB_CPUSET_EMPTY;
 	}
 	read_names(host, ret);
@@ -72,7 +72,8 @@ static void read_irq(struct cb_host *host, uint32_t irq, struct cb_irq_info *ret
 /* What is known about the device of one interface. */
 struct netdev {
 	char ifname[CB_IFNAME_MAX];
-	char device[CB_IRQ_NAME_MAX]; /* last component of where its link "device" leads: "virtio2", "0000:03:00.0" */
+	/* Last component of where its link "device" leads: "virtio2", "0000:03:00.0". */
+	char device[CB_IRQ_NAME_MAX];
 	int32_t node;
 };
 
@@ -94,7 +95,10 @@ static void claim_number(struct inventory *inventory, uint32_t irq, const struct
 {
 	struct cb_irq_info *info = find(inventory, irq);
 
-	/* Interfaces that share a device share its interrupts; the names decide later, else the first keeps it. */
+	/*
+	 * Interfaces that share a device share its interrupts; the names decide later, else the
+	 * first keeps it.
+	 */
 	if (info && info->class == CB_IRQ_OTHER)
 		claim(info, netdev);
 }
@@ -162,8 +166,7 @@ static void climb(struct inventory *inventory, int device_fd, struct netdev *net
 	for (unsigned int level = 0; fd >= 0 && level < DEVICE_LEVELS_MAX; level++) {
 		int up;
 
-		if (same_dir(fd, inventory->host->root_fd) ||
-		    claim_device(inventory, fd, netdev))
+		if (same_dir(fd, inventory->host->root_fd) || claim_device(inventory, fd, netdev))
 			return;
 		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
@@ -193,7 +196,10 @@ static void device_name(struct cb_host *host, const char *ifname, char *ret, siz
 	cb_sysfs_text_parse(last, strlen(last), ret, size);
 }
 
-/* Is one of the comma-separated names @who, alone or followed by something that is no letter or digit? */
+/*
+ * Is one of the comma-separated names @who, alone or followed by something that is no letter or
+ * digit?
+ */
 static bool named_after(const char *actions, const char *who)
 {
 	size_t len = strlen(who);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where interrupts land and whether somebody has changed their masks. Two descriptors are kept for each of up to KEEP_MAX
- * interrupts, those we have placed first, then those of network interfaces, then the others; the rest, on machines
- * with thousands of interrupts, is read once with the inventory. A tick reads those whose turn it is: a placed one each time, one of
- * a network interface every few seconds, all within ALL_USEC.
+ * Where interrupts land and whether somebody has changed their masks. Two descriptors are kept for
+ * each of up to KEEP_MAX interrupts, those we have placed first, then those of network interfaces,
+ * then the others; the rest, on machines with thousands of interrupts, is read once with the
+ * inventory. A tick reads those whose turn it is: a placed one each time, one of a network
+ * interface every few seconds, all within ALL_USEC.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,18 +14,18 @@
 
 #include "collect.h"
 
-#define KEEP_MAX 512u
-#define ALL_USEC (10 * CB_USEC_PER_SEC)
+#define KEEP_MAX     512u
+#define ALL_USEC     (10 * CB_USEC_PER_SEC)
 #define NETWORK_USEC (4 * CB_USEC_PER_SEC)
 /* Interrupts a tick reads, unless more are needed to be round within ALL_USEC. */
-#define READS_MAX 64u
+#define READS_MAX    64u
 #define PATH_MAX_IRQ 64u
 
 struct kept {
 	uint32_t index; /* in irq[] */
 	int effective_fd, affinity_fd;
-	uint64_t period_usec; /* 0: each tick */
-	uint64_t next_usec;   /* its turn */
+	uint64_t period_usec;  /* 0: each tick */
+	uint64_t next_usec;    /* its turn */
 	struct cb_cpuset mask; /* last seen */
 };
 
@@ -211,7 +212,10 @@ void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *sna
 		};
 }
 
-/* @ret_lost: the interrupt is no more; the kernel answers EIO for files of entries that were removed. */
+/*
+ * @ret_lost: the interrupt is no more; the kernel answers EIO for files of entries that were
+ * removed.
+ */
 static bool read_kept(struct cb_irq_watch *watch, struct cb_host *host, struct kept *kept,
 		      struct cb_collect_events *events, bool *ret_lost)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listening TCP sockets of one network namespace by sock_diag (net/ipv4/inet_diag.c). A netlink socket belongs to the
- * namespace in which it was opened, so a worker's namespace is entered for that moment and left again; its counters come
- * through the same socket from then on. Dumps arrive as they are read, so reading never has to wait. libnl opens the
- * socket; the tick uses the descriptor, because nl_recvmsgs() allocates.
+ * Listening TCP sockets of one network namespace by sock_diag (net/ipv4/inet_diag.c). A netlink
+ * socket belongs to the namespace in which it was opened, so a worker's namespace is entered for
+ * that moment and left again; its counters come through the same socket from then on. Dumps arrive
+ * as they are read, so reading never has to wait. libnl opens the socket; the tick uses the
+ * descriptor, because nl_recvmsgs() allocates.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,10 @@
 
 #include "collect.h"
 
-/* The kernel fills at most this much for one recvmsg() of a dump (net/netlink/af_netlink.c: 32 KiB). */
+/*
+ * The kernel fills at most this much for one recvmsg() of a dump (net/netlink/af_netlink.c: 32
+ * KiB).
+ */
 #define DUMP_BYTES 32768u
 /* Ends a dump that does not end: 16,384 buffers hold some two million listeners. */
 #define READS_MAX 16384u
@@ -54,7 +58,10 @@ static int connect_here(struct cb_diag *diag)
 
 static int connect_there(struct cb_host *host, int pidfd, struct cb_diag *diag)
 {
-	/* Not cb_host_openat(): this is a link to a kernel object, which a root forbids; live machines only. */
+	/*
+	 * Not cb_host_openat(): this is a link to a kernel object, which a root forbids; live
+	 * machines only.
+	 */
 	_cleanup_close_ int own = openat(host->root_fd, CB_PATH_OWN_NETNS, O_RDONLY | O_CLOEXEC);
 	int r;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * taskstats by process over generic netlink: one request sums all threads, those that have exited too (kernel/taskstats.c
- * fill_stats_for_tgid()). The kernel answers inside sendmsg(), so that a batch of requests is one sendmsg() and its
- * answers one recvmmsg(), and nothing ever has to be waited for: what is not there after the send is lost. libnl connects
- * the socket and finds the family; the tick uses the descriptor itself, because nl_recvmsgs() allocates.
+ * taskstats by process over generic netlink: one request sums all threads, those that have exited
+ * too (kernel/taskstats.c fill_stats_for_tgid()). The kernel answers inside sendmsg(), so that a
+ * batch of requests is one sendmsg() and its answers one recvmmsg(), and nothing ever has to be
+ * waited for: what is not there after the send is lost. libnl connects the socket and finds the
+ * family; the tick uses the descriptor itself, because nl_recvmsgs() allocates.
  */
 #include <errno.h>
 #include <linux/genetlink.h>
@@ -23,7 +24,10 @@
 
 /* An answer of Linux 6.18 has 588 bytes, and the struct only grows. */
 #define ANSWER_BYTES 2048u
-/* Answers wait in the socket until recvmmsg(): room for a batch, by what the kernel counts for one (the skb's true size). */
+/*
+ * Answers wait in the socket until recvmmsg(): room for a batch, by what the kernel counts for one
+ * (the skb's true size).
+ */
 #define RECEIVE_BYTES (256 * 1024)
 
 #define GENL_BYTES ((int)GENL_HDRLEN)
@@ -183,7 +187,10 @@ void cb_taskstats_conn_get(struct cb_taskstats_conn *conn, struct cb_taskstats_a
 
 	for (size_t i = 0; i < n; i++)
 		answers[i].r = r < 0 ? r : -EAGAIN;
-	/* Leftovers of an earlier batch may come first; there is an end to them, for the socket holds only so many. */
+	/*
+	 * Leftovers of an earlier batch may come first; there is an end to them, for the socket
+	 * holds only so many.
+	 */
 	for (unsigned int round = 0; r == 0 && n_taken < n && round < 16; round++) {
 		int got = recvmmsg(conn->fd, conn->message, (unsigned int)CB_TASKSTATS_BATCH,
 				   MSG_DONTWAIT, NULL);

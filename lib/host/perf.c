@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Context switches per CPU by a perf software event, which needs no hardware counters. To read the count of another
- * CPU the kernel interrupts that CPU (kernel/events/core.c perf_event_read()), about 31 us and a wake-up each, so isolated
- * CPUs are never asked and no more than READS_MAX are asked in one tick; on bigger machines the CPUs take turns.
- * A CPU that was not asked has no CB_CPU_HAS_CTXSW in this snapshot, and whoever makes rates has to divide by the
- * time between two readings of the same CPU.
+ * Context switches per CPU by a perf software event, which needs no hardware counters. To read the
+ * count of another CPU the kernel interrupts that CPU (kernel/events/core.c perf_event_read()),
+ * about 31 us and a wake-up each, so isolated CPUs are never asked and no more than READS_MAX are
+ * asked in one tick; on bigger machines the CPUs take turns. A CPU that was not asked has no
+ * CB_CPU_HAS_CTXSW in this snapshot, and whoever makes rates has to divide by the time between two
+ * readings of the same CPU.
  */
 #include <errno.h>
 #include <linux/perf_event.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * openat2(RESOLVE_IN_ROOT) by hand, one component at a time, for where that call is not to be had: an old seccomp filter, an
- * emulator. Only captured trees come here; on a live machine the root is "/", and plain openat() does the same.
+ * openat2(RESOLVE_IN_ROOT) by hand, one component at a time, for where that call is not to be had:
+ * an old seccomp filter, an emulator. Only captured trees come here; on a live machine the root is
+ * "/", and plain openat() does the same.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include "host_internal.h"
 
 #define LINKS_MAX 40u /* as the kernel's MAXSYMLINKS */
-#define REST_MAX 4096u
+#define REST_MAX  4096u
 
 struct resolver {
 	int root_fd;
@@ -82,7 +83,10 @@ static bool next_name(struct resolver *r, char name[static NAME_MAX + 1])
 	return true;
 }
 
-/* Returns a descriptor at the end of the path, -EAGAIN when there is more to walk, or another negative errno. */
+/*
+ * Returns a descriptor at the end of the path, -EAGAIN when there is more to walk, or another
+ * negative errno.
+ */
 static int step(struct resolver *r, const char *name, int flags)
 {
 	struct stat st;
@@ -101,7 +105,8 @@ static int step(struct resolver *r, const char *name, int flags)
 		return e < 0 ? e : -EAGAIN;
 	}
 	if (r->rest[0]) {
-		e = enter(r, openat(r->dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+		e = enter(r,
+			  openat(r->dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 		return e < 0 ? e : -EAGAIN;
 	}
 	e = openat(r->dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC);

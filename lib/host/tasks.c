@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who runs on a CPU, for people who ask: every thread's stat, once. Two samples some time apart give the shares. Costs about
- * ten microseconds a thread, so it is never part of a tick.
+ * Who runs on a CPU, for people who ask: every thread's stat, once. Two samples some time apart
+ * give the shares. Costs about ten microseconds a thread, so it is never part of a tick.
  */
 #include <errno.h>
 #include <fcntl.h>

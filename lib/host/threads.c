@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The threads of one process. Where taskstats is missing, each thread's schedstat and status are read through kept
- * descriptors, and the directory is walked again only when the number of threads has changed or one of them is
- * gone. What a thread had when it was last read stays in the sum after it has exited, so that sums never fall.
+ * The threads of one process. Where taskstats is missing, each thread's schedstat and status are
+ * read through kept descriptors, and the directory is walked again only when the number of threads
+ * has changed or one of them is gone. What a thread had when it was last read stays in the sum
+ * after it has exited, so that sums never fall.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include "collect.h"
 
 /* Threads whose masks are compared; of a process with more, the first ones. */
-#define MASKS_MAX 1024u
+#define MASKS_MAX     1024u
 #define LISTING_BYTES 8192u
 
 struct cb_thread {
@@ -100,8 +101,7 @@ int cb_threads_odd_mask(struct cb_threads *threads, struct cb_host *host, int32_
 {
 	int32_t tids[MASKS_MAX];
 	size_t n;
-	int r = threads->dir_fd < 0 ? -EBADF :
-				      cb_dir_numbers(threads->dir_fd, tids, MASKS_MAX, &n);
+	int r = threads->dir_fd < 0 ? -EBADF : cb_dir_numbers(threads->dir_fd, tids, MASKS_MAX, &n);
 
 	if (r < 0)
 		return r;
@@ -163,7 +163,10 @@ static struct cb_thread *find_thread(struct cb_threads *threads, int32_t tid)
 	return NULL;
 }
 
-/* Returns 0 also when the thread has ended meanwhile; -ENOENT when there is no schedstat in this kernel. */
+/*
+ * Returns 0 also when the thread has ended meanwhile; -ENOENT when there is no schedstat in this
+ * kernel.
+ */
 static int add_thread(struct cb_threads *threads, struct cb_host *host, int32_t pid, int32_t tid)
 {
 	struct cb_thread thread = { .tid = tid, .alive = true };

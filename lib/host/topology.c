@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The topology from sysfs. Which CPUs are online is what /proc/stat has rows for, because that is what every tick
- * compares with; sysfs is asked only where a tree has no such file. Offline CPUs have no topology directory, old kernels
- * have masks where new ones have lists, machines without NUMA may have no node directory: each of them leaves its
- * field unknown and is no error.
+ * The topology from sysfs. Which CPUs are online is what /proc/stat has rows for, because that is
+ * what every tick compares with; sysfs is asked only where a tree has no such file. Offline CPUs
+ * have no topology directory, old kernels have masks where new ones have lists, machines without
+ * NUMA may have no node directory: each of them leaves its field unknown and is no error.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +29,10 @@ static int read_set(struct cb_host *host, const char *path, bool mask, struct cb
 
 	if (len < 0)
 		return (int)len;
-	/* Old kernels count the NUL in, and copies of their files may have grown another newline behind it. */
+	/*
+	 * Old kernels count the NUL in, and copies of their files may have grown another newline
+	 * behind it.
+	 */
 	while (len > 0 && (host->buf[len - 1] == '\0' || host->buf[len - 1] == '\n'))
 		len--;
 	return mask ? cb_cpuset_parse_mask(host->buf, (size_t)len, ret) :
@@ -83,8 +86,7 @@ static int online_by_stat(struct cb_host *host, struct cb_cpuset *ret)
 	ssize_t len = cb_host_read_big(host, CB_PATH_STAT);
 	bool news;
 
-	return len < 0 ? (int)len :
-			 cb_stat_parse(host->buf, (size_t)len, &snapshot, ret, &news);
+	return len < 0 ? (int)len : cb_stat_parse(host->buf, (size_t)len, &snapshot, ret, &news);
 }
 
 /* Each CPU's own file "online"; the boot CPU often has none, and is online. */

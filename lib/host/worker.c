@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is watched: a table of workers by key, each with the descriptors that its samples are read from. A worker's
- * descriptors belong to its process: they give ESRCH when it has ended, whatever its number is used for then.
+ * What is watched: a table of workers by key, each with the descriptors that its samples are read
+ * from. A worker's descriptors belong to its process: they give ESRCH when it has ended, whatever
+ * its number is used for then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static struct cb_watch *find_watch(const struct cb_watch_table *table, uint32_t 
 	uint32_t index = table ? watch_index(table, key) : 0;
 
 	return table && index < table->n && table->watch[index]->key == key ? table->watch[index] :
-									       NULL;
+									      NULL;
 }
 
 static int group_join(struct cb_watch_table *table, uint32_t key)
@@ -112,7 +113,10 @@ static int open_of(struct cb_host *host, int32_t pid, const char *file, int flag
 	return cb_host_openat(host, path, flags);
 }
 
-/* 1 when the process behind the kept stat is no more, 0 when it lives, negative errno when that cannot be read. */
+/*
+ * 1 when the process behind the kept stat is no more, 0 when it lives, negative errno when that
+ * cannot be read.
+ */
 static int read_stat(struct cb_host *host, const struct cb_watch *watch, struct cb_task_stat *ret)
 {
 	ssize_t len = cb_host_pread_once(watch->stat_fd, host->buf, host->buf_size);
@@ -126,7 +130,10 @@ static int read_stat(struct cb_host *host, const struct cb_watch *watch, struct 
 	if (ret->start_ticks != watch->start_ticks)
 		return 1;
 	if (ret->state == 'Z' || ret->state == 'X') {
-		/* The main thread may end before the others: the process lives then, and only its pidfd knows. */
+		/*
+		 * The main thread may end before the others: the process lives then, and only its
+		 * pidfd knows.
+		 */
 		struct pollfd ended = { .fd = watch->pidfd, .events = POLLIN };
 
 		return watch->pidfd < 0 || poll(&ended, 1, 0) != 0;
@@ -155,8 +162,7 @@ static int open_watch(struct cb_host *host, struct cb_watch *watch)
 	watch->fd_lists = watch->fd_dir >= 0;
 	if (watch->fd_dir < 0)
 		watch->fd_dir = open_of(host, watch->pid, "fd", O_PATH | O_DIRECTORY);
-	watch->threads.dir_fd =
-		open_of(host, watch->pid, "task", O_RDONLY | O_DIRECTORY);
+	watch->threads.dir_fd = open_of(host, watch->pid, "task", O_RDONLY | O_DIRECTORY);
 	return cb_netns_join(host, watch);
 }
 
@@ -313,8 +319,7 @@ static void collect_cpu(struct cb_host *host, struct cb_watch *watch,
 			const struct cb_task_stat *stat, struct cb_worker_sample *sample)
 {
 	struct cb_taskstats sum;
-	uint32_t got =
-		cb_threads_collect(&watch->threads, host, watch->pid, stat->n_threads, &sum);
+	uint32_t got = cb_threads_collect(&watch->threads, host, watch->pid, stat->n_threads, &sum);
 
 	if (got) {
 		sample->cpu_nsec = sum.cpu_nsec;
@@ -352,7 +357,10 @@ static uint32_t collect_worker(struct cb_host *host, struct cb_watch *watch, uin
 	return sample->present;
 }
 
-/* The workers from @first on, as many as fit in a batch. Returns how many answered; *ret_next: the next to ask for. */
+/*
+ * The workers from @first on, as many as fit in a batch. Returns how many answered; *ret_next: the
+ * next to ask for.
+ */
 static uint32_t collect_batch(struct cb_host *host, uint32_t first, struct cb_snapshot *snapshot,
 			      uint32_t *ret_next)
 {
@@ -380,8 +388,7 @@ static uint32_t collect_batch(struct cb_host *host, uint32_t first, struct cb_sn
 		sample->wait_nsec = answers[j].stats.wait_nsec;
 		sample->vol_switches = answers[j].stats.vol_switches;
 		sample->invol_switches = answers[j].stats.invol_switches;
-		sample->present |=
-			CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES;
+		sample->present |= CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES;
 	}
 	return n_answers;
 }

@@ -1,39 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The collector on the machine that runs the test: its own children are the workers. They stand still while they are
- * looked at, so that two ways of reading them have to agree to the nanosecond. Nothing is left behind: children die with
- * the test, network namespaces with their children.
+ * The collector on the machine that runs the test: its own children are the workers. They stand
+ * still while they are looked at, so that two ways of reading them have to agree to the nanosecond.
+ * Nothing is left behind: children die with the test, network namespaces with the children
+ * (child.h).
  */
 #include "cpubalance/host.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "child.h"
 #include "lib/host/collect.h"
 
-#define CHILDREN_MAX 8
 #define TICKS_MAX 100
 
 struct machine {
@@ -44,202 +37,6 @@ struct machine {
 	struct cb_collect_events events;
 };
 
-/* A child that does one thing for each byte it gets, and answers with a byte when it is done. */
-struct child {
-	pid_t pid;
-	int to, from;
-};
-
-static struct child child[CHILDREN_MAX];
-static size_t n_children;
-
-/* --- children --- */
-
-static void burn(void)
-{
-	struct timespec ts;
-
-	do
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	while (ts.tv_sec == 0 && ts.tv_nsec < 20000000);
-}
-
-static sem_t burnt;
-
-static void *burn_and_wait(void *unused)
-{
-	(void)unused;
-	burn();
-	sem_post(&burnt);
-	pause();
-	return NULL;
-}
-
-static void *burn_and_end(void *unused)
-{
-	burn();
-	return unused;
-}
-
-static int listener_fd = -1;
-
-/* On loopback of a namespace that was just made; an address of its own each time. */
-static void listen_here(unsigned int backlog, uint16_t port)
-{
-	struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-
-	listener_fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (listener_fd < 0 || ioctl(listener_fd, SIOCSIFFLAGS, &up) < 0 ||
-	    bind(listener_fd, (void *)&address, sizeof(address)) < 0 ||
-	    listen(listener_fd, (int)backlog) < 0)
-		_exit(1);
-}
-
-static void connect_here(uint16_t port)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (fd < 0 || connect(fd, (void *)&address, sizeof(address)) < 0)
-		_exit(1);
-}
-
-static void start_thread(void *(*function)(void *))
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, function, NULL) != 0)
-		_exit(1);
-	if (function == burn_and_end)
-		pthread_join(thread, NULL);
-	else
-		sem_wait(&burnt);
-}
-
-/* A process that shares the sockets; it goes with its parent. */
-static void fork_follower(void)
-{
-	pid_t parent = getpid();
-
-	if (fork() != 0)
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (getppid() == parent)
-		pause();
-	_exit(0);
-}
-
-static void obey(char command)
-{
-	switch (command) {
-	case 'b':
-		burn();
-		break;
-	case 't':
-		start_thread(burn_and_wait);
-		break;
-	case 'e':
-		start_thread(burn_and_end);
-		break;
-	case 'o':
-		for (int i = 0; i < 100; i++)
-			if (open("/dev/null", O_RDONLY) < 0)
-				_exit(1);
-		break;
-	case 'n':
-		if (unshare(CLONE_NEWNET) < 0)
-			_exit(1);
-		break;
-	case 'l':
-		listen_here(5, 8001);
-		break;
-	case 'm':
-		listen_here(9, 8002);
-		break;
-	case 'c':
-		connect_here(8001);
-		break;
-	case 'f':
-		fork_follower();
-		break;
-	case 'x': /* the main thread alone ends */
-		pthread_exit(NULL);
-	default:
-		_exit(1);
-	}
-}
-
-static void child_main(int from_parent, int to_parent)
-{
-	char command;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sem_init(&burnt, 0, 0);
-	while (read(from_parent, &command, 1) == 1) {
-		if (command == 'x' && write(to_parent, &command, 1) != 1)
-			_exit(1);
-		obey(command);
-		if (write(to_parent, &command, 1) != 1)
-			break;
-	}
-	_exit(0);
-}
-
-static struct child *new_child(void)
-{
-	struct child *c = &child[n_children];
-	int down[2], up[2];
-
-	assert_true(n_children < CHILDREN_MAX);
-	assert_int_equal(pipe2(down, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
-	c->pid = fork();
-	assert_true(c->pid >= 0);
-	if (c->pid == 0) {
-		close(down[1]);
-		close(up[0]);
-		child_main(down[0], up[1]);
-	}
-	close(down[0]);
-	close(up[1]);
-	c->to = down[1];
-	c->from = up[0];
-	n_children++;
-	return c;
-}
-
-/* Returns when all of @commands is done. */
-static void tell(struct child *c, const char *commands)
-{
-	char answer;
-
-	for (; *commands; commands++) {
-		assert_int_equal(write(c->to, commands, 1), 1);
-		assert_int_equal(read(c->from, &answer, 1), 1);
-		assert_int_equal(answer, *commands);
-	}
-}
-
-static void end_child(struct child *c)
-{
-	if (c->pid > 0) {
-		kill(c->pid, SIGKILL);
-		waitpid(c->pid, NULL, 0);
-		close(c->to);
-		close(c->from);
-	}
-	c->pid = 0;
-}
-
 /* --- the machine --- */
 
 static bool root_or_skip(void)
@@ -249,17 +46,16 @@ static bool root_or_skip(void)
 	print_message("skip: not root\n");
 	return false;
 }
-#define NEEDS_ROOT()            \
-	do {                    \
+#define NEEDS_ROOT()                 \
+	do {                         \
 		if (!root_or_skip()) \
-			skip(); \
+			skip();      \
 	} while (0)
 
 static int setup(void **state)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 
-	n_children = 0;
 	*state = m;
 	return m ? 0 : -1;
 }
@@ -277,8 +73,7 @@ static int teardown(void **state)
 {
 	struct machine *m = *state;
 
-	for (size_t i = 0; i < n_children; i++)
-		end_child(&child[i]);
+	child_end_all();
 	close_machine(m);
 	free(m);
 	return 0;
@@ -325,10 +120,10 @@ static bool has_source(const struct machine *m, enum cb_source source)
 	print_message("skip: no %s here (%s)\n", cb_source_name(source), cb_source_where(source));
 	return false;
 }
-#define NEEDS_SOURCE(m, source)                \
-	do {                                   \
+#define NEEDS_SOURCE(m, source)                 \
+	do {                                    \
 		if (!has_source((m), (source))) \
-			skip();                \
+			skip();                 \
 	} while (0)
 
 /* --- cases --- */
@@ -350,7 +145,8 @@ static void sees_the_machine(void **state)
 	before = m->snapshot.cpu[cpu];
 	assert_true(before.present & CB_CPU_HAS_TIMES);
 	collect(m);
-	assert_true(m->snapshot.cpu[cpu].time_ticks[CB_TIME_USER] >= before.time_ticks[CB_TIME_USER]);
+	assert_true(m->snapshot.cpu[cpu].time_ticks[CB_TIME_USER] >=
+		    before.time_ticks[CB_TIME_USER]);
 	for (uint32_t i = 0; i < m->snapshot.n_irqs; i++)
 		assert_true(m->snapshot.irq[i].effective_cpu < (int32_t)m->topology->n_cpu_ids);
 }
@@ -375,11 +171,11 @@ static void counts_switches_per_cpu(void **state)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	assert_int_equal(sched_setaffinity(0, sizeof(set), &set), 0);
-	c = new_child(); /* inherits the mask */
-	tell(c, "o");
+	c = child_new(); /* inherits the mask */
+	child_do(c, "o");
 	collect(m);
 	before = m->snapshot.cpu[cpu].ctxsw;
-	tell(c, "oooooooo");
+	child_do(c, "oooooooo");
 	collect(m);
 	assert_int_equal(sched_setaffinity(0, sizeof(was), &was), 0);
 	assert_true(m->snapshot.cpu[cpu].present & CB_CPU_HAS_CTXSW);
@@ -394,7 +190,10 @@ static bool same_work(const struct cb_worker_sample *a, const struct cb_worker_s
 	       a->invol_switches == b->invol_switches;
 }
 
-/* Two looks through one host with one through the other in between; again until the process stood still. */
+/*
+ * Two looks through one host with one through the other in between; again until the process stood
+ * still.
+ */
 static bool stood_still(struct machine *m, struct machine *other)
 {
 	for (int i = 0; i < 1000; i++) {
@@ -423,8 +222,8 @@ static void taskstats_and_proc_agree(void **state)
 	NEEDS_SOURCE(m, CB_SOURCE_TASKSTATS);
 	open_machine(&files, true);
 	assert_null(files.host->taskstats);
-	c = new_child();
-	tell(c, "btt");
+	c = child_new();
+	child_do(c, "btt");
 	watch(m, 1, 1, c->pid);
 	watch(&files, 1, 1, c->pid);
 	assert_true(stood_still(m, &files));
@@ -456,12 +255,12 @@ static void exited_threads_count(void **state)
 		uint64_t before;
 
 		open_machine(m, no_netlink);
-		c = new_child();
+		c = child_new();
 		watch(m, 1, 1, c->pid);
 		collect(m);
 		assert_true(m->snapshot.worker[0].present & CB_WORKER_HAS_CPU);
 		before = m->snapshot.worker[0].cpu_nsec;
-		tell(c, "e");
+		child_do(c, "e");
 		collect(m);
 		assert_true(m->snapshot.worker[0].cpu_nsec >= before);
 		/* /proc cannot know a thread that came and went between two looks. */
@@ -480,8 +279,8 @@ static void asks_in_batches(void **state)
 	NEEDS_ROOT();
 	open_machine(m, false);
 	NEEDS_SOURCE(m, CB_SOURCE_TASKSTATS);
-	c = new_child();
-	tell(c, "b");
+	c = child_new();
+	child_do(c, "b");
 	for (uint32_t key = 1; key <= 3 * CB_TASKSTATS_BATCH + 5; key++)
 		watch(m, key, 1, c->pid);
 	assert_true(stood_still(m, m));
@@ -525,11 +324,11 @@ static void knows_who_is_gone(void **state)
 
 	NEEDS_ROOT();
 	open_machine(m, false);
-	c = new_child();
-	killed = new_child();
+	c = child_new();
+	killed = child_new();
 	watch(m, 1, 1, c->pid);
 	ended.fd = watch(m, 2, 1, killed->pid);
-	tell(c, "tx");
+	child_do(c, "tx");
 	wait_zombie(c->pid);
 	collect(m);
 	assert_int_equal(m->events.n_gone, 0);
@@ -540,7 +339,7 @@ static void knows_who_is_gone(void **state)
 	collect(m); /* a zombie */
 	assert_int_equal(m->events.n_gone, 1);
 	assert_int_equal(m->events.gone[0], 2);
-	end_child(killed);
+	child_end(killed);
 	collect(m); /* nothing at all */
 	assert_int_equal(m->events.n_gone, 1);
 	assert_int_equal(m->snapshot.worker[1].present, 0);
@@ -561,7 +360,7 @@ static void sees_masks_change(void **state)
 	open_machine(m, false);
 	cpu = cb_cpuset_first(&m->topology->online);
 	expected = cb_cpuset_of(cpu);
-	c = new_child();
+	c = child_new();
 	watch(m, 1, 1, c->pid);
 	collect(m);
 	assert_int_equal(m->events.n_worker_masks, 0);
@@ -590,12 +389,12 @@ static void counts_descriptors(void **state)
 	NEEDS_ROOT();
 	open_machine(m, false);
 	NEEDS_SOURCE(m, CB_SOURCE_FD_COUNT);
-	c = new_child();
-	tell(c, "o"); /* it has closed what it does not need by now */
+	c = child_new();
+	child_do(c, "o"); /* it has closed what it does not need by now */
 	watch(m, 1, 1, c->pid);
 	collect(m);
 	before = m->snapshot.worker[0].n_fds;
-	tell(c, "o");
+	child_do(c, "o");
 	collect(m);
 	assert_int_equal(m->snapshot.worker[0].n_fds, before + 100);
 }
@@ -608,7 +407,10 @@ static ino_t own_namespace(void)
 	return st.st_ino;
 }
 
-/* Two workers that share a listener in a namespace of their own, and one that opens its listener only later. */
+/*
+ * Two workers that share a listener in a namespace of their own, and one that opens its listener
+ * only later.
+ */
 static void sees_queues_elsewhere(void **state)
 {
 	const ino_t own = own_namespace();
@@ -622,8 +424,8 @@ static void sees_queues_elsewhere(void **state)
 	NEEDS_ROOT();
 	open_machine(m, false);
 	NEEDS_SOURCE(m, CB_SOURCE_LISTEN);
-	c = new_child();
-	tell(c, "nlf");
+	c = child_new();
+	child_do(c, "nlf");
 	assert_int_equal(cb_host_children(m->host, c->pid, &shares, 1, &n), 0);
 	assert_int_equal(n, 1);
 	watch(m, 1, 7, c->pid);
@@ -636,17 +438,17 @@ static void sees_queues_elsewhere(void **state)
 	assert_int_equal(g->backlog, 0);
 	assert_int_equal(g->backlog_max, 5);
 	packets = g->packets;
-	tell(c, "cc");
+	child_do(c, "cc");
 	collect(m);
 	assert_int_equal(g->backlog, 2);
 	assert_true(g->packets >= packets + 6); /* two handshakes */
-	tell(c, "m");
+	child_do(c, "m");
 	collect(m); /* sees that something new listens, and looks up whose it is */
 	collect(m);
 	assert_int_equal(g->backlog_max, 14);
 	/* The namespace was entered through one worker and stays readable without it. */
 	cb_host_unwatch(m->host, 1);
-	end_child(c);
+	child_end(c);
 	collect(m);
 	assert_int_equal(g->present & CB_GROUP_HAS_PACKETS, CB_GROUP_HAS_PACKETS);
 	assert_int_equal(own_namespace(), own);
@@ -661,9 +463,9 @@ static void steady_ticks_take_nothing(void **state)
 	NEEDS_ROOT();
 	open_machine(m, false);
 	for (uint32_t key = 1; key <= 3; key++) {
-		struct child *c = new_child();
+		struct child *c = child_new();
 
-		tell(c, "t");
+		child_do(c, "t");
 		watch(m, key, 1, c->pid);
 	}
 	collect(m);
@@ -701,12 +503,13 @@ static void identifies(void **state)
 
 	NEEDS_ROOT();
 	open_machine(m, false);
-	c = new_child();
+	c = child_new();
 	assert_int_equal(cb_host_identify(m->host, c->pid, &identity, &err), 0);
 	assert_true(identity.start_ticks > 0);
 	assert_int_equal(identity.uid, 0);
 	assert_false(cb_cpuset_empty(&identity.mask));
-	assert_true(cb_cpuset_subset(&identity.mask, &identity.cpuset) || !identity.cpuset_is_known);
+	assert_true(cb_cpuset_subset(&identity.mask, &identity.cpuset) ||
+		    !identity.cpuset_is_known);
 	assert_int_equal(cb_host_children(m->host, getpid(), pids, 64, &n), 0);
 	for (size_t i = 0; i < n; i++)
 		found |= pids[i] == c->pid;
@@ -721,8 +524,9 @@ static void identifies(void **state)
 	/* kthreadd, unless this is a pid namespace of its own */
 	if (cb_host_identify(m->host, 2, &identity, &err) == -EPERM)
 		assert_non_null(strstr(err.msg, "kernel thread"));
-	end_child(c);
-	assert_int_equal(cb_host_identify(m->host, c->pid ? c->pid : INT32_MAX, &identity, &err), -ESRCH);
+	child_end(c);
+	assert_int_equal(cb_host_identify(m->host, c->pid ? c->pid : INT32_MAX, &identity, &err),
+			 -ESRCH);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ticks of machines made of files: what is absent is absent, what changes is reported once, sums do not fall. Files are
- * changed in place, since the collector keeps them open.
+ * Ticks of machines made of files: what is absent is absent, what changes is reported once, sums do
+ * not fall. Files are changed in place, since the collector keeps them open.
  */
 #include "cpubalance/host.h"
 
@@ -30,24 +30,26 @@ static const uint32_t all_files = 1u << CB_SOURCE_STAT | 1u << CB_SOURCE_SOFTIRQ
 
 static void write_stat(struct machine *m, const char *cpus, const char *intr)
 {
-	tree_printf(&m->tree, "proc/stat",
-		    "cpu  0 0 0 0\n%sintr 900 %s\nctxt 5000\nbtime 1\nprocesses 7\nprocs_running 2\n"
-		    "procs_blocked 1\nsoftirq 0\n",
-		    cpus, intr);
+	tree_printf(
+		&m->tree, "proc/stat",
+		"cpu  0 0 0 0\n%sintr 900 %s\nctxt 5000\nbtime 1\nprocesses 7\nprocs_running 2\n"
+		"procs_blocked 1\nsoftirq 0\n",
+		cpus, intr);
 }
 
 #define TWO_CPUS "cpu0 10 1 20 300 4 5 6 7 8 9\ncpu1 11 1 21 301 4 5 6 7 8 9\n"
-#define ONE_CPU "cpu0 10 1 20 300 4 5 6 7 8 9\n"
+#define ONE_CPU	 "cpu0 10 1 20 300 4 5 6 7 8 9\n"
 
 static void write_softirqs(struct machine *m)
 {
-	tree_write(&m->tree, "proc/softirqs",
-		   "                    CPU0       CPU1       CPU2\n          HI:          1          2          9\n"
-		   "       TIMER:          0          0          0\n      NET_TX:          0          0          0\n"
-		   "      NET_RX:         70         80          9\n       BLOCK:          0          0          0\n"
-		   "    IRQ_POLL:          0          0          0\n     TASKLET:          0          0          0\n"
-		   "       SCHED:          0          0          0\n     HRTIMER:          0          0          0\n"
-		   "         RCU:          0          0          0\n");
+	tree_write(
+		&m->tree, "proc/softirqs",
+		"                    CPU0       CPU1       CPU2\n          HI:          1          2          9\n"
+		"       TIMER:          0          0          0\n      NET_TX:          0          0          0\n"
+		"      NET_RX:         70         80          9\n       BLOCK:          0          0          0\n"
+		"    IRQ_POLL:          0          0          0\n     TASKLET:          0          0          0\n"
+		"       SCHED:          0          0          0\n     HRTIMER:          0          0          0\n"
+		"         RCU:          0          0          0\n");
 }
 
 static void write_irq(struct machine *m, unsigned int irq, const char *mask, const char *effective)
@@ -123,9 +125,10 @@ static void whole_machine(void **state)
 	const struct cb_snapshot *s = &m->snapshot;
 
 	write_softirqs(m);
-	tree_write(&m->tree, "proc/net/softnet_stat",
-		   "00000005 00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000\n"
-		   "00000005 0000000a 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000001\n");
+	tree_write(
+		&m->tree, "proc/net/softnet_stat",
+		"00000005 00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000\n"
+		"00000005 0000000a 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000001\n");
 	write_irq(m, 1, "0-1\n", "1\n");
 	write_irq(m, 3, "0-1\n", "0\n");
 	prepare(m);
@@ -140,11 +143,13 @@ static void whole_machine(void **state)
 	assert_int_equal(s->procs_running, 2);
 	assert_int_equal(s->procs_blocked, 1);
 	assert_int_equal(s->n_cpus, 3);
-	assert_int_equal(s->cpu[1].present, CB_CPU_HAS_TIMES | CB_CPU_HAS_SOFTIRQS | CB_CPU_HAS_SOFTNET);
+	assert_int_equal(s->cpu[1].present,
+			 CB_CPU_HAS_TIMES | CB_CPU_HAS_SOFTIRQS | CB_CPU_HAS_SOFTNET);
 	assert_int_equal(s->cpu[1].time_ticks[CB_TIME_USER], 11);
 	assert_int_equal(s->cpu[1].softirqs[CB_SOFTIRQ_NET_RX], 80);
 	assert_int_equal(s->cpu[1].softnet_dropped, 10);
-	assert_int_equal(s->cpu[2].present, 0); /* possible, not online: /proc/softirqs has a column */
+	assert_int_equal(s->cpu[2].present,
+			 0); /* possible, not online: /proc/softirqs has a column */
 	assert_int_equal(s->n_irqs, 2);
 	assert_int_equal(s->irq[0].irq, 1);
 	assert_int_equal(s->irq[0].count, 100);
@@ -181,8 +186,10 @@ static void needs_cpu_times(void **state)
 	tree_remove(&m->tree, "proc/stat");
 	cb_host_close(m->tree.host);
 	tree_open(&m->tree);
-	assert_int_equal(cb_collect(m->tree.host, &m->snapshot, &m->events), -EINVAL); /* unprepared */
-	assert_int_equal(cb_host_prepare(m->tree.host, m->topology, m->irqs, &m->snapshot, &err), -ENOENT);
+	assert_int_equal(cb_collect(m->tree.host, &m->snapshot, &m->events),
+			 -EINVAL); /* unprepared */
+	assert_int_equal(cb_host_prepare(m->tree.host, m->topology, m->irqs, &m->snapshot, &err),
+			 -ENOENT);
 	assert_non_null(strstr(err.msg, "proc/stat"));
 }
 
@@ -257,7 +264,8 @@ static void masks_of_placed_interrupts(void **state)
 	write_irq(m, 7, "1\n", NULL); /* not every architecture says where */
 	prepare(m);
 	m->irqs->irq[0].placed = true;
-	assert_int_equal(cb_host_prepare(m->tree.host, m->topology, m->irqs, &m->snapshot, &err), 0);
+	assert_int_equal(cb_host_prepare(m->tree.host, m->topology, m->irqs, &m->snapshot, &err),
+			 0);
 	collect(m);
 	assert_int_equal(m->events.n_irq_masks, 0);
 	assert_int_equal(m->snapshot.irq[2].effective_cpu, 1);
@@ -355,9 +363,9 @@ static void sums_threads(void **state)
 	w = &m->snapshot.worker[0];
 	assert_int_equal(m->snapshot.n_workers, 1);
 	assert_int_equal(w->key, 1);
-	assert_int_equal(w->present, CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES |
-					     CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU |
-					     CB_WORKER_HAS_MASK);
+	assert_int_equal(w->present, CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT |
+					     CB_WORKER_HAS_SWITCHES | CB_WORKER_HAS_THREADS |
+					     CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK);
 	assert_int_equal(w->cpu_nsec, 1200);
 	assert_int_equal(w->wait_nsec, 20);
 	assert_int_equal(w->vol_switches, 10);
@@ -388,7 +396,10 @@ static void sums_threads(void **state)
 	assert_int_equal(w->cpu_nsec, 1260);
 }
 
-/* Without schedstat only the process's CPU time is known, in ticks; and the same with too many threads. */
+/*
+ * Without schedstat only the process's CPU time is known, in ticks; and the same with too many
+ * threads.
+ */
 static void coarse_cpu_time(void **state)
 {
 	struct machine *m = *state;
@@ -411,7 +422,8 @@ static void coarse_cpu_time(void **state)
 	collect(m);
 	for (uint32_t i = 0; i < 2; i++) {
 		assert_true(m->snapshot.worker[i].present & CB_WORKER_HAS_CPU);
-		assert_false(m->snapshot.worker[i].present & (CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES));
+		assert_false(m->snapshot.worker[i].present &
+			     (CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES));
 		assert_int_equal(m->snapshot.worker[i].cpu_nsec, 400000000);
 	}
 }

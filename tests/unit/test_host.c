@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The host on machines made of files: nothing leads out of the root, files are read whole, and processes are who they are.
+ * The host on machines made of files: nothing leads out of the root, files are read whole, and
+ * processes are who they are.
  */
 #include "cpubalance/host.h"
 
@@ -18,7 +19,9 @@
 #include "lib/host/host_internal.h"
 #include "tree.h"
 
-#define FULL_STAT "cpu  1 2 3 4\ncpu0 1 2 3 4\ncpu1 1 2 3 4\nintr 0\nctxt 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
+#define FULL_STAT                                                                 \
+	"cpu  1 2 3 4\ncpu0 1 2 3 4\ncpu1 1 2 3 4\nintr 0\nctxt 1\nprocesses 1\n" \
+	"procs_running 1\nprocs_blocked 0\n"
 
 static int setup(void **state)
 {
@@ -54,7 +57,8 @@ static void opens_a_tree(void **state)
 	struct tree *tree = *state;
 	struct cb_host *host;
 
-	tree_write(tree, "proc/sys/kernel/random/boot_id", "0b5d7c1e-1111-2222-3333-444455556666\n");
+	tree_write(tree, "proc/sys/kernel/random/boot_id",
+		   "0b5d7c1e-1111-2222-3333-444455556666\n");
 	tree_write(tree, "proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
 	tree_write(tree, "proc/stat", FULL_STAT);
 	host = tree_open(tree);
@@ -255,7 +259,7 @@ static void identifies_with_version_1(void **state)
 	tree_write(tree, "proc/self/mountinfo",
 		   "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
 		   "32 31 0:29 / /sys/fs/cgroup/mem rw - cgroup cgroup rw,memory\n"
-		   "34 31 0:31 / /sys/fs/cgroup/sets rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuset\n"
+		   "34 31 0:31 / /sys/fs/cgroup/sets rw shared:9 - cgroup cgroup rw,cpu,cpuset\n"
 		   "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
 	tree_write(tree, "sys/fs/cgroup/sets/web/cpuset.effective_cpus", "2\n");
 	tree_write(tree, "sys/fs/cgroup/unified/cpuset.cpus.effective", "0-7\n");
@@ -308,9 +312,12 @@ static void refuses_who_is_no_worker(void **state)
 	assert_int_equal(cb_host_identify(host, -1, &identity, &err), -ESRCH);
 	assert_int_equal(cb_host_identify(host, 103, &identity, &err), -EBADMSG);
 	/* A thread has a directory below proc too. */
-	tree_write(tree, "proc/104/stat", "104 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0\n");
+	tree_write(tree, "proc/104/stat",
+		   "104 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 9 "
+		   "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0\n");
 	tree_write(tree, "proc/104/status",
-		   "Name:\tx\nTgid:\t99\nPPid:\t1\nUid:\t0\t0\t0\t0\nThreads:\t2\nCpus_allowed_list:\t0\n"
+		   "Name:\tx\nTgid:\t99\nPPid:\t1\nUid:\t0\t0\t0\t0\nThreads:\t2\n"
+		   "Cpus_allowed_list:\t0\n"
 		   "voluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t1\n");
 	assert_int_equal(cb_host_identify(host, 104, &identity, &err), -ESRCH);
 	assert_non_null(strstr(err.msg, "thread of process 99"));
@@ -365,7 +372,9 @@ static void finds_children_by_parent(void **state)
 static void lists_tasks_of_a_cpu(void **state)
 {
 	struct tree *tree = *state;
-	struct tree_task task = { .pid = 50, .tid = 52, .comm = "b", .last_cpu = 3, .utime_ticks = 150 };
+	struct tree_task task = {
+		.pid = 50, .tid = 52, .comm = "b", .last_cpu = 3, .utime_ticks = 150
+	};
 	struct cb_tasks tasks = { 0 };
 	struct cb_host *host;
 
@@ -373,7 +382,9 @@ static void lists_tasks_of_a_cpu(void **state)
 	task.tid = 50;
 	task.stime_ticks = 50;
 	tree_task(tree, &task);
-	task = (struct tree_task){ .pid = 9, .tid = 9, .comm = "ksoftirqd/3", .last_cpu = 3, .flags = 0x00200040u };
+	task = (struct tree_task){
+		.pid = 9, .tid = 9, .comm = "ksoftirqd/3", .last_cpu = 3, .flags = 0x00200040u
+	};
 	tree_task(tree, &task);
 	task = (struct tree_task){ .pid = 60, .tid = 60, .comm = "other", .last_cpu = 1 };
 	tree_task(tree, &task);

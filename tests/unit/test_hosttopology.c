@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The topology of machines made of files. Where CB_CORPUS names a folder with captures of real machines, each is rebuilt by
- * the mktree.py in there and compared with what lscpu(1) says of the same tree.
+ * The topology of machines made of files. Where CB_CORPUS names a folder with captures of real
+ * machines, each is rebuilt by the mktree.py in there and compared with what lscpu(1) says of the
+ * same tree.
  */
 #include "cpubalance/host.h"
 
@@ -19,7 +20,7 @@
 
 #include "tree.h"
 
-#define CPU "sys/devices/system/cpu/"
+#define CPU  "sys/devices/system/cpu/"
 #define NODE "sys/devices/system/node/"
 
 static int setup(void **state)
@@ -53,7 +54,8 @@ static void write_stat(struct tree *tree, const unsigned int *cpus, size_t n)
 	char text[4096] = "cpu  1 2 3 4\n";
 
 	for (size_t i = 0; i < n; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "cpu%u 1 2 3 4\n", cpus[i]);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "cpu%u 1 2 3 4\n",
+			 cpus[i]);
 	tree_printf(tree, "proc/stat",
 		    "%sintr 0\nctxt 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n", text);
 }
@@ -79,10 +81,13 @@ static void assert_set(const struct cb_cpuset *set, const char *expected)
 	assert_string_equal(buf, expected);
 }
 
-/* Two packages, two nodes, four cores with two threads each; CPU 5 is offline and has no topology. */
+/*
+ * Two packages, two nodes, four cores with two threads each; CPU 5 is offline and has no topology.
+ */
 static void two_sockets(void **state)
 {
-	static const char *const core[] = { "0,4\n", "1\n", "2,6\n", "3,7\n", "0,4\n", "", "2,6\n", "3,7\n" };
+	static const char *const core[] = { "0,4\n", "1\n", "2,6\n", "3,7\n",
+					    "0,4\n", "",    "2,6\n", "3,7\n" };
 	static const unsigned int online[] = { 0, 1, 2, 3, 4, 6, 7 };
 	struct tree *tree = *state;
 	struct cb_topology *topology;
@@ -100,13 +105,15 @@ static void two_sockets(void **state)
 		bool second = online[i] == 2 || online[i] == 3 || online[i] >= 6;
 
 		cpu_file(tree, online[i], "topology/core_cpus_list", core[online[i]]);
-		cpu_file(tree, online[i], "topology/thread_siblings_list", "0-7\n"); /* the newer name counts */
+		cpu_file(tree, online[i], "topology/thread_siblings_list",
+			 "0-7\n"); /* the newer name counts */
 		cpu_file(tree, online[i], "topology/physical_package_id", second ? "1\n" : "0\n");
 		cpu_file(tree, online[i], "cache/index0/level", "1\n");
 		cpu_file(tree, online[i], "cache/index0/shared_cpu_list", core[online[i]]);
 		cpu_file(tree, online[i], "cache/index3/level", "4\n"); /* behind a gap: not seen */
 		cpu_file(tree, online[i], "cache/index1/level", "3\n");
-		cpu_file(tree, online[i], "cache/index1/shared_cpu_list", second ? "2-3,6-7\n" : "0-1,4\n");
+		cpu_file(tree, online[i], "cache/index1/shared_cpu_list",
+			 second ? "2-3,6-7\n" : "0-1,4\n");
 	}
 	cpu_file(tree, 3, "cpu_capacity", "446\n");
 	cpu_file(tree, 7, "cpu_capacity", "0\n");
@@ -133,14 +140,18 @@ static void two_sockets(void **state)
 	cb_topology_unref(topology);
 }
 
-/* Old kernels: masks, no lists, no list of possible CPUs, no node directory, no /proc/stat in the capture. */
+/*
+ * Old kernels: masks, no lists, no list of possible CPUs, no node directory, no /proc/stat in the
+ * capture.
+ */
 static void masks_only(void **state)
 {
 	struct tree *tree = *state;
 	struct cb_topology *topology;
 
 	for (unsigned int cpu = 0; cpu < 4; cpu++) {
-		cpu_file(tree, cpu, "topology/thread_siblings", cpu < 2 ? "00000003\n" : "0000000c\n");
+		cpu_file(tree, cpu, "topology/thread_siblings",
+			 cpu < 2 ? "00000003\n" : "0000000c\n");
 		cpu_file(tree, cpu, "topology/physical_package_id", "-1\n");
 		cpu_file(tree, cpu, "cache/index0/level", "2\n");
 		cpu_file(tree, cpu, "cache/index0/shared_cpu_map", "0000000f\n");
@@ -236,7 +247,8 @@ static size_t run_lscpu(const struct tree *tree)
 	FILE *f;
 
 	snprintf(command, sizeof(command),
-		 "lscpu --all --sysroot '%s' -p=cpu,node,socket,core,online 2>/dev/null", tree->root);
+		 "lscpu --all --sysroot '%s' -p=cpu,node,socket,core,online 2>/dev/null",
+		 tree->root);
 	f = popen(command, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f)) {
@@ -270,18 +282,26 @@ static void compare_with_lscpu(const char *name, const struct cb_topology *topol
 			continue;
 		n_online++;
 		if (row[i].node >= 0 && a->node != row[i].node)
-			fail_msg("%s: CPU %d node %d, lscpu %d", name, row[i].cpu, a->node, row[i].node);
+			fail_msg("%s: CPU %d node %d, lscpu %d", name, row[i].cpu, a->node,
+				 row[i].node);
 		for (size_t j = 0; j < i; j++) {
 			const struct cb_cpu_place *b = &topology->cpu[row[j].cpu];
 
 			if (!row[j].online)
 				continue;
-			if (row[i].core >= 0 && (a->core == b->core) != (row[i].core == row[j].core))
-				fail_msg("%s: CPU %d and %d: one core?", name, row[i].cpu, row[j].cpu);
-			/* One capture's own files contradict each other: lscpu goes by the siblings, we by the number. */
-			if (a->package >= 0 && row[i].socket >= 0 && !strstr(name, "pci-conflicts") &&
+			if (row[i].core >= 0 &&
+			    (a->core == b->core) != (row[i].core == row[j].core))
+				fail_msg("%s: CPU %d and %d: one core?", name, row[i].cpu,
+					 row[j].cpu);
+			/*
+			 * One capture's own files contradict each other: lscpu goes by the
+			 * siblings, we by the number.
+			 */
+			if (a->package >= 0 && row[i].socket >= 0 &&
+			    !strstr(name, "pci-conflicts") &&
 			    (a->package == b->package) != (row[i].socket == row[j].socket))
-				fail_msg("%s: CPU %d and %d: one package?", name, row[i].cpu, row[j].cpu);
+				fail_msg("%s: CPU %d and %d: one package?", name, row[i].cpu,
+					 row[j].cpu);
 		}
 	}
 	assert_int_equal(n_online, topology->n_online);
@@ -312,15 +332,16 @@ static bool check_capture(const char *corpus, const char *name)
 	size_t n;
 
 	tree_init(&tree);
-	snprintf(command, sizeof(command), "python3 '%s/mktree.py' '%s/topology/%s' '%s'", corpus, corpus, name, tree.root);
+	snprintf(command, sizeof(command), "python3 '%s/mktree.py' '%s/topology/%s' '%s'", corpus,
+		 corpus, name, tree.root);
 	if (system(command) != 0)
 		fail_msg("%s", command);
 	topology = build(&tree);
 	check_invariants(topology);
 	/* lscpu does without everything but this file, of which it wants one processor. */
 	tree_write(&tree, "proc/cpuinfo", "processor\t: 0\nvendor_id\t: any\n");
-	snprintf(command, sizeof(command), "cd '%s/proc' && test -e cpuinfo.arch && cp cpuinfo.arch cpuinfo",
-		 tree.root);
+	snprintf(command, sizeof(command),
+		 "cd '%s/proc' && test -e cpuinfo.arch && cp cpuinfo.arch cpuinfo", tree.root);
 	(void)!system(command);
 	n = run_lscpu(&tree);
 	if (n > 0)
@@ -363,12 +384,9 @@ static void captures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(two_sockets),
-		TEST(masks_only),
-		TEST(trailing_nul),
-		TEST(stat_decides_who_is_online),
-		TEST(nothing_there),
-		cmocka_unit_test(captures),
+		TEST(two_sockets),   TEST(masks_only),
+		TEST(trailing_nul),  TEST(stat_decides_who_is_online),
+		TEST(nothing_there), cmocka_unit_test(captures),
 	};
 
 	return cmocka_run_group_tests_name("hosttopology", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inventory of interrupts on machines made of files: what each serves, by its device or by its name, and what can be
- * moved.
+ * The inventory of interrupts on machines made of files: what each serves, by its device or by its
+ * name, and what can be moved.
  */
 #include "cpubalance/host.h"
 
@@ -60,7 +60,10 @@ static void add_msi(struct tree *tree, const char *device, unsigned int first, u
 	}
 }
 
-/* sys/class/net/IF is a link to the interface's directory below @device, and "device" in there leads back. */
+/*
+ * sys/class/net/IF is a link to the interface's directory below @device, and "device" in there
+ * leads back.
+ */
 static void add_interface(struct tree *tree, const char *ifname, const char *device)
 {
 	const char *last = strrchr(device, '/');
@@ -138,7 +141,10 @@ static void reads_each(void **state)
 	free(irqs);
 }
 
-/* The device is virtio's, its interrupts are those of the PCI device above; its name alone would do as well. */
+/*
+ * The device is virtio's, its interrupts are those of the PCI device above; its name alone would do
+ * as well.
+ */
 static void virtio(void **state)
 {
 	struct tree *tree = *state;
@@ -164,7 +170,10 @@ static void virtio(void **state)
 	free(irqs);
 }
 
-/* Two ports on one PCI function: the names say which interrupt is whose; a bridge's interrupts are nobody's. */
+/*
+ * Two ports on one PCI function: the names say which interrupt is whose; a bridge's interrupts are
+ * nobody's.
+ */
 static void two_ports(void **state)
 {
 	struct tree *tree = *state;
@@ -180,8 +189,10 @@ static void two_ports(void **state)
 	tree_write(tree, PCI "0000:00:01.0/irq", "20\n");
 	add_msi(tree, PCI "0000:00:01.0/0000:01:00.0", 30, 32);
 	add_interface(tree, "enp1s0", PCI "0000:00:01.0/0000:01:00.0");
-	tree_link(tree, PCI "0000:00:01.0/0000:01:00.0/net/enp1s0d1/device", "../../../0000:01:00.0");
-	tree_link(tree, "sys/class/net/enp1s0d1", "../../../" PCI "0000:00:01.0/0000:01:00.0/net/enp1s0d1");
+	tree_link(tree, PCI "0000:00:01.0/0000:01:00.0/net/enp1s0d1/device",
+		  "../../../0000:01:00.0");
+	tree_link(tree, "sys/class/net/enp1s0d1",
+		  "../../../" PCI "0000:00:01.0/0000:01:00.0/net/enp1s0d1");
 	/* No message interrupts: one old line, shared. */
 	tree_write(tree, PCI "0000:00:01.0/0000:02:00.0/irq", "16\n");
 	add_interface(tree, "enp2s0", PCI "0000:00:01.0/0000:02:00.0");
@@ -215,11 +226,7 @@ static void outside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(none),
-		TEST(reads_each),
-		TEST(virtio),
-		TEST(two_ports),
-		TEST(outside),
+		TEST(none), TEST(reads_each), TEST(virtio), TEST(two_ports), TEST(outside),
 	};
 
 	return cmocka_run_group_tests_name("irqs", tests, NULL, NULL);
