@@ -100,8 +100,8 @@ static void tell_ended(struct cb_manager *m, const struct cb_notice *notice)
 
 	if (known)
 		fields.group = last->group;
-	cb_log_with(LOG_NOTICE, &fields, "Plan %u %s: %s", notice->plan_id, fields.verdict,
-		    notice->sentence);
+	/* the sentences of plans begin with their number */
+	cb_log_with(LOG_NOTICE, &fields, "Plan ended: %s", notice->sentence);
 	if (known)
 		remember(m, last);
 	cb_server_plan(m->server, "PlanEnded", notice);
@@ -118,7 +118,7 @@ static void tell_plan(struct cb_manager *m, const struct cb_notice *notice, cons
 		if (plan->has_finding)
 			fields.finding = cb_finding_kind_name(plan->finding.kind);
 	}
-	cb_log_with(LOG_NOTICE, &fields, "Plan %u %s: %s", notice->plan_id, what, notice->sentence);
+	cb_log_with(LOG_NOTICE, &fields, "Plan %s: %s", what, notice->sentence);
 	cb_server_plan(m->server, signal, notice);
 }
 
