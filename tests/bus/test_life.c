@@ -451,6 +451,33 @@ static void test_record_and_replay(void **state)
 	assert_int_equal(daemon_run(&daemon_, (const char *const[]){ replay, NULL }), 1);
 }
 
+/* --- no journal --- */
+
+/* Where originals cannot be recorded everything can be seen, and nothing is moved. */
+static void test_without_a_journal(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	char *text;
+
+	(void)state;
+	sleeper = start_sleeper();
+	daemon_start(&daemon_, (const char *const[]){ "--run-dir=/proc/none", NULL });
+	text = daemon_get_string(&daemon_, "Mode");
+	assert_string_equal(text, "observe");
+	free(text);
+	text = daemon_get_string(&daemon_, "Journal");
+	assert_non_null(strstr(text, "/proc/none"));
+	free(text);
+	assert_int_equal(daemon_register(&daemon_, "web", &sleeper, 1, &error), 0);
+	assert_true(daemon_call(&daemon_, "Move", &error, NULL, "ss", "web/0", "0") < 0);
+	assert_true(sd_bus_error_has_name(&error, "org.cpubalance1.Error.Refused"));
+	assert_non_null(strstr(error.message, "originals cannot be recorded"));
+	sd_bus_error_free(&error);
+	assert_true(daemon_call(&daemon_, "SetMode", &error, NULL, "ss", "", "auto") < 0);
+	sd_bus_error_free(&error);
+	assert_int_equal(daemon_stop(&daemon_), 0);
+}
+
 /* --- the command line --- */
 
 static int run(const char *argument, const char *more)
