@@ -526,11 +526,17 @@ static void test_one_daemon_for_a_run_directory(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_notifications),	 CASE(test_stop_and_restart),
-		CASE(test_stop_without_systemd), CASE(test_registrations_are_kept),
-		CASE(test_without_a_bus),	 CASE(test_bus_that_goes_and_comes),
-		CASE(test_plan_object),		 CASE(test_record_and_replay),
-		CASE(test_exit_codes),		 CASE(test_one_daemon_for_a_run_directory),
+		CASE(test_notifications),
+		CASE(test_stop_and_restart),
+		CASE(test_stop_without_systemd),
+		CASE(test_registrations_are_kept),
+		CASE(test_without_a_bus),
+		CASE(test_bus_that_goes_and_comes),
+		CASE(test_plan_object),
+		CASE(test_record_and_replay),
+		CASE(test_without_a_journal),
+		CASE(test_exit_codes),
+		CASE(test_one_daemon_for_a_run_directory),
 	};
 
 	(void)argc;
