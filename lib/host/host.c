@@ -322,8 +322,7 @@ static int host_init(struct cb_host *host, const struct cb_host_options *options
 	host->netlink = host->live && !options->no_netlink;
 	hz = host->live ? sysconf(_SC_CLK_TCK) : 0;
 	host->user_hz = hz > 0 ? (uint32_t)hz : USER_HZ;
-	if (host->live)
-		raise_fd_limit();
+	raise_fd_limit();
 	r = cb_host_grow(host, BUF_FIRST);
 	if (r < 0)
 		return cb_err_set(err, r, "not enough memory");
