@@ -188,7 +188,7 @@ static void show_outcome(FILE *out, const struct cb_style *style, struct json_ob
 	fprintf(out, "plan #%s: watch it with cpubalctl plan\n", json_object_get_string(plan));
 }
 
-/* apply and rollback: one optional plan number. */
+/* apply, rollback and veto: one optional plan number. */
 static int run_on_plan(struct cb_ctl *ctl, const struct cb_args *args, const char *member)
 {
 	struct json_object *json = NULL;
@@ -233,6 +233,22 @@ const struct cb_verb cb_verb_rollback = {
 	.example = "cpubalctl rollback",
 	.max_words = 1,
 	.run = run_rollback,
+};
+
+static int run_veto(struct cb_ctl *ctl, const struct cb_args *args)
+{
+	return run_on_plan(ctl, args, "Veto");
+}
+
+const struct cb_verb cb_verb_veto = {
+	.name = "veto",
+	.arguments = "[PLAN]",
+	.summary = "undo a plan, and leave alone what it moved for long",
+	.details = "Like rollback, but the items go into the longest quarantine "
+		   "(QuarantineMaxSec=). A plan that is only proposed is withdrawn.",
+	.example = "cpubalctl veto 12",
+	.max_words = 1,
+	.run = run_veto,
 };
 
 static int run_move(struct cb_ctl *ctl, const struct cb_args *args)

@@ -258,16 +258,27 @@ static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error
 	return r < 0 ? r : sd_bus_reply_method_return(call, "u", answer.plan_id);
 }
 
-static int method_rollback(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* Rollback and Veto: of a plan by its number. */
+static int undo_plan(sd_bus_message *call, void *userdata, enum cb_command_kind kind, sd_bus_error *error)
 {
-	struct cb_command rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct cb_command undo = { .kind = kind };
 	struct cb_answer answer;
-	int r = sd_bus_message_read(call, "u", &rollback.plan_id);
+	int r = sd_bus_message_read(call, "u", &undo.plan_id);
 
 	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
-	    (r = command(userdata, &rollback, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
+	    (r = command(userdata, &undo, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
 		return r;
 	return sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
+static int method_rollback(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return undo_plan(call, userdata, CB_COMMAND_ROLLBACK, error);
+}
+
+static int method_veto(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return undo_plan(call, userdata, CB_COMMAND_VETO, error);
 }
 
 static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -361,6 +372,8 @@ static const sd_bus_vtable write_vtable[] = {
 				SD_BUS_RESULT("u", plan), method_move, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),
 				method_rollback, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Veto", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan), method_veto,
+				WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", group, "b", pause),
 				SD_BUS_RESULT("u", restored, "u", pending, "u", gone, "u", foreign,
 					      "u", failed),

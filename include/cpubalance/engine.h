@@ -75,6 +75,7 @@ enum cb_command_kind {
 	CB_COMMAND_PAUSE,    /* span_usec, 0: without end */
 	CB_COMMAND_RESUME,
 	CB_COMMAND_MODE, /* mode, group_key 0: the manager's; also ends the canary */
+	CB_COMMAND_VETO, /* plan_id: rolled back as above, and its items left alone for QuarantineMaxSec= */
 	_CB_COMMAND_MAX,
 	_CB_COMMAND_INVALID = -22,
 };

@@ -24,6 +24,7 @@ struct cb_verifier_params {
 	double alpha_ratio;      /* level of the whole verdict, both looks and both measures */
 	double min_effect_ratio; /* smallest change of served work that counts */
 	bool final;              /* the last look: NONE is not an answer */
+	bool late;               /* long after the move: the load is another one, so less served work alone is no harm */
 	uint32_t seed;
 };
 

@@ -16,8 +16,9 @@
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker)
 {
 	const struct group_state *group = engine_group(engine, worker->group_key);
-	struct cb_cpuset allowed = engine->policy.use_isolated ? engine->topology->online :
-								 cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset allowed = engine->policy.use_isolated ?
+					   engine->topology->online :
+					   cb_topology_housekeeping(engine->topology);
 
 	allowed = cb_cpuset_and(&allowed, &worker->cpuset);
 	if (group && group->policy.has_allowed)
@@ -56,7 +57,8 @@ static void find_coolest(const struct cb_engine *engine, struct cb_finding *find
 			break;
 		if (!(engine->cpu[cpu].present & CB_CPU_HAS_TIMES))
 			continue;
-		if (finding->coolest_cpu >= 0 && engine->cpu[cpu].busy.smooth >= finding->coolest_ratio)
+		if (finding->coolest_cpu >= 0 &&
+		    engine->cpu[cpu].busy.smooth >= finding->coolest_ratio)
 			continue;
 		finding->coolest_cpu = (int32_t)cpu;
 		finding->coolest_ratio = engine->cpu[cpu].busy.smooth;
@@ -64,7 +66,8 @@ static void find_coolest(const struct cb_engine *engine, struct cb_finding *find
 }
 
 /* Who suffers here, and by how much; and whether one worker is all there is. */
-static void look_at_workers(const struct cb_engine *engine, struct cb_finding *finding, uint32_t *ret_bound_key)
+static void look_at_workers(const struct cb_engine *engine, struct cb_finding *finding,
+			    uint32_t *ret_bound_key)
 {
 	const struct cb_policy *policy = &engine->policy;
 	double limit_per_sec = (double)policy->harm_wait_usec / (double)CB_USEC_PER_SEC, worst = -1;
@@ -77,8 +80,10 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 		if (worker->cpu_attributed != finding->cpu || !group)
 			continue;
 		finding->wait_per_sec += worker->wait_per_sec.smooth;
-		if (worker->wait_per_sec.smooth > limit_per_sec || group->drops_per_sec.smooth > 0.5 ||
-		    (group->backlog_max && group->backlog >= policy->harm_backlog_ratio * group->backlog_max))
+		if (worker->wait_per_sec.smooth > limit_per_sec ||
+		    group->drops_per_sec.smooth > 0.5 ||
+		    (group->backlog_max &&
+		     group->backlog >= policy->harm_backlog_ratio * group->backlog_max))
 			finding->harm = true;
 		/* the group that suffers or, with nobody suffering, works most here is the one to plan for */
 		if (worker->wait_per_sec.smooth + worker->cpu_share_ratio > worst) {
@@ -113,10 +118,13 @@ static void end_finding(struct cb_engine *engine, uint32_t id, enum cb_finding_k
 	struct cb_notice notice = { .finding = cpu->finding_kind, .cpu = (int32_t)id };
 
 	if (cpu->finding_told && next != _CB_FINDING_INVALID)
-		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice, "%s on CPU %u ended: it looks like %s now",
-			      cb_finding_kind_name(cpu->finding_kind), id, cb_finding_kind_name(next));
+		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice,
+			      "%s on CPU %u ended: it looks like %s now",
+			      cb_finding_kind_name(cpu->finding_kind), id,
+			      cb_finding_kind_name(next));
 	else if (cpu->finding_told)
-		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice, "%s on CPU %u ended: it is %.0f %% busy",
+		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice,
+			      "%s on CPU %u ended: it is %.0f %% busy",
 			      cb_finding_kind_name(cpu->finding_kind), id, cpu->busy.smooth * 100);
 	cpu->has_finding = cpu->finding_told = false;
 }
@@ -153,7 +161,8 @@ static int by_heat(const void *a, const void *b)
 	return x->cpu < y->cpu ? -1 : x->cpu > y->cpu;
 }
 
-static void note_finding(struct cb_engine *engine, struct cb_finding *finding, struct cb_decision *decision)
+static void note_finding(struct cb_engine *engine, struct cb_finding *finding,
+			 struct cb_decision *decision)
 {
 	struct cpu_state *cpu = &engine->cpu[finding->cpu];
 	struct cb_notice notice = { .finding = finding->kind, .cpu = finding->cpu };

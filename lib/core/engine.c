@@ -40,8 +40,8 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	return NULL;
 }
 
-void engine_notice(struct cb_decision *decision, enum cb_notice_kind kind, const struct cb_notice *notice,
-		   const char *fmt, ...)
+void engine_notice(struct cb_decision *decision, enum cb_notice_kind kind,
+		   const struct cb_notice *notice, const char *fmt, ...)
 {
 	struct cb_notice *to;
 	va_list ap;
@@ -83,7 +83,8 @@ struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq)
 
 enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group)
 {
-	enum cb_mode mode = group && group->policy.has_mode ? group->policy.mode : engine->policy.mode;
+	enum cb_mode mode = group && group->policy.has_mode ? group->policy.mode :
+							      engine->policy.mode;
 
 	/* the machine-wide word is the upper limit of what a group may ask for */
 	mode = CB_MAX(mode, engine->policy.mode);
@@ -162,10 +163,12 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 	for (uint32_t i = 0; i < irqs->n; i++) {
 		const struct cb_irq_info *now = &irqs->irq[i];
 		const struct irq_state *old = engine_irq_state(engine, now->irq);
-		const struct cb_irq_info *before = old ? cb_irqs_find(engine->irqs, now->irq) : NULL;
+		const struct cb_irq_info *before = old ? cb_irqs_find(engine->irqs, now->irq) :
+							 NULL;
 
 		/* the same number can come back as another interrupt */
-		if (before && before->hwirq == now->hwirq && strcmp(before->actions, now->actions) == 0)
+		if (before && before->hwirq == now->hwirq &&
+		    strcmp(before->actions, now->actions) == 0)
 			state[i] = *old;
 		else
 			state[i].effective_cpu = -1;
@@ -206,7 +209,8 @@ static void count_hour(struct cb_engine *engine)
 		t->n_quarantined += engine->irq[i].quarantine.until_usec > engine->now_usec;
 }
 
-static int take_snapshot(struct cb_engine *engine, const struct cb_snapshot *snapshot, struct cb_decision *decision)
+static int take_snapshot(struct cb_engine *engine, const struct cb_snapshot *snapshot,
+			 struct cb_decision *decision)
 {
 	uint64_t dt_usec = engine->has_snapshot ? snapshot->time_usec - engine->snapshot_usec : 0;
 	int r = engine_snapshot_check(engine, snapshot);

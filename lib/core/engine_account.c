@@ -8,7 +8,8 @@
 
 #include "engine_internal.h"
 
-static uint32_t within_hour(const struct cb_engine *engine, const uint64_t *ring, uint32_t size, uint32_t n)
+static uint32_t within_hour(const struct cb_engine *engine, const uint64_t *ring, uint32_t size,
+			    uint32_t n)
 {
 	uint32_t count = 0;
 
@@ -30,7 +31,8 @@ uint32_t engine_rollbacks_hour(const struct cb_engine *engine)
 	return within_hour(engine, engine->rollback_usec, ROLLBACKS_KEPT, engine->n_rollbacks);
 }
 
-void engine_account_move(struct cb_engine *engine, struct group_state *group, const struct cb_step *step)
+void engine_account_move(struct cb_engine *engine, struct group_state *group,
+			 const struct cb_step *step)
 {
 	engine->totals.n_moves[step->item.kind]++;
 	if (group)
@@ -51,7 +53,7 @@ static struct quarantine *quarantine_of(struct cb_engine *engine, struct cb_item
 }
 
 /* A move that did not help puts its items into quarantine, twice as long each time; one that did clears their record. */
-static void account_items(struct cb_engine *engine, const struct cb_plan *plan)
+static void account_items(struct cb_engine *engine, const struct cb_plan *plan, bool veto)
 {
 	enum cb_verdict verdict = plan->judgement.verdict;
 
@@ -60,18 +62,25 @@ static void account_items(struct cb_engine *engine, const struct cb_plan *plan)
 
 		if (!quarantine)
 			continue;
-		if (verdict == CB_VERDICT_KEPT) {
+		if (veto) {
+			quarantine->span_usec = engine->policy.quarantine_max_usec;
+			quarantine->until_usec = engine->now_usec + quarantine->span_usec;
+		} else if (verdict == CB_VERDICT_KEPT) {
 			*quarantine = (struct quarantine){ 0 };
-		} else if (verdict == CB_VERDICT_ROLLED_BACK || verdict == CB_VERDICT_INCONCLUSIVE) {
-			quarantine->span_usec = quarantine->span_usec ? quarantine->span_usec * 2 :
-									engine->policy.quarantine_usec;
-			quarantine->span_usec = CB_MIN(quarantine->span_usec, engine->policy.quarantine_max_usec);
+		} else if (verdict == CB_VERDICT_ROLLED_BACK ||
+			   verdict == CB_VERDICT_INCONCLUSIVE) {
+			quarantine->span_usec = quarantine->span_usec ?
+							quarantine->span_usec * 2 :
+							engine->policy.quarantine_usec;
+			quarantine->span_usec =
+				CB_MIN(quarantine->span_usec, engine->policy.quarantine_max_usec);
 			quarantine->until_usec = engine->now_usec + quarantine->span_usec;
 		}
 	}
 }
 
-void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, struct cb_decision *decision)
+void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, bool veto,
+			struct cb_decision *decision)
 {
 	enum cb_verdict verdict = plan->judgement.verdict;
 	struct group_state *group = engine_group(engine, plan->group_key);
@@ -81,12 +90,13 @@ void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, st
 	engine->totals.n_kept += verdict == CB_VERDICT_KEPT;
 	if (group && verdict != CB_VERDICT_WITHDRAWN)
 		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
-	account_items(engine, plan);
+	account_items(engine, plan, veto);
 	if (plan->origin != CB_ORIGIN_AUTO ||
 	    (verdict != CB_VERDICT_ROLLED_BACK && verdict != CB_VERDICT_INCONCLUSIVE))
 		return;
 	engine->rollback_usec[engine->n_rollbacks++ % ROLLBACKS_KEPT] = engine->now_usec;
-	if (engine->totals.canary || engine_rollbacks_hour(engine) <= engine->policy.rollbacks_per_hour)
+	if (engine->totals.canary ||
+	    engine_rollbacks_hour(engine) <= engine->policy.rollbacks_per_hour)
 		return;
 	engine->totals.canary = true;
 	engine_notice(decision, CB_NOTICE_CANARY, &notice,
@@ -101,7 +111,8 @@ void engine_account_refusals(struct cb_engine *engine)
 
 	for (uint32_t i = 0; i < engine->n_refusals; i++) {
 		const struct cb_refusal *refusal = &engine->refusal[i];
-		uint32_t words[3] = { (uint32_t)refusal->item.kind, refusal->item.key, (uint32_t)refusal->reason };
+		uint32_t words[3] = { (uint32_t)refusal->item.kind, refusal->item.key,
+				      (uint32_t)refusal->reason };
 
 		for (uint32_t j = 0; j < CB_ARRAY_SIZE(words); j++)
 			print = (print ^ words[j]) * 16777619u;
@@ -120,8 +131,9 @@ enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_st
 	uint32_t spent = engine_moves_hour(engine, group);
 	uint32_t left = policy->moves_per_hour > spent ? policy->moves_per_hour - spent : 0;
 
-	*ret_max_steps = engine->totals.n_kept >= 3 ? CB_MAX(policy->plan_steps, policy->plan_steps_trusted) :
-						      policy->plan_steps;
+	*ret_max_steps = engine->totals.n_kept >= 3 ?
+				 CB_MAX(policy->plan_steps, policy->plan_steps_trusted) :
+				 policy->plan_steps;
 	*ret_max_steps = CB_MIN(*ret_max_steps, CB_STEPS_MAX);
 	if (engine_mode(engine, group) == CB_MODE_OBSERVE)
 		return CB_REJECT_OBSERVE;

@@ -23,7 +23,8 @@ static void answer(struct cb_decision *decision, int result, const char *fmt, ..
 	va_end(ap);
 }
 
-static void apply(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+static void apply(struct cb_engine *engine, const struct cb_command *command,
+		  struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 
@@ -32,18 +33,21 @@ static void apply(struct cb_engine *engine, const struct cb_command *command, st
 		return;
 	}
 	if (command->plan_id && command->plan_id != flight->plan.id) {
-		answer(decision, -ENOENT, "plan %u is not proposed, plan %u is", command->plan_id, flight->plan.id);
+		answer(decision, -ENOENT, "plan %u is not proposed, plan %u is", command->plan_id,
+		       flight->plan.id);
 		return;
 	}
 	decision->answer_plan_id = flight->plan.id;
 	if (flight->plan.state != CB_PLAN_PROPOSED) {
-		answer(decision, -EBUSY, "plan %u is %s already", flight->plan.id, cb_plan_state_name(flight->plan.state));
+		answer(decision, -EBUSY, "plan %u is %s already", flight->plan.id,
+		       cb_plan_state_name(flight->plan.state));
 		return;
 	}
 	flight->plan.state = CB_PLAN_BASELINE;
 	engine_plan_advance(engine, decision);
 	answer(decision, 0, "plan %u: %s", flight->plan.id,
-	       decision->action == CB_ACTION_APPLY ? "applied" : cb_plan_state_name(flight->plan.state));
+	       decision->action == CB_ACTION_APPLY ? "applied" :
+						     cb_plan_state_name(flight->plan.state));
 }
 
 /* The rule that forbids @mask for the worker, by name; NONE when it may be. */
@@ -64,8 +68,8 @@ static enum cb_reject mask_reject(const struct cb_engine *engine, const struct w
 	return CB_REJECT_NONE;
 }
 
-static void begin_move(struct cb_engine *engine, const struct worker_state *worker, const struct cb_cpuset *mask,
-		       struct cb_decision *decision)
+static void begin_move(struct cb_engine *engine, const struct worker_state *worker,
+		       const struct cb_cpuset *mask, struct cb_decision *decision)
 {
 	const struct group_state *group = engine_group(engine, worker->group_key);
 	struct cb_plan plan = {
@@ -87,12 +91,15 @@ static void begin_move(struct cb_engine *engine, const struct worker_state *work
 	if (worker->cpu_attributed >= 0)
 		plan.hottest_before_ratio = plan.hottest_after_ratio =
 			engine->cpu[worker->cpu_attributed].busy.smooth;
-	if (worker->cpu_attributed >= 0 && !cb_cpuset_has(mask, (unsigned int)worker->cpu_attributed))
-		plan.hottest_after_ratio = CB_MAX(plan.hottest_before_ratio - worker->cpu_share_ratio, 0.0);
+	if (worker->cpu_attributed >= 0 &&
+	    !cb_cpuset_has(mask, (unsigned int)worker->cpu_attributed))
+		plan.hottest_after_ratio =
+			CB_MAX(plan.hottest_before_ratio - worker->cpu_share_ratio, 0.0);
 	engine_plan_begin(engine, &plan, false, 0, decision);
 }
 
-static void move(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+static void move(struct cb_engine *engine, const struct cb_command *command,
+		 struct cb_decision *decision)
 {
 	struct worker_state *worker = engine_worker(engine, command->worker_key);
 	struct flight *flight = &engine->flight;
@@ -111,7 +118,7 @@ static void move(struct cb_engine *engine, const struct cb_command *command, str
 	reject = mask_reject(engine, worker, &command->mask);
 	if (reject != CB_REJECT_NONE) {
 		answer(decision, -EPERM, "CPU %s: %s (%s)", mask,
-		       reject == CB_REJECT_OFFLINE ? "not all of them are online" :
+		       reject == CB_REJECT_OFFLINE  ? "not all of them are online" :
 		       reject == CB_REJECT_ISOLATED ? "isolated CPUs are not used (UseIsolated=)" :
 						      "outside its cpuset or AllowedCPUs=",
 		       cb_reject_name(reject));
@@ -123,8 +130,8 @@ static void move(struct cb_engine *engine, const struct cb_command *command, str
 	}
 	if (engine_plan_applied(engine)) {
 		decision->answer_plan_id = flight->plan.id;
-		answer(decision, -EBUSY, "plan %u is %s: wait for its verdict or roll it back", flight->plan.id,
-		       cb_plan_state_name(flight->plan.state));
+		answer(decision, -EBUSY, "plan %u is %s: wait for its verdict or roll it back",
+		       flight->plan.id, cb_plan_state_name(flight->plan.state));
 		return;
 	}
 	if (flight->active) {
@@ -134,63 +141,72 @@ static void move(struct cb_engine *engine, const struct cb_command *command, str
 	}
 	begin_move(engine, worker, &command->mask, decision);
 	decision->answer_plan_id = flight->plan.id;
-	answer(decision, 0, decision->action == CB_ACTION_APPLY ? "plan %u: moving to CPU %s" :
-								  "plan %u: measuring first, then moving to CPU %s",
+	answer(decision, 0,
+	       decision->action == CB_ACTION_APPLY ?
+		       "plan %u: moving to CPU %s" :
+		       "plan %u: measuring first, then moving to CPU %s",
 	       flight->plan.id, mask);
 }
 
-/* The plan to roll back when none is in flight: the one asked for, or the last that was kept. */
-static int32_t kept_slot(const struct cb_engine *engine, uint32_t id)
+/* The plan to roll back when none is in flight: the one asked for, or the last that stands. */
+static const struct done *standing(const struct cb_engine *engine, uint32_t id)
 {
-	int32_t found = -1;
+	const struct done *found = NULL;
 
 	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++) {
-		const struct cb_plan *plan = &engine->done[i];
-		bool stands = plan->n_steps && plan->step[0].state != CB_STEP_UNDONE && plan->applied_usec;
+		const struct done *done = &engine->done[i];
 
-		if (!stands || (id && plan->id != id))
+		if (!engine_plan_stands(&done->plan) || (id && done->plan.id != id))
 			continue;
-		if (found < 0 || plan->id > engine->done[found].id)
-			found = (int32_t)i;
+		if (!found || done->plan.id > found->plan.id)
+			found = done;
 	}
 	return found;
 }
 
-static void roll_back(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+/* Rollback and veto: the plan in flight, or one that has ended and stands. */
+static void roll_back(struct cb_engine *engine, const struct cb_command *command,
+		      struct cb_decision *decision)
 {
+	bool veto = command->kind == CB_COMMAND_VETO;
+	const char *why = veto ? "vetoed by the operator" : "by the operator's word";
 	struct flight *flight = &engine->flight;
-	const char *why = "by the operator's word";
-	int32_t slot;
+	const struct done *done;
 
 	if (flight->active && (command->plan_id == 0 || command->plan_id == flight->plan.id)) {
 		decision->answer_plan_id = flight->plan.id;
+		flight->veto = veto;
 		answer(decision, 0, "plan %u: rolled back", flight->plan.id);
-		engine_plan_undo(engine, engine_plan_applied(engine) ? CB_VERDICT_ROLLED_BACK : CB_VERDICT_WITHDRAWN, why,
-				 decision);
+		engine_plan_undo(engine,
+				 engine_plan_applied(engine) ? CB_VERDICT_ROLLED_BACK :
+							       CB_VERDICT_WITHDRAWN,
+				 why, decision);
 		return;
 	}
-	slot = kept_slot(engine, command->plan_id);
-	if (slot < 0) {
+	done = standing(engine, command->plan_id);
+	if (!done) {
 		if (command->plan_id)
-			answer(decision, -ENOENT, "plan %u is not known, or nothing of it stands", command->plan_id);
+			answer(decision, -ENOENT, "plan %u is not known, or nothing of it stands",
+			       command->plan_id);
 		else
 			answer(decision, -ENOENT, "no plan stands that could be rolled back");
 		return;
 	}
 	if (flight->active && engine_plan_applied(engine)) {
-		answer(decision, -EBUSY, "plan %u is in flight: roll that back first", flight->plan.id);
+		answer(decision, -EBUSY, "plan %u is in flight: roll that back first",
+		       flight->plan.id);
 		return;
 	}
+	decision->answer_plan_id = done->plan.id;
+	answer(decision, 0, "plan %u: rolled back", done->plan.id);
 	if (flight->active)
-		engine_plan_undo(engine, CB_VERDICT_WITHDRAWN, why, decision);
-	*flight = (struct flight){ .active = true, .plan = engine->done[slot] };
-	memcpy(flight->was_placed, engine->done_was_placed[slot], sizeof(flight->was_placed));
-	decision->answer_plan_id = flight->plan.id;
-	answer(decision, 0, "plan %u: rolled back", flight->plan.id);
-	engine_plan_undo(engine, CB_VERDICT_ROLLED_BACK, why, decision);
+		engine_plan_undo(engine, CB_VERDICT_WITHDRAWN, "another plan was rolled back",
+				 decision);
+	engine_plan_revert(engine, done, veto, why, decision);
 }
 
-static void release(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+static void release(struct cb_engine *engine, const struct cb_command *command,
+		    struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 
@@ -198,18 +214,21 @@ static void release(struct cb_engine *engine, const struct cb_command *command, 
 		answer(decision, -ENOENT, "no such group");
 		return;
 	}
-	if (flight->active && (command->group_key == 0 || command->group_key == flight->plan.group_key)) {
+	if (flight->active &&
+	    (command->group_key == 0 || command->group_key == flight->plan.group_key)) {
 		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
 			 "released by the operator");
 		for (uint32_t i = 0; i < flight->plan.n_steps; i++)
-			if (flight->plan.step[i].state == CB_STEP_DONE || flight->plan.step[i].state == CB_STEP_PENDING)
+			if (flight->plan.step[i].state == CB_STEP_DONE ||
+			    flight->plan.step[i].state == CB_STEP_PENDING)
 				flight->plan.step[i].state = CB_STEP_UNDONE;
 		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
 	}
 	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++)
-		for (uint32_t j = 0; j < engine->done[i].n_steps; j++)
-			if (command->group_key == 0 || command->group_key == engine->done[i].group_key)
-				engine->done[i].step[j].state = CB_STEP_UNDONE;
+		for (uint32_t j = 0; j < engine->done[i].plan.n_steps; j++)
+			if (command->group_key == 0 ||
+			    command->group_key == engine->done[i].plan.group_key)
+				engine->done[i].plan.step[j].state = CB_STEP_UNDONE;
 	if (command->present) {
 		engine->totals.paused = true;
 		engine->totals.paused_until_usec = 0;
@@ -220,7 +239,8 @@ static void release(struct cb_engine *engine, const struct cb_command *command, 
 	decision->group_key = command->group_key;
 }
 
-static void set_mode(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+static void set_mode(struct cb_engine *engine, const struct cb_command *command,
+		     struct cb_decision *decision)
 {
 	struct group_state *group = engine_group(engine, command->group_key);
 
@@ -251,13 +271,16 @@ static void pause_for(struct cb_engine *engine, uint64_t span_usec, struct cb_de
 	engine->totals.paused_until_usec = span_usec ? engine->now_usec + span_usec : 0;
 	answer(decision, 0, "paused");
 	/* what is written is still judged; what is not, is not begun */
-	if (flight->active && !engine_plan_applied(engine) && flight->plan.origin == CB_ORIGIN_AUTO) {
-		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence), "balancing was paused");
+	if (flight->active && !engine_plan_applied(engine) &&
+	    flight->plan.origin == CB_ORIGIN_AUTO) {
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "balancing was paused");
 		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
 	}
 }
 
-void engine_command(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision)
+void engine_command(struct cb_engine *engine, const struct cb_command *command,
+		    struct cb_decision *decision)
 {
 	switch (command->kind) {
 	case CB_COMMAND_APPLY:
@@ -267,6 +290,7 @@ void engine_command(struct cb_engine *engine, const struct cb_command *command, 
 		move(engine, command, decision);
 		return;
 	case CB_COMMAND_ROLLBACK:
+	case CB_COMMAND_VETO:
 		roll_back(engine, command, decision);
 		return;
 	case CB_COMMAND_RELEASE:

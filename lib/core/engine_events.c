@@ -59,7 +59,8 @@ static int remove_group(struct cb_engine *engine, uint32_t key, struct cb_decisi
 		if (engine->group[i] != group)
 			continue;
 		engine->n_groups--;
-		memmove(&engine->group[i], &engine->group[i + 1], (engine->n_groups - i) * sizeof(engine->group[0]));
+		memmove(&engine->group[i], &engine->group[i + 1],
+			(engine->n_groups - i) * sizeof(engine->group[0]));
 	}
 	free(group);
 	return 0;
@@ -118,7 +119,8 @@ static int grow_workers(struct cb_engine *engine)
 	return 0;
 }
 
-static int add_worker(struct cb_engine *engine, const struct cb_worker_added *added, struct cb_decision *decision)
+static int add_worker(struct cb_engine *engine, const struct cb_worker_added *added,
+		      struct cb_decision *decision)
 {
 	struct group_state *group = engine_group(engine, added->group_key);
 	struct worker_state *worker;
@@ -170,7 +172,8 @@ static int remove_worker(struct cb_engine *engine, uint32_t key, struct cb_decis
 	return 0;
 }
 
-static int irq_foreign(struct cb_engine *engine, const struct cb_event *event, struct cb_decision *decision)
+static int irq_foreign(struct cb_engine *engine, const struct cb_event *event,
+		       struct cb_decision *decision)
 {
 	struct irq_state *irq = engine_irq_state(engine, event->irq);
 	struct cb_item_ref item = { CB_ITEM_IRQ, event->irq };
@@ -190,7 +193,8 @@ static int irq_foreign(struct cb_engine *engine, const struct cb_event *event, s
 	irq->foreign = true;
 	engine->totals.n_foreign[CB_ITEM_IRQ]++;
 	notice.cpu = irq->effective_cpu;
-	engine_notice(decision, CB_NOTICE_FOREIGN, &notice, "%s was set to CPU %s by somebody else: left alone",
+	engine_notice(decision, CB_NOTICE_FOREIGN, &notice,
+		      "%s was set to CPU %s by somebody else: left alone",
 		      cb_engine_item_name(engine, item, name, sizeof(name)),
 		      cb_cpuset_show(&event->mask, mask, sizeof(mask)));
 	return 0;
@@ -212,7 +216,8 @@ static int worker_foreign(struct cb_engine *engine, const struct cb_event *event
 	return 0;
 }
 
-int engine_event(struct cb_engine *engine, const struct cb_event *event, struct cb_decision *decision)
+int engine_event(struct cb_engine *engine, const struct cb_event *event,
+		 struct cb_decision *decision)
 {
 	struct irq_state *irq;
 

@@ -12,8 +12,8 @@
 #include "cpubalance/verifier.h"
 
 #define USEC_PER_HOUR (UINT64_C(3600) * CB_USEC_PER_SEC)
-#define FINDINGS_MAX 256u
-#define PLANS_KEPT 16u
+#define FINDINGS_MAX  256u
+#define PLANS_KEPT    16u
 /* Windows remembered per group: the most that a verdict looks at before the move, and some. */
 #define WINDOWS_KEPT (CB_WINDOWS_MAX + 4u)
 /* Largest MovesPerHour=. */
@@ -22,7 +22,8 @@
 #define ROLLBACKS_KEPT 101u
 
 struct cpu_state {
-	struct cb_cpu_sample last; /* what the rates are computed against; last.present says of what there is any */
+	struct cb_cpu_sample
+		last; /* what the rates are computed against; last.present says of what there is any */
 	uint64_t last_usec;
 	uint64_t ctxsw_usec; /* its context switches may be read less often */
 	uint32_t present;    /* CB_CPU_HAS_* with a rate */
@@ -86,7 +87,7 @@ struct group_state {
 	struct cb_rate cpu, wait_per_sec;
 	uint64_t cooldown_until_usec, quiet_until_usec;
 	uint64_t disturbed_usec; /* last time that something but the load changed */
-	uint32_t n_windows;      /* ever; the ring holds the last WINDOWS_KEPT */
+	uint32_t n_windows;	 /* ever; the ring holds the last WINDOWS_KEPT */
 	struct window window[WINDOWS_KEPT];
 	uint32_t n_moves; /* ever; ring of the last MOVES_KEPT */
 	uint64_t move_usec[MOVES_KEPT];
@@ -100,8 +101,18 @@ struct flight {
 	bool was_placed[CB_STEPS_MAX];
 	enum cb_verdict undo_verdict; /* what the plan becomes when its undoing is done */
 	bool extended;
+	bool veto; /* the operator wants none of this: its items go into the longest quarantine */
 	uint32_t n_before, n_after;
 	struct cb_window before[CB_WINDOWS_MAX], after[CB_WINDOWS_MAX];
+};
+
+/* A plan that has ended, with what a late look or a rollback needs. */
+struct done {
+	struct cb_plan plan;
+	bool was_placed[CB_STEPS_MAX];
+	uint32_t n_late; /* late looks made */
+	uint32_t n_before;
+	struct cb_window before[CB_WINDOWS_MAX];
 };
 
 struct cb_engine {
@@ -110,8 +121,8 @@ struct cb_engine {
 	bool has_policy;
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
-	struct irq_state *irq; /* [irqs->n] */
-	struct cpu_state *cpu; /* [topology->n_cpu_ids] */
+	struct irq_state *irq;				/* [irqs->n] */
+	struct cpu_state *cpu;				/* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio, *scratch; /* [n_cpu_ids], for the planner */
 	uint32_t n_workers, cap_workers;
 	struct worker_state *worker; /* ordered by group, then slot */
@@ -129,8 +140,7 @@ struct cb_engine {
 	struct flight flight;
 	uint32_t next_plan_id;
 	uint32_t n_done; /* ever; ring */
-	struct cb_plan done[PLANS_KEPT];
-	bool done_was_placed[PLANS_KEPT][CB_STEPS_MAX];
+	struct done done[PLANS_KEPT];
 	uint32_t n_rollbacks; /* ever; ring */
 	uint64_t rollback_usec[ROLLBACKS_KEPT];
 	bool irqbalance;
@@ -146,8 +156,8 @@ struct cb_engine {
 };
 
 /* engine.c */
-void engine_notice(struct cb_decision *decision, enum cb_notice_kind kind, const struct cb_notice *notice,
-		   const char *fmt, ...) _printf_(4, 5);
+void engine_notice(struct cb_decision *decision, enum cb_notice_kind kind,
+		   const struct cb_notice *notice, const char *fmt, ...) _printf_(4, 5);
 struct group_state *engine_group(const struct cb_engine *engine, uint32_t key);
 struct worker_state *engine_worker(const struct cb_engine *engine, uint32_t key);
 struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq);
@@ -161,7 +171,8 @@ void engine_attribute(struct cb_engine *engine);
 
 /* engine_windows.c: what a verdict is made of */
 void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec);
-uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max, struct cb_window *ret);
+uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max,
+			      struct cb_window *ret);
 void engine_disturb(struct cb_engine *engine, struct group_state *group);
 
 /* detector.c */
@@ -170,41 +181,58 @@ void engine_detect(struct cb_engine *engine, struct cb_decision *decision);
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker);
 
 /* engine_problem.c: engine state -> planner problem */
-void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding, struct group_state *group,
-		     uint32_t max_steps, struct cb_plan *ret);
+void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
+		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret);
 /* Why an interrupt may not be moved; @feeds: it feeds a group that may. */
-enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state, bool feeds);
+enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state,
+				 bool feeds);
 /* Add what the planner refused just now to what explain shows. */
 void engine_keep_refusals(struct cb_engine *engine);
-struct group_state *engine_group_of_finding(const struct cb_engine *engine, const struct cb_finding *finding);
+struct group_state *engine_group_of_finding(const struct cb_engine *engine,
+					    const struct cb_finding *finding);
 
 /* engine_plan.c: the life of a plan */
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);
-void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision);
+void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
+			 struct cb_decision *decision);
 /* Put @plan in flight: proposed, or collecting what to compare with from windows that end after @baseline_from_usec. */
-void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose, uint64_t baseline_from_usec,
-		       struct cb_decision *decision);
+void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose,
+		       uint64_t baseline_from_usec, struct cb_decision *decision);
 /* From proposed or from collecting, as far as it goes now. */
 void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision);
-void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict, struct cb_decision *decision);
+void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict,
+		     struct cb_decision *decision);
 /* Undo what is written, then end with @verdict; ends at once when nothing is. */
-void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why, struct cb_decision *decision);
+void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why,
+		      struct cb_decision *decision);
 /* The group's workers changed: what was collected is no evidence any more. @worker_key: one that is gone, 0 none. */
 void engine_plan_disturbed(struct cb_engine *engine, uint32_t group_key, uint32_t worker_key,
 			   struct cb_decision *decision);
+/* Put a plan that has ended back into flight and undo what of it stands. */
+void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool veto,
+			const char *why, struct cb_decision *decision);
+bool engine_plan_stands(const struct cb_plan *plan);	  /* some of what it wrote is still there */
 bool engine_plan_applied(const struct cb_engine *engine); /* something of it may be written */
-const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan, char *buf, size_t size);
+const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan,
+				   char *buf, size_t size);
+
+/* engine_late.c: kept plans are looked at again */
+void engine_late_looks(struct cb_engine *engine, struct cb_decision *decision);
 
 /* engine_account.c: budgets, quarantine, what has ended */
 uint32_t engine_moves_hour(const struct cb_engine *engine, const struct group_state *group);
 uint32_t engine_rollbacks_hour(const struct cb_engine *engine);
-void engine_account_move(struct cb_engine *engine, struct group_state *group, const struct cb_step *step);
-void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, struct cb_decision *decision);
+void engine_account_move(struct cb_engine *engine, struct group_state *group,
+			 const struct cb_step *step);
+void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, bool veto,
+			struct cb_decision *decision);
 void engine_account_refusals(struct cb_engine *engine);
 /* Why a plan for this group may not be made now, NONE when it may. @ret_max_steps: how many steps it may have. */
 enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_state *group,
 			   const struct cb_finding *finding, uint32_t *ret_max_steps);
 
 /* engine_events.c, engine_commands.c */
-int engine_event(struct cb_engine *engine, const struct cb_event *event, struct cb_decision *decision);
-void engine_command(struct cb_engine *engine, const struct cb_command *command, struct cb_decision *decision);
+int engine_event(struct cb_engine *engine, const struct cb_event *event,
+		 struct cb_decision *decision);
+void engine_command(struct cb_engine *engine, const struct cb_command *command,
+		    struct cb_decision *decision);

@@ -23,7 +23,8 @@ bool engine_plan_applied(const struct cb_engine *engine)
 	return engine->flight.active && state != CB_PLAN_PROPOSED && state != CB_PLAN_BASELINE;
 }
 
-const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan, char *buf, size_t size)
+const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan,
+				   char *buf, size_t size)
 {
 	size_t at = 0;
 
@@ -68,35 +69,38 @@ static void tell(struct cb_engine *engine, enum cb_notice_kind kind, struct cb_d
 		engine_notice(decision, kind, &notice, "#%u %s: %s, %s", plan->id, steps,
 			      cb_verdict_name(plan->judgement.verdict), plan->judgement.sentence);
 	else
-		engine_notice(decision, kind, &notice, "#%u %s: expected load of CPU %d %.2f -> %.2f", plan->id, steps,
+		engine_notice(decision, kind, &notice,
+			      "#%u %s: expected load of CPU %d %.2f -> %.2f", plan->id, steps,
 			      plan->hot_cpu, plan->hottest_before_ratio, plan->hottest_after_ratio);
 }
 
 /* Where a plan of this id is kept, or the slot of the oldest. */
-static uint32_t done_slot(struct cb_engine *engine, uint32_t id)
+static struct done *done_slot(struct cb_engine *engine, uint32_t id)
 {
 	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++)
-		if (engine->done[i].id == id)
-			return i;
-	return engine->n_done++ % PLANS_KEPT;
+		if (engine->done[i].plan.id == id)
+			return &engine->done[i];
+	return &engine->done[engine->n_done++ % PLANS_KEPT];
 }
 
-void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict, struct cb_decision *decision)
+void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict,
+		     struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 	struct group_state *group = engine_group(engine, flight->plan.group_key);
-	uint32_t slot;
+	struct done *done;
 
 	flight->plan.judgement.verdict = verdict;
 	flight->plan.done_usec = engine->now_usec;
 	enter(engine, CB_PLAN_DONE, 0);
 	tell(engine, CB_NOTICE_PLAN_ENDED, decision);
-	engine_account_end(engine, &flight->plan, decision);
+	engine_account_end(engine, &flight->plan, flight->veto, decision);
 	if (group)
 		engine_disturb(engine, group);
-	slot = done_slot(engine, flight->plan.id);
-	engine->done[slot] = flight->plan;
-	memcpy(engine->done_was_placed[slot], flight->was_placed, sizeof(flight->was_placed));
+	done = done_slot(engine, flight->plan.id);
+	*done = (struct done){ .plan = flight->plan, .n_before = flight->n_before };
+	memcpy(done->was_placed, flight->was_placed, sizeof(done->was_placed));
+	memcpy(done->before, flight->before, flight->n_before * sizeof(done->before[0]));
 	flight->active = false;
 }
 
@@ -110,17 +114,20 @@ static void hand_over(struct cb_engine *engine, struct cb_decision *decision)
 	decision->plan_id = flight->plan.id;
 	decision->group_key = flight->plan.group_key;
 	decision->n_steps = flight->plan.n_steps;
-	memcpy(decision->step, flight->plan.step, flight->plan.n_steps * sizeof(flight->plan.step[0]));
+	memcpy(decision->step, flight->plan.step,
+	       flight->plan.n_steps * sizeof(flight->plan.step[0]));
 	enter(engine, CB_PLAN_APPLYING, 0);
 }
 
-void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why, struct cb_decision *decision)
+void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why,
+		      struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 	uint32_t n = 0;
 
 	if (why)
-		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence), "%s", why);
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "%s", why);
 	flight->undo_verdict = verdict;
 	for (uint32_t i = flight->plan.n_steps; i-- > 0;) {
 		const struct cb_step *step = &flight->plan.step[i];
@@ -143,6 +150,24 @@ void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const c
 	decision->group_key = flight->plan.group_key;
 	decision->n_steps = n;
 	enter(engine, CB_PLAN_UNDOING, 0);
+}
+
+bool engine_plan_stands(const struct cb_plan *plan)
+{
+	return plan->n_steps && plan->applied_usec && plan->step[0].state != CB_STEP_UNDONE;
+}
+
+void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool veto,
+			const char *why, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	*flight = (struct flight){
+		.active = true, .plan = done->plan, .veto = veto, .n_before = done->n_before
+	};
+	memcpy(flight->was_placed, done->was_placed, sizeof(flight->was_placed));
+	memcpy(flight->before, done->before, done->n_before * sizeof(done->before[0]));
+	engine_plan_undo(engine, CB_VERDICT_ROLLED_BACK, why, decision);
 }
 
 static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
@@ -182,7 +207,8 @@ static void mark_placed(struct cb_engine *engine, const struct cb_step *step, bo
 
 static void note_error(struct cb_engine *engine, const struct cb_step *step)
 {
-	struct irq_state *irq = step->item.kind == CB_ITEM_IRQ ? engine_irq_state(engine, step->item.key) : NULL;
+	struct irq_state *irq =
+		step->item.kind == CB_ITEM_IRQ ? engine_irq_state(engine, step->item.key) : NULL;
 	struct worker_state *worker =
 		step->item.kind == CB_ITEM_WORKER ? engine_worker(engine, step->item.key) : NULL;
 
@@ -198,7 +224,8 @@ static void note_error(struct cb_engine *engine, const struct cb_step *step)
 		worker->foreign = worker->foreign_told = true;
 }
 
-static void applied(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
+		    struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 	struct group_state *group = engine_group(engine, flight->plan.group_key);
@@ -214,7 +241,8 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome, 
 			n_written++;
 			flight->was_placed[i] = was_placed(engine, step->item);
 			mark_placed(engine, step, true);
-			engine_account_move(engine, flight->plan.origin == CB_ORIGIN_AUTO ? group : NULL, step);
+			engine_account_move(
+				engine, flight->plan.origin == CB_ORIGIN_AUTO ? group : NULL, step);
 		} else {
 			n_failed += step->state == CB_STEP_FAILED;
 			note_error(engine, step);
@@ -225,14 +253,17 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome, 
 		engine_disturb(engine, group);
 	if (n_failed || n_written == 0) {
 		engine_plan_undo(engine, n_failed ? CB_VERDICT_FAILED : CB_VERDICT_VOID,
-				 n_failed ? "a step could not be written" : "what was to be moved is gone", decision);
+				 n_failed ? "a step could not be written" :
+					    "what was to be moved is gone",
+				 decision);
 		return;
 	}
 	enter(engine, CB_PLAN_SETTLING, engine->now_usec + engine->policy.settle_usec);
 	tell(engine, CB_NOTICE_PLAN_APPLIED, decision);
 }
 
-static void undone(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+static void undone(struct cb_engine *engine, const struct cb_outcome *outcome,
+		   struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 
@@ -244,7 +275,8 @@ static void undone(struct cb_engine *engine, const struct cb_outcome *outcome, s
 
 			if (step->item.kind != back->item.kind || step->item.key != back->item.key)
 				continue;
-			if (back->state == CB_STEP_DONE || back->state == CB_STEP_PENDING || back->state == CB_STEP_UNDONE) {
+			if (back->state == CB_STEP_DONE || back->state == CB_STEP_PENDING ||
+			    back->state == CB_STEP_UNDONE) {
 				step->state = CB_STEP_UNDONE;
 				mark_placed(engine, back, flight->was_placed[j]);
 			} else {
@@ -258,7 +290,8 @@ static void undone(struct cb_engine *engine, const struct cb_outcome *outcome, s
 	engine_plan_end(engine, flight->undo_verdict, decision);
 }
 
-static void released(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
+		     struct cb_decision *decision)
 {
 	for (uint32_t i = 0; i < engine->n_workers; i++) {
 		struct worker_state *worker = &engine->worker[i];
@@ -269,7 +302,8 @@ static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
 	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
 		const struct group_state *group = engine_group(engine, engine->releasing_group);
 
-		if (engine->releasing_group == 0 || (group && engine_group_feeds(group, &engine->irqs->irq[i])))
+		if (engine->releasing_group == 0 ||
+		    (group && engine_group_feeds(group, &engine->irqs->irq[i])))
 			engine->irq[i].placed = false;
 	}
 	for (uint32_t i = 0; i < engine->n_groups; i++) {
@@ -282,11 +316,14 @@ static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
 	}
 	engine->releasing = false;
 	decision->result = outcome->n_failed ? -EIO : 0;
-	snprintf(decision->answer, sizeof(decision->answer), "%u put back, %u pending, %u gone, %u left to others, %u failed",
-		 outcome->n_restored, outcome->n_pending, outcome->n_gone, outcome->n_foreign, outcome->n_failed);
+	snprintf(decision->answer, sizeof(decision->answer),
+		 "%u put back, %u pending, %u gone, %u left to others, %u failed",
+		 outcome->n_restored, outcome->n_pending, outcome->n_gone, outcome->n_foreign,
+		 outcome->n_failed);
 }
 
-void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome, struct cb_decision *decision)
+void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
+			 struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 
@@ -306,10 +343,12 @@ void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outc
 /* --- before the move --- */
 
 /* The finding that a plan was made for, as it is now; NULL when it is over. */
-static const struct cb_finding *finding_now(const struct cb_engine *engine, const struct cb_plan *plan)
+static const struct cb_finding *finding_now(const struct cb_engine *engine,
+					    const struct cb_plan *plan)
 {
 	for (uint32_t i = 0; i < engine->n_findings; i++)
-		if (engine->finding[i].cpu == plan->hot_cpu && engine->finding[i].kind == CB_FINDING_HOT_CPU)
+		if (engine->finding[i].cpu == plan->hot_cpu &&
+		    engine->finding[i].kind == CB_FINDING_HOT_CPU)
 			return &engine->finding[i];
 	return NULL;
 }
@@ -354,10 +393,12 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	}
 	if (flight->plan.state == CB_PLAN_PROPOSED || !group)
 		return;
-	flight->n_before = engine_windows_since(group, flight->baseline_from_usec, most, flight->before);
+	flight->n_before =
+		engine_windows_since(group, flight->baseline_from_usec, most, flight->before);
 	if (!cb_verifier_enough(flight->before, flight->n_before, least, most, &params)) {
 		enter(engine, CB_PLAN_BASELINE,
-		      windows_ahead(engine, (flight->n_before < least ? least : most) - flight->n_before));
+		      windows_ahead(engine,
+				    (flight->n_before < least ? least : most) - flight->n_before));
 		return;
 	}
 	if (flight->plan.origin == CB_ORIGIN_AUTO && !refresh(engine, finding)) {
@@ -367,12 +408,14 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	hand_over(engine, decision);
 }
 
-void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose, uint64_t baseline_from_usec,
-		       struct cb_decision *decision)
+void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose,
+		       uint64_t baseline_from_usec, struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 
-	*flight = (struct flight){ .active = true, .plan = *plan, .baseline_from_usec = baseline_from_usec };
+	*flight = (struct flight){ .active = true,
+				   .plan = *plan,
+				   .baseline_from_usec = baseline_from_usec };
 	flight->plan.id = engine->next_plan_id++;
 	flight->plan.judgement.measure = "";
 	enter(engine, propose ? CB_PLAN_PROPOSED : CB_PLAN_BASELINE, 0);
@@ -387,8 +430,8 @@ static void conclude(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 	enum cb_verdict verdict = flight->plan.judgement.verdict;
-	bool stays = verdict == CB_VERDICT_KEPT ||
-		     (flight->plan.origin == CB_ORIGIN_OPERATOR && verdict != CB_VERDICT_ROLLED_BACK);
+	bool stays = verdict == CB_VERDICT_KEPT || (flight->plan.origin == CB_ORIGIN_OPERATOR &&
+						    verdict != CB_VERDICT_ROLLED_BACK);
 
 	if (stays)
 		engine_plan_end(engine, verdict, decision);
@@ -400,11 +443,13 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
 	struct group_state *group = engine_group(engine, flight->plan.group_key);
-	uint32_t needed = flight->extended ? engine->policy.verify_windows_max : engine->policy.verify_windows;
+	uint32_t needed = flight->extended ? engine->policy.verify_windows_max :
+					     engine->policy.verify_windows;
 	struct cb_verifier_params params = {
 		.alpha_ratio = engine->policy.verify_alpha_ratio,
 		.min_effect_ratio = engine->policy.min_effect_ratio,
-		.final = flight->extended || engine->policy.verify_windows_max <= engine->policy.verify_windows,
+		.final = flight->extended ||
+			 engine->policy.verify_windows_max <= engine->policy.verify_windows,
 		.seed = flight->plan.id,
 	};
 
@@ -412,8 +457,9 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_undo(engine, CB_VERDICT_VOID, "its group is gone", decision);
 		return;
 	}
-	flight->n_after = engine_windows_since(group, flight->plan.applied_usec + engine->policy.settle_usec, needed,
-					       flight->after);
+	flight->n_after =
+		engine_windows_since(group, flight->plan.applied_usec + engine->policy.settle_usec,
+				     needed, flight->after);
 	if (flight->n_after < needed) {
 		flight->plan.next_usec = windows_ahead(engine, needed - flight->n_after);
 		return;
@@ -436,12 +482,15 @@ void engine_plan_disturbed(struct cb_engine *engine, uint32_t group_key, uint32_
 	if (!flight->active || flight->plan.group_key != group_key)
 		return;
 	for (uint32_t i = 0; worker_key && i < flight->plan.n_steps; i++)
-		if (flight->plan.step[i].item.kind == CB_ITEM_WORKER && flight->plan.step[i].item.key == worker_key)
+		if (flight->plan.step[i].item.kind == CB_ITEM_WORKER &&
+		    flight->plan.step[i].item.key == worker_key)
 			flight->plan.step[i].state = CB_STEP_GONE;
 	if (!engine_plan_applied(engine))
 		withdraw(engine, "the group's workers changed before the move", decision);
 	else if (flight->plan.state == CB_PLAN_SETTLING || flight->plan.state == CB_PLAN_VERIFYING)
-		engine_plan_undo(engine, CB_VERDICT_VOID, "the group's workers changed, so nothing can be compared", decision);
+		engine_plan_undo(engine, CB_VERDICT_VOID,
+				 "the group's workers changed, so nothing can be compared",
+				 decision);
 }
 
 /* --- the tick --- */
@@ -461,19 +510,23 @@ static void look_for_foreign(struct cb_engine *engine, struct cb_decision *decis
 			continue;
 		worker->foreign_told = true;
 		engine->totals.n_foreign[CB_ITEM_WORKER]++;
-		engine_notice(decision, CB_NOTICE_FOREIGN, &notice, "%s was set to CPU %s by somebody else: left alone",
+		engine_notice(decision, CB_NOTICE_FOREIGN, &notice,
+			      "%s was set to CPU %s by somebody else: left alone",
 			      cb_engine_item_name(engine, item, name, sizeof(name)),
 			      cb_cpuset_show(&worker->last.mask, mask, sizeof(mask)));
 		for (uint32_t j = 0; j < flight->plan.n_steps && flight->active; j++)
 			if (flight->plan.step[j].item.kind == CB_ITEM_WORKER &&
 			    flight->plan.step[j].item.key == worker->key &&
-			    (flight->plan.state == CB_PLAN_SETTLING || flight->plan.state == CB_PLAN_VERIFYING))
-				engine_plan_undo(engine, CB_VERDICT_VOID, "somebody else changed what was moved", decision);
+			    (flight->plan.state == CB_PLAN_SETTLING ||
+			     flight->plan.state == CB_PLAN_VERIFYING))
+				engine_plan_undo(engine, CB_VERDICT_VOID,
+						 "somebody else changed what was moved", decision);
 	}
 }
 
 /* What would be done, but may not be now: every step becomes a refusal. */
-static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan, enum cb_reject reason)
+static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
+			 enum cb_reject reason)
 {
 	for (uint32_t i = 0; i < plan->n_steps && engine->n_refusals < CB_REFUSALS_MAX; i++) {
 		const struct cb_step *step = &plan->step[i];
@@ -495,7 +548,8 @@ static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan, e
 static void consider(struct cb_engine *engine, struct cb_decision *decision)
 {
 	engine->n_refusals = 0;
-	for (uint32_t i = 0; i < CB_MIN(engine->n_findings, CONSIDERED_MAX) && !engine->flight.active; i++) {
+	for (uint32_t i = 0;
+	     i < CB_MIN(engine->n_findings, CONSIDERED_MAX) && !engine->flight.active; i++) {
 		const struct cb_finding *finding = &engine->finding[i];
 		struct group_state *group = engine_group_of_finding(engine, finding);
 		struct cb_plan plan;
@@ -510,8 +564,9 @@ static void consider(struct cb_engine *engine, struct cb_decision *decision)
 		if (plan.n_steps == 0)
 			continue;
 		if (gate == CB_REJECT_NONE)
-			engine_plan_begin(engine, &plan, engine_mode(engine, group) == CB_MODE_ADVISE, engine->now_usec,
-					  decision);
+			engine_plan_begin(engine, &plan,
+					  engine_mode(engine, group) == CB_MODE_ADVISE,
+					  engine->now_usec, decision);
 		else
 			refuse_steps(engine, &plan, gate);
 	}
@@ -523,6 +578,8 @@ void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 	struct flight *flight = &engine->flight;
 
 	look_for_foreign(engine, decision);
+	if (!flight->active)
+		engine_late_looks(engine, decision);
 	if (decision->action != CB_ACTION_NONE)
 		return;
 	if (!flight->active)
@@ -531,7 +588,8 @@ void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_advance(engine, decision);
 	else if (flight->plan.state == CB_PLAN_SETTLING &&
 		 engine->now_usec >= flight->plan.applied_usec + engine->policy.settle_usec)
-		enter(engine, CB_PLAN_VERIFYING, windows_ahead(engine, engine->policy.verify_windows));
+		enter(engine, CB_PLAN_VERIFYING,
+		      windows_ahead(engine, engine->policy.verify_windows));
 	else if (flight->plan.state == CB_PLAN_VERIFYING)
 		verify(engine, decision);
 }

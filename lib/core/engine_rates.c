@@ -20,8 +20,8 @@ int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapsh
 {
 	if (!engine->topology || snapshot->topology_generation != engine->topology->generation)
 		return -EINVAL;
-	if (snapshot->n_cpus > engine->topology->n_cpu_ids || snapshot->n_workers > CB_WORKERS_MAX ||
-	    snapshot->user_hz == 0)
+	if (snapshot->n_cpus > engine->topology->n_cpu_ids ||
+	    snapshot->n_workers > CB_WORKERS_MAX || snapshot->user_hz == 0)
 		return -EINVAL;
 	return engine->has_snapshot && snapshot->time_usec <= engine->snapshot_usec ? -EINVAL : 0;
 }
@@ -35,7 +35,8 @@ static double per_sec(uint64_t now, uint64_t before, uint64_t dt_usec)
  * Shares of the CPU over the interval. The whole is the sum of the ticks, not the clock: an idle tickless CPU accounts late, and a
  * share of a sum is at most 1. A guest's time is inside user; idle and iowait are idle; steal is nobody's work here.
  */
-static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t dt_usec, uint64_t tau_usec)
+static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t dt_usec,
+			   uint64_t tau_usec)
 {
 	uint64_t d[_CB_TIME_MAX], all = 0, user, guest;
 	int first = !(cpu->present & CB_CPU_HAS_TIMES);
@@ -61,8 +62,8 @@ static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *no
 	cpu->present |= CB_CPU_HAS_TIMES;
 }
 
-static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t now_usec,
-			      uint64_t dt_usec, uint64_t tau_usec)
+static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now,
+			      uint64_t now_usec, uint64_t dt_usec, uint64_t tau_usec)
 {
 	uint32_t both = now->present & cpu->last.present;
 	int first;
@@ -71,18 +72,21 @@ static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample 
 		first = !(cpu->present & CB_CPU_HAS_SOFTIRQS);
 		for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
 			cb_rate_update(&cpu->softirqs_per_sec[i],
-				       per_sec(now->softirqs[i], cpu->last.softirqs[i], dt_usec), dt_usec, tau_usec, first);
+				       per_sec(now->softirqs[i], cpu->last.softirqs[i], dt_usec),
+				       dt_usec, tau_usec, first);
 		cpu->present |= CB_CPU_HAS_SOFTIRQS;
 	}
 	if (both & CB_CPU_HAS_SOFTNET) {
 		first = !(cpu->present & CB_CPU_HAS_SOFTNET);
 		cb_rate_update(&cpu->softnet_dropped_per_sec,
-			       per_sec(now->softnet_dropped, cpu->last.softnet_dropped, dt_usec), dt_usec, tau_usec, first);
+			       per_sec(now->softnet_dropped, cpu->last.softnet_dropped, dt_usec),
+			       dt_usec, tau_usec, first);
 		cpu->present |= CB_CPU_HAS_SOFTNET;
 	}
 	if ((both & CB_CPU_HAS_CTXSW) && now_usec > cpu->ctxsw_usec) {
 		first = !(cpu->present & CB_CPU_HAS_CTXSW);
-		cb_rate_update(&cpu->ctxsw_per_sec, per_sec(now->ctxsw, cpu->last.ctxsw, now_usec - cpu->ctxsw_usec),
+		cb_rate_update(&cpu->ctxsw_per_sec,
+			       per_sec(now->ctxsw, cpu->last.ctxsw, now_usec - cpu->ctxsw_usec),
 			       now_usec - cpu->ctxsw_usec, tau_usec, first);
 		cpu->present |= CB_CPU_HAS_CTXSW;
 	}
@@ -114,16 +118,17 @@ static void rate_cpus(struct cb_engine *engine, const struct cb_snapshot *snapsh
 		if (cpu->last_usec && dt_usec) {
 			if (now->present & cpu->last.present & CB_CPU_HAS_TIMES)
 				cpu_time_rates(cpu, now, dt_usec, engine->policy.smooth_usec);
-			cpu_counter_rates(cpu, now, snapshot->time_usec, dt_usec, engine->policy.smooth_usec);
+			cpu_counter_rates(cpu, now, snapshot->time_usec, dt_usec,
+					  engine->policy.smooth_usec);
 		}
 		cpu_remember(cpu, now, snapshot->time_usec);
 	}
 }
 
 /* A counter of a worker: its rate when both samples have it. */
-static void worker_rate(struct worker_state *worker, const struct cb_worker_sample *now, uint32_t bit,
-			struct cb_rate *rate, uint64_t now_value, uint64_t before, double unit, uint64_t dt_usec,
-			uint64_t tau_usec)
+static void worker_rate(struct worker_state *worker, const struct cb_worker_sample *now,
+			uint32_t bit, struct cb_rate *rate, uint64_t now_value, uint64_t before,
+			double unit, uint64_t dt_usec, uint64_t tau_usec)
 {
 	if (!(now->present & worker->last.present & bit))
 		return;
@@ -141,8 +146,8 @@ static bool mask_is_foreign(const struct cb_engine *engine, const struct worker_
 	return !cb_cpuset_equal(&is, &ours);
 }
 
-static void rate_worker(struct cb_engine *engine, struct worker_state *worker, const struct cb_worker_sample *now,
-			uint64_t now_usec)
+static void rate_worker(struct cb_engine *engine, struct worker_state *worker,
+			const struct cb_worker_sample *now, uint64_t now_usec)
 {
 	uint64_t dt_usec = now_usec - worker->last_usec, tau_usec = engine->policy.smooth_usec;
 	const uint32_t counters = CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES;
@@ -150,17 +155,18 @@ static void rate_worker(struct cb_engine *engine, struct worker_state *worker, c
 	if (worker->last_usec && dt_usec) {
 		const struct cb_worker_sample *last = &worker->last;
 
-		worker_rate(worker, now, CB_WORKER_HAS_CPU, &worker->cpu, now->cpu_nsec, last->cpu_nsec, 1e-9, dt_usec,
-			    tau_usec);
-		worker_rate(worker, now, CB_WORKER_HAS_WAIT, &worker->wait_per_sec, now->wait_nsec, last->wait_nsec, 1e-9,
-			    dt_usec, tau_usec);
-		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->vol_per_sec, now->vol_switches,
-			    last->vol_switches, 1, dt_usec, tau_usec);
-		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->invol_per_sec, now->invol_switches,
-			    last->invol_switches, 1, dt_usec, tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_CPU, &worker->cpu, now->cpu_nsec,
+			    last->cpu_nsec, 1e-9, dt_usec, tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_WAIT, &worker->wait_per_sec, now->wait_nsec,
+			    last->wait_nsec, 1e-9, dt_usec, tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->vol_per_sec,
+			    now->vol_switches, last->vol_switches, 1, dt_usec, tau_usec);
+		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->invol_per_sec,
+			    now->invol_switches, last->invol_switches, 1, dt_usec, tau_usec);
 		worker->present |= now->present & last->present & counters;
 	}
-	worker->present = (worker->present & (now->present | ~counters) & counters) | (now->present & ~counters);
+	worker->present = (worker->present & (now->present | ~counters) & counters) |
+			  (now->present & ~counters);
 	if (worker->placed && (now->present & CB_WORKER_HAS_MASK)) {
 		/* the kernel drops what the cpuset or hotplug has taken away: the first look says what became of our mask */
 		if (!worker->has_set && cb_cpuset_subset(&now->mask, &worker->set))
@@ -198,7 +204,8 @@ static void rate_workers(struct cb_engine *engine, const struct cb_snapshot *sna
 	}
 }
 
-static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec)
+static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapshot,
+		      uint64_t dt_usec)
 {
 	uint32_t at = 0;
 
@@ -210,8 +217,9 @@ static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapsh
 		if (at == snapshot->n_irqs || snapshot->irq[at].irq != engine->irqs->irq[i].irq)
 			continue;
 		if (state->has_last && dt_usec)
-			cb_rate_update(&state->per_sec, per_sec(snapshot->irq[at].count, state->last_count, dt_usec), dt_usec,
-				       engine->policy.smooth_usec, 0);
+			cb_rate_update(&state->per_sec,
+				       per_sec(snapshot->irq[at].count, state->last_count, dt_usec),
+				       dt_usec, engine->policy.smooth_usec, 0);
 		state->last_count = snapshot->irq[at].count;
 		state->has_last = true;
 		state->effective_cpu = snapshot->irq[at].effective_cpu;
@@ -228,10 +236,12 @@ void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot)
 	if (dt_usec) {
 		int first = engine->totals.ctxt_per_sec.smooth == 0;
 
-		cb_rate_update(&engine->totals.ctxt_per_sec, per_sec(snapshot->ctxt, engine->ctxt, dt_usec), dt_usec,
+		cb_rate_update(&engine->totals.ctxt_per_sec,
+			       per_sec(snapshot->ctxt, engine->ctxt, dt_usec), dt_usec,
 			       engine->policy.smooth_usec, first);
-		cb_rate_update(&engine->totals.intr_per_sec, per_sec(snapshot->intr_total, engine->intr_total, dt_usec),
-			       dt_usec, engine->policy.smooth_usec, first);
+		cb_rate_update(&engine->totals.intr_per_sec,
+			       per_sec(snapshot->intr_total, engine->intr_total, dt_usec), dt_usec,
+			       engine->policy.smooth_usec, first);
 	}
 	engine->totals.procs_running = snapshot->procs_running;
 	engine->totals.procs_blocked = snapshot->procs_blocked;
@@ -266,12 +276,14 @@ static void attribute_irqs(struct cb_engine *engine)
 		struct irq_state *irq = &engine->irq[i];
 		struct cpu_state *cpu;
 
-		if (irq->effective_cpu < 0 || (uint32_t)irq->effective_cpu >= engine->topology->n_cpu_ids)
+		if (irq->effective_cpu < 0 ||
+		    (uint32_t)irq->effective_cpu >= engine->topology->n_cpu_ids)
 			continue;
 		cpu = &engine->cpu[irq->effective_cpu];
 		if (cpu->irq_rate_sum <= 0)
 			continue;
-		irq->load_ratio = (cpu->irq.smooth + cpu->softirq.smooth) * irq->per_sec.smooth / cpu->irq_rate_sum;
+		irq->load_ratio = (cpu->irq.smooth + cpu->softirq.smooth) * irq->per_sec.smooth /
+				  cpu->irq_rate_sum;
 		irq->load_ratio = CB_MIN(irq->load_ratio, irq->per_sec.smooth * IRQ_COST_MAX_SEC);
 		cpu->irqs_ratio += irq->load_ratio;
 	}
@@ -280,7 +292,8 @@ static void attribute_irqs(struct cb_engine *engine)
 void engine_attribute(struct cb_engine *engine)
 {
 	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
-		engine->cpu[i].workers_ratio = engine->cpu[i].irqs_ratio = engine->cpu[i].irq_rate_sum = 0;
+		engine->cpu[i].workers_ratio = engine->cpu[i].irqs_ratio =
+			engine->cpu[i].irq_rate_sum = 0;
 	attribute_irqs(engine);
 	for (uint32_t i = 0; i < engine->n_workers; i++) {
 		struct worker_state *worker = &engine->worker[i];
@@ -288,7 +301,8 @@ void engine_attribute(struct cb_engine *engine)
 		worker->cpu_attributed = worker_cpu(engine, worker);
 		worker->cpu_share_ratio = CB_MIN(worker->cpu.smooth, 1.0);
 		if (worker->cpu_attributed >= 0)
-			engine->cpu[worker->cpu_attributed].workers_ratio += worker->cpu_share_ratio;
+			engine->cpu[worker->cpu_attributed].workers_ratio +=
+				worker->cpu_share_ratio;
 	}
 	/* the clocks of the sources differ: never charge the workers with more than the CPU was busy */
 	for (uint32_t i = 0; i < engine->n_workers; i++) {

@@ -32,11 +32,13 @@ bool cb_engine_cpu(const struct cb_engine *engine, uint32_t cpu, struct cb_cpu_v
 		.softnet_dropped_per_sec = state->softnet_dropped_per_sec,
 		.workers_ratio = state->workers_ratio,
 		.irqs_ratio = state->irqs_ratio,
-		.other_ratio = CB_MAX(state->busy.smooth - state->workers_ratio - state->irqs_ratio, 0.0),
+		.other_ratio =
+			CB_MAX(state->busy.smooth - state->workers_ratio - state->irqs_ratio, 0.0),
 	};
 	memcpy(ret->softirqs_per_sec, state->softirqs_per_sec, sizeof(ret->softirqs_per_sec));
-	ret->heat = state->hot ? CB_HEAT_HOT :
-		    state->busy.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM : CB_HEAT_COOL;
+	ret->heat = state->hot					    ? CB_HEAT_HOT :
+		    state->busy.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM :
+								      CB_HEAT_COOL;
 	return true;
 }
 
@@ -72,13 +74,15 @@ void cb_engine_worker(const struct cb_engine *engine, uint32_t index, struct cb_
 		.placed = worker->placed,
 		.foreign = worker->foreign,
 		.quarantine_until_usec = worker->quarantine.until_usec > engine->now_usec ?
-						 worker->quarantine.until_usec : 0,
+						 worker->quarantine.until_usec :
+						 0,
 	};
 	if (engine->topology)
 		ret->allowed = engine_allowed(engine, worker);
 }
 
-bool cb_engine_worker_by_key(const struct cb_engine *engine, uint32_t key, struct cb_worker_view *ret)
+bool cb_engine_worker_by_key(const struct cb_engine *engine, uint32_t key,
+			     struct cb_worker_view *ret)
 {
 	const struct worker_state *worker = engine_worker(engine, key);
 
@@ -156,11 +160,14 @@ void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_g
 		.backlog_max = group->backlog_max,
 		.skew_ratio = skew_of(engine, group),
 		.moves_hour = engine_moves_hour(engine, group),
-		.cooldown_until_usec = group->cooldown_until_usec > engine->now_usec ? group->cooldown_until_usec : 0,
+		.cooldown_until_usec = group->cooldown_until_usec > engine->now_usec ?
+					       group->cooldown_until_usec :
+					       0,
 	};
 	ret->has_fds = ret->skew_ratio > 0;
 	for (uint32_t i = 0; i < engine->n_workers; i++)
-		ret->n_placed += engine->worker[i].group_key == group->key && engine->worker[i].placed;
+		ret->n_placed += engine->worker[i].group_key == group->key &&
+				 engine->worker[i].placed;
 }
 
 uint32_t cb_engine_n_findings(const struct cb_engine *engine)
@@ -183,8 +190,8 @@ const struct cb_plan *cb_engine_last_plan(const struct cb_engine *engine)
 	const struct cb_plan *last = NULL;
 
 	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++)
-		if (!last || engine->done[i].done_usec >= last->done_usec)
-			last = &engine->done[i];
+		if (!last || engine->done[i].plan.done_usec >= last->done_usec)
+			last = &engine->done[i].plan;
 	return last;
 }
 
@@ -218,7 +225,8 @@ uint64_t cb_engine_now(const struct cb_engine *engine)
 	return engine->now_usec;
 }
 
-const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_ref item, char *buf, size_t size)
+const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_ref item, char *buf,
+				size_t size)
 {
 	const struct worker_state *worker;
 	const struct group_state *group;
@@ -241,26 +249,32 @@ const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_r
 	return buf;
 }
 
-const char *cb_engine_finding_sentence(const struct cb_engine *engine, const struct cb_finding *finding, char *buf,
-				       size_t size)
+const char *cb_engine_finding_sentence(const struct cb_engine *engine,
+				       const struct cb_finding *finding, char *buf, size_t size)
 {
 	char name[96], wait[48] = "";
 	uint64_t span_sec = (engine->now_usec - finding->since_usec) / CB_USEC_PER_SEC;
 	struct cb_item_ref worker = { CB_ITEM_WORKER, finding->worker_key };
 
 	if (finding->wait_per_sec >= 0.0005)
-		snprintf(wait, sizeof(wait), "; its workers wait %.0f ms/s", finding->wait_per_sec * 1000);
+		snprintf(wait, sizeof(wait), "; its workers wait %.0f ms/s",
+			 finding->wait_per_sec * 1000);
 	if (finding->kind == CB_FINDING_WORKER_BOUND)
-		snprintf(buf, size, "%s alone fills CPU %d (%.0f %% busy for %llu s): no move can help it",
-			 cb_engine_item_name(engine, worker, name, sizeof(name)), finding->cpu, finding->busy_ratio * 100,
-			 (unsigned long long)span_sec);
+		snprintf(buf, size,
+			 "%s alone fills CPU %d (%.0f %% busy for %llu s): no move can help it",
+			 cb_engine_item_name(engine, worker, name, sizeof(name)), finding->cpu,
+			 finding->busy_ratio * 100, (unsigned long long)span_sec);
 	else if (finding->coolest_cpu < 0)
-		snprintf(buf, size, "CPU %d is %.0f %% busy for %llu s and its workers may use no other%s", finding->cpu,
-			 finding->busy_ratio * 100, (unsigned long long)span_sec, wait);
+		snprintf(buf, size,
+			 "CPU %d is %.0f %% busy for %llu s and its workers may use no other%s",
+			 finding->cpu, finding->busy_ratio * 100, (unsigned long long)span_sec,
+			 wait);
 	else
-		snprintf(buf, size, "CPU %d is %.0f %% busy for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
-			 finding->cpu, finding->busy_ratio * 100, (unsigned long long)span_sec, finding->coolest_cpu,
-			 finding->coolest_ratio * 100, wait);
+		snprintf(
+			buf, size,
+			"CPU %d is %.0f %% busy for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
+			finding->cpu, finding->busy_ratio * 100, (unsigned long long)span_sec,
+			finding->coolest_cpu, finding->coolest_ratio * 100, wait);
 	return buf;
 }
 

@@ -158,7 +158,7 @@ const char *cb_command_kind_name(enum cb_command_kind kind)
 		[CB_COMMAND_APPLY] = "apply",	    [CB_COMMAND_MOVE] = "move",
 		[CB_COMMAND_ROLLBACK] = "rollback", [CB_COMMAND_RELEASE] = "release",
 		[CB_COMMAND_PAUSE] = "pause",	    [CB_COMMAND_RESUME] = "resume",
-		[CB_COMMAND_MODE] = "mode",
+		[CB_COMMAND_MODE] = "mode",	    [CB_COMMAND_VETO] = "veto",
 	};
 
 	return NAME_OF(names, kind);

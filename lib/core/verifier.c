@@ -472,14 +472,15 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	ret->wait_before_ratio = wait.before;
 	ret->wait_after_ratio = wait.after;
 
-	if (is_void(before, n_before, after, n_after, params, ret))
+	if (!params->late && is_void(before, n_before, after, n_after, params, ret))
 		ret->verdict = CB_VERDICT_VOID;
 	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections",
 		       relative(drops.before, drops.after), drops.p_up);
-	else if (served.made && served_effect >= params->min_effect_ratio && served.p_up <= level)
+	else if (!params->late && served.made && served_effect >= params->min_effect_ratio &&
+		 served.p_up <= level)
 		decide(ret, CB_VERDICT_KEPT, "served work", served_effect, served.p_up);
-	else if (served.made && served_effect <= -params->min_effect_ratio &&
+	else if (!params->late && served.made && served_effect <= -params->min_effect_ratio &&
 		 served.p_down <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "served work", served_effect, served.p_down);
 	else

@@ -61,7 +61,8 @@ static void hot_cpu_is_found_mended_and_kept(void **state)
 	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
 	assert_non_null(strstr(world.last_sentence, "served work +"));
 	/* float first: the mask is widened, not moved to one CPU */
-	assert_int_equal(cb_cpuset_count(&world.worker[0].mask) + cb_cpuset_count(&world.worker[1].mask), 3);
+	assert_int_equal(
+		cb_cpuset_count(&world.worker[0].mask) + cb_cpuset_count(&world.worker[1].mask), 3);
 	cb_engine_worker(world.engine, cb_cpuset_count(&world.worker[0].mask) == 2 ? 0 : 1, &view);
 	assert_true(view.placed);
 	world_ticks(&world, 120);
@@ -152,8 +153,9 @@ static void observe_and_pause_plan_nothing(void **state)
 	world_command(&world, &mode);
 	world_ticks(&world, 60);
 	assert_null(cb_engine_plan(world.engine));
-	assert_int_equal(cb_engine_refusal(world.engine, cb_engine_n_refusals(world.engine) - 1)->reason,
-			 CB_REJECT_OBSERVE);
+	assert_int_equal(
+		cb_engine_refusal(world.engine, cb_engine_n_refusals(world.engine) - 1)->reason,
+		CB_REJECT_OBSERVE);
 	mode.mode = CB_MODE_AUTO;
 	world_command(&world, &mode);
 	world_command(&world, &pause);
@@ -166,18 +168,22 @@ static void observe_and_pause_plan_nothing(void **state)
 
 static struct cb_command move_of(uint32_t worker_key, struct cb_cpuset mask)
 {
-	return (struct cb_command){ .kind = CB_COMMAND_MOVE, .worker_key = worker_key, .mask = mask };
+	return (struct cb_command){ .kind = CB_COMMAND_MOVE,
+				    .worker_key = worker_key,
+				    .mask = mask };
 }
 
 static void an_operators_move_goes_through_the_same_door(void **state)
 {
 	struct world world;
-	struct cb_command move = move_of(1, cb_cpuset_of(1)), rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct cb_command move = move_of(1, cb_cpuset_of(1)),
+			  rollback = { .kind = CB_COMMAND_ROLLBACK };
 	struct cb_decision decision;
 
 	(void)state;
 	world_init(&world, 2, 2);
-	world_ticks(&world, 20); /* two workers at 0.5: full, but nothing to mend; evidence is there */
+	world_ticks(&world,
+		    20); /* two workers at 0.5: full, but nothing to mend; evidence is there */
 	world.policy.mode = CB_MODE_OBSERVE;
 	world_policy(&world);
 	decision = world_command(&world, &move);
@@ -196,7 +202,8 @@ static void an_operators_move_goes_through_the_same_door(void **state)
 static void an_operators_move_that_does_nothing_stays(void **state)
 {
 	struct world world;
-	struct cb_command move = move_of(1, cb_cpuset_of(1)), rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct cb_command move = move_of(1, cb_cpuset_of(1)),
+			  rollback = { .kind = CB_COMMAND_ROLLBACK };
 
 	(void)state;
 	world_init(&world, 2, 2);
@@ -217,7 +224,9 @@ static void bad_moves_are_refused(void **state)
 {
 	struct world world;
 	struct cb_command move = move_of(1, CB_CPUSET_EMPTY);
-	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED, .group_key = 1, .group = { .name = "web" } };
+	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED,
+				  .group_key = 1,
+				  .group = { .name = "web" } };
 
 	(void)state;
 	world_init(&world, 2, 1);
@@ -381,8 +390,9 @@ static void moves_of_an_hour_are_bounded(void **state)
 	world_ticks(&world, 1800);
 	assert_int_equal(totals_of(&world).n_moves[CB_ITEM_WORKER], world.policy.moves_per_hour);
 	assert_int_equal(totals_of(&world).moves_hour, world.policy.moves_per_hour);
-	assert_int_equal(cb_engine_refusal(world.engine, cb_engine_n_refusals(world.engine) - 1)->reason,
-			 CB_REJECT_BUDGET);
+	assert_int_equal(
+		cb_engine_refusal(world.engine, cb_engine_n_refusals(world.engine) - 1)->reason,
+		CB_REJECT_BUDGET);
 	world_done(&world);
 }
 
@@ -399,7 +409,9 @@ static void no_plan_soon_after_a_start(void **state)
 	for (uint32_t key = 1; key <= 2; key++) {
 		struct cb_event gone = { .kind = CB_EVENT_WORKER_GONE, .worker_key = key };
 		struct cb_event added = { .kind = CB_EVENT_WORKER_ADDED,
-					  .worker = { .key = key, .group_key = 1, .comm = "w",
+					  .worker = { .key = key,
+						      .group_key = 1,
+						      .comm = "w",
 						      .original = cb_cpuset_of(0) } };
 
 		memset(&added.worker.cpuset, 0xff, sizeof(added.worker.cpuset));
@@ -410,6 +422,64 @@ static void no_plan_soon_after_a_start(void **state)
 	assert_null(cb_engine_plan(world.engine));
 	world_ticks(&world, 3);
 	assert_non_null(cb_engine_plan(world.engine));
+	world_done(&world);
+}
+
+/* Kept; a minute later everybody waits longer and gets less done. */
+static void a_late_look_undoes_what_went_bad(void **state)
+{
+	struct world world;
+
+	(void)state;
+	hot_start(&world);
+	world_ticks(&world, 45);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	world.batch[0] = world.batch[1] = 2;
+	world_ticks(&world, 80);
+	assert_int_equal(world.last_verdict, CB_VERDICT_ROLLED_BACK);
+	assert_non_null(strstr(world.last_sentence, "kept at first, but 1 min later"));
+	assert_true(cb_cpuset_equal(&world.worker[0].mask, &world.worker[0].original));
+	assert_true(cb_cpuset_equal(&world.worker[1].mask, &world.worker[1].original));
+	world_done(&world);
+}
+
+/* Kept; a minute later there is simply less to do. */
+static void a_late_look_forgives_a_lighter_load(void **state)
+{
+	struct world world;
+
+	(void)state;
+	hot_start(&world);
+	world_ticks(&world, 45);
+	world.load_factor = 0.3;
+	world_ticks(&world, 700);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	assert_int_equal(world.n_applies, 1);
+	world_done(&world);
+}
+
+static void a_veto_keeps_the_items_out_for_long(void **state)
+{
+	struct world world;
+	struct cb_command veto = { .kind = CB_COMMAND_VETO };
+
+	(void)state;
+	hot_start(&world);
+	assert_int_equal(world_command(&world, &veto).result, -ENOENT);
+	world_ticks(&world, 45);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	assert_int_equal(world_command(&world, &veto).result, 0);
+	assert_int_equal(world.last_verdict, CB_VERDICT_ROLLED_BACK);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct cb_worker_view view;
+
+		cb_engine_worker(world.engine, i, &view);
+		if (view.quarantine_until_usec)
+			assert_int_equal(view.quarantine_until_usec,
+					 world.now_usec + world.policy.quarantine_max_usec);
+	}
+	world_tick(&world);
+	assert_int_equal(totals_of(&world).n_quarantined, 1);
 	world_done(&world);
 }
 
@@ -429,7 +499,9 @@ static void bad_inputs_are_ignored(void **state)
 	event.now_usec = world.now_usec;
 	assert_int_equal(cb_engine_feed(world.engine, &event, &decision), -EINVAL);
 	world.snapshot.topology_generation++;
-	event = (struct cb_input){ .kind = CB_INPUT_SNAPSHOT, .now_usec = world.now_usec + 5, .snapshot = &world.snapshot };
+	event = (struct cb_input){ .kind = CB_INPUT_SNAPSHOT,
+				   .now_usec = world.now_usec + 5,
+				   .snapshot = &world.snapshot };
 	assert_int_equal(cb_engine_feed(world.engine, &event, &decision), -EINVAL);
 	world_ticks(&world, 2);
 	world_done(&world);
@@ -473,6 +545,9 @@ int main(void)
 		cmocka_unit_test(too_many_rollbacks_only_advise),
 		cmocka_unit_test(moves_of_an_hour_are_bounded),
 		cmocka_unit_test(no_plan_soon_after_a_start),
+		cmocka_unit_test(a_late_look_undoes_what_went_bad),
+		cmocka_unit_test(a_late_look_forgives_a_lighter_load),
+		cmocka_unit_test(a_veto_keeps_the_items_out_for_long),
 		cmocka_unit_test(bad_inputs_are_ignored),
 		cmocka_unit_test(a_steady_balanced_load_moves_nothing),
 	};
