@@ -69,9 +69,9 @@ else
 fi
 
 missing=
-for capability in $(sed -n 's/^CapabilityBoundingSet=//p' "$work/cpubalanced.service"); do
+while read -r capability; do
 	grep -q "^#   $capability  *[a-z]" "$work/cpubalanced.service" || missing+=" $capability"
-done
+done < <(sed -n 's/^CapabilityBoundingSet=//p' "$work/cpubalanced.service" | tr ' ' '\n')
 if [ -z "$missing" ]; then ok "each capability says what it is for"; else not_ok "each capability says what it is for" "not:$missing"; fi
 
 if grep -Eq '^(ProtectKernelTunables=yes|ReadOnlyPaths=.*/(proc|sys))' "$work/cpubalanced.service"; then
