@@ -174,7 +174,7 @@ struct cb_engine *cb_engine_new(uint32_t first_plan_id) _must_check_;
 struct cb_engine *cb_engine_free(struct cb_engine *engine); /* NULL is fine; returns NULL */
 
 /*
- * Feed one input. @ret is always set completely. Returns 0, -ENOMEM, or -EINVAL for an input that breaks the contract
+ * Feed one input. @ret is always set, its arrays up to their n_*. Returns 0, -ENOMEM, or -EINVAL for an input that breaks the contract
  * above (time going backwards, unknown keys, snapshot of another topology generation): it is ignored then.
  */
 int cb_engine_feed(struct cb_engine *engine, const struct cb_input *input, struct cb_decision *ret) _must_check_;

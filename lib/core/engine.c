@@ -230,9 +230,20 @@ static int take_snapshot(struct cb_engine *engine, const struct cb_snapshot *sna
 	return 0;
 }
 
+/* All but the arrays, whose n_* say that they are empty: a tick must not clear 50 KB to say "nothing". */
+static void begin_decision(struct cb_decision *decision, uint64_t now_usec)
+{
+	decision->now_usec = now_usec;
+	decision->action = CB_ACTION_NONE;
+	decision->plan_id = decision->group_key = decision->answer_plan_id = 0;
+	decision->n_steps = decision->n_notices = decision->notices_lost = 0;
+	decision->result = 0;
+	decision->answer[0] = 0;
+}
+
 int cb_engine_feed(struct cb_engine *engine, const struct cb_input *input, struct cb_decision *ret)
 {
-	*ret = (struct cb_decision){ .now_usec = input->now_usec };
+	begin_decision(ret, input->now_usec);
 	if (input->now_usec < engine->now_usec)
 		return -EINVAL;
 	engine->now_usec = input->now_usec;
