@@ -37,7 +37,7 @@ struct cb_journal_entry {
 	struct cb_cpuset original;
 	struct cb_cpuset set;       /* what we set last */
 	struct cb_cpuset was;       /* what we had set before that, empty for nothing: a crash between journal and write leaves it */
-	bool pending;               /* a restore of an interrupt awaits its next occurrence */
+	bool pending;               /* restored, but: an interrupt has to occur, a process to show no more late offspring */
 };
 
 struct cb_journal;

@@ -19,7 +19,8 @@ struct cb_change {
 		    void *userdata); /* one line for each entry that is not restored; may be NULL */
 	void *userdata;
 	uint32_t n_restored, n_pending, n_gone, n_foreign, n_failed;
-	int errnum; /* of the last failure */
+	uint32_t n_late; /* threads with our mask that were made after their process was placed */
+	int errnum;	 /* of the last failure */
 	enum cb_error_class error_class;
 };
 
@@ -46,7 +47,8 @@ static inline bool cb_entry_is_main(const struct cb_journal_entry *entry)
  */
 static inline bool cb_stat_lives(const struct cb_task_stat *stat)
 {
-	return (stat->state != 'Z' || stat->n_threads > 1) && stat->state != 'X' && stat->state != 'x';
+	return (stat->state != 'Z' || stat->n_threads > 1) && stat->state != 'X' &&
+	       stat->state != 'x';
 }
 
 /* --- apply_task.c, apply_irq.c --- */
@@ -77,9 +79,12 @@ struct cb_select {
 	const struct cb_target *lineage; /* this process and its heirs; NULL: any */
 	const uint32_t *irq;		 /* this interrupt; NULL: any */
 	bool no_tasks, no_irqs;
-	bool pending; /* only what waits for the next occurrence of an interrupt */
+	bool pending; /* only what is restored and waits */
 };
-/* Restore and forget the selected entries and the heirs that turn up meanwhile. */
+/*
+ * Restore and forget the selected entries and the heirs that turn up meanwhile. Where some have turned up, there may be one more that was being
+ * made just then: the entries of the processes stay as pending until a later look finds none. Heirs of a pending entry are pending too.
+ */
 void cb_restore_selected(struct cb_change *change, const struct cb_select *select, bool now);
 /* Write "thread 12 of process 10 (nginx): " or "interrupt 38 (eth0-rx): " and @what through change->say. */
 void cb_change_say(const struct cb_change *change, const struct cb_journal_entry *entry,
@@ -89,7 +94,7 @@ void cb_change_say(const struct cb_change *change, const struct cb_journal_entry
 
 /* Has @mask come to a process from @from, a journaled one: what we set there, or had set before that? */
 bool cb_heirs_mask_is_ours(const struct cb_journal_entry *from, const struct cb_cpuset *mask);
-/* Journal all threads of a process that are heirs of @from. Returns how many, or a negative errno of the journal. */
+/* Journal all threads of a process that are heirs of @from; late ones of that process itself follow it. Returns how many, or a negative errno of the journal. */
 int cb_heirs_adopt(struct cb_writer *writer, struct cb_journal *journal, int32_t tgid,
 		   const struct cb_journal_entry *from);
 

@@ -185,7 +185,7 @@ static int journal_thread(struct walk *walk, const struct cb_task_stat *stat,
 		if (!cb_cpuset_equal(present, &e->original) &&
 		    !cb_task_is_ours(walk->change->writer, e, present))
 			return fail(walk, 0, CB_ERROR_FOREIGN);
-		if (cb_cpuset_equal(&e->set, &walk->want))
+		if (cb_cpuset_equal(&e->set, &walk->want) && !e->pending)
 			return 0;
 		next = *e;
 		/* What a crash, or a child that is made right now, would show. */
@@ -194,6 +194,7 @@ static int journal_thread(struct walk *walk, const struct cb_task_stat *stat,
 		return 0;
 	}
 	next.set = walk->want;
+	next.pending = false;
 	next.plan_id = walk->target->plan_id;
 	snprintf(next.group, sizeof(next.group), "%s", walk->target->group);
 
@@ -252,6 +253,23 @@ static int write_thread(struct walk *walk, const struct cb_task_stat *stat,
 	return cb_cpuset_equal(&got, &walk->want) ? 1 : narrow(walk, stat, &got);
 }
 
+/*
+ * Is this one of the threads that its process has made since it was placed? Such a thread has its original from the process, whose
+ * entry says all that there is to say: it is recorded already, as an heir will be that turns up after a crash. To
+ * record each anew before it is written would lose a race against a process that makes one every millisecond.
+ */
+static bool is_recorded(const struct walk *walk, const struct cb_task_stat *stat,
+			const struct cb_cpuset *present)
+{
+	const struct cb_journal_entry *main = main_entry(walk);
+
+	return main && stat->start_ticks >= main->placed_ticks &&
+	       cb_cpuset_equal(&main->set, &walk->want) &&
+	       !cb_journal_find_task(walk->change->journal, stat->pid, stat->start_ticks) &&
+	       (cb_cpuset_equal(present, &main->set) || cb_cpuset_equal(present, &main->was) ||
+		cb_cpuset_equal(present, &main->original));
+}
+
 /* One thread in one walk. Returns 1 when its mask was written, 0 when not, -1 after a failure. */
 static int visit(struct walk *walk, int32_t tid, bool first)
 {
@@ -268,7 +286,8 @@ static int visit(struct walk *walk, int32_t tid, bool first)
 		return fail_errno(walk, -r);
 	if (stat.flags & PF_NO_SETAFFINITY)
 		return fail(walk, EINVAL, CB_ERROR_PERMANENT);
-	r = journal_thread(walk, &stat, &present, first);
+	if (first || !is_recorded(walk, &stat, &present))
+		r = journal_thread(walk, &stat, &present, first);
 	if (r < 0 || first || cb_cpuset_equal(&present, &walk->want))
 		return r;
 	return write_thread(walk, &stat, &present);
@@ -412,42 +431,42 @@ static bool restore_failed(struct cb_change *change, const struct cb_journal_ent
 	return false;
 }
 
-static bool restore_gone(struct cb_change *change)
-{
-	change->n_gone++;
-	return true;
-}
-
 bool cb_restore_task(struct cb_change *change, const struct cb_journal_entry *entry)
 {
 	struct cb_writer *writer = change->writer;
+	bool first =
+		!entry->pending; /* else it was restored and counted before, and is looked at once more */
 	struct cb_cpuset present, got;
 	int r = cb_task_lives(writer, entry);
 
-	if (r == 0)
-		return restore_gone(change);
 	if (r > 0)
 		r = writer->ops->task_get(writer, entry->tgid, entry->tid, &present);
+	else if (r == 0)
+		r = -ESRCH;
 	if (r == 0 && !cb_cpuset_equal(&present, &entry->original)) {
 		if (!cb_task_is_ours(writer, entry, &present)) {
-			change->n_foreign++;
-			cb_change_say(change, entry,
-				      "somebody else has set its mask since; left alone");
+			if (first)
+				cb_change_say(change, entry,
+					      "somebody else has set its mask since; left alone");
+			change->n_foreign += first;
 			return true;
 		}
 		CB_FAULT_POINT("task-restore");
 		r = writer->ops->task_set(writer, entry->tid, &entry->original);
 		CB_FAULT_POINT("task-restore-done");
+		first = true;
+		change->n_late += r == 0 && entry->start_ticks > entry->placed_ticks;
 		if (r == 0)
 			r = writer->ops->task_get(writer, entry->tgid, entry->tid, &got);
 		/* A cpuset may have left less of the original than it was: that is not ours to widen. */
 		if (r == 0 && (cb_cpuset_empty(&got) || !cb_cpuset_subset(&got, &entry->original)))
 			r = -EAGAIN;
 	}
-	if (r == -ESRCH || (r == 0 && cb_task_lives(writer, entry) == 0))
-		return restore_gone(change);
-	if (r < 0)
+	if (r == 0 && cb_task_lives(writer, entry) == 0)
+		r = -ESRCH;
+	if (r < 0 && r != -ESRCH)
 		return restore_failed(change, entry, -r);
-	change->n_restored++;
+	change->n_gone += first && r == -ESRCH;
+	change->n_restored += first && r == 0;
 	return true;
 }

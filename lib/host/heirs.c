@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "host_internal.h"
 #include "journal_internal.h"
 
@@ -76,6 +77,39 @@ bool cb_heirs_mask_is_ours(const struct cb_journal_entry *from, const struct cb_
 		!cb_cpuset_equal(mask, &from->original));
 }
 
+/*
+ * Threads that were being made when their creators were placed, or restored, and came to light after the last walk with the mask
+ * of before. They have to follow their process, or all that they make would stay behind too. The entry of the
+ * process says what their original is; entries of their own come afterwards, if at all, since to record one may take
+ * longer than it lives. Returns how many were written.
+ */
+static int follow(struct cb_writer *writer, struct cb_journal *journal,
+		  const struct cb_journal_entry *from, const int32_t *tids, size_t n)
+{
+	struct cb_cpuset where, mask;
+	int written = 0;
+
+	if (n < 2 || writer->ops->task_get(writer, from->tgid, from->tgid, &where) < 0 ||
+	    (!cb_cpuset_equal(&where, &from->set) && !cb_cpuset_equal(&where, &from->original)))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		struct cb_task_stat stat;
+
+		if (writer->ops->task_stat(writer, from->tgid, tids[i], &stat) < 0 ||
+		    !cb_stat_lives(&stat) || stat.start_ticks < from->placed_ticks ||
+		    cb_journal_find_task(journal, tids[i], stat.start_ticks) ||
+		    writer->ops->task_get(writer, from->tgid, tids[i], &mask) < 0 ||
+		    cb_cpuset_equal(&mask, &where))
+			continue;
+		if (!cb_cpuset_equal(&mask, &from->set) && !cb_cpuset_equal(&mask, &from->was) &&
+		    !cb_cpuset_equal(&mask, &from->original))
+			continue;
+		CB_FAULT_POINT("task-follow");
+		written += writer->ops->task_set(writer, tids[i], &where) == 0;
+	}
+	return written;
+}
+
 /* One thread of process @process. Returns 1 when it was adopted, 0 when not, or a negative errno of the journal. */
 static int adopt_thread(struct cb_writer *writer, struct cb_journal *journal,
 			const struct cb_task_stat *process, int32_t tid,
@@ -120,6 +154,8 @@ int cb_heirs_adopt(struct cb_writer *writer, struct cb_journal *journal, int32_t
 	    (process.flags & PF_KTHREAD) || process.start_ticks < parent.tgid_start_ticks ||
 	    writer->ops->task_list(writer, tgid, &tids, &n) < 0)
 		return 0;
+	if (tgid == parent.tgid && process.start_ticks == parent.tgid_start_ticks)
+		adopted += follow(writer, journal, &parent, tids, n);
 	for (size_t i = 0; i < n; i++) {
 		r = adopt_thread(writer, journal, &process, tids[i], &parent);
 		if (r < 0) {

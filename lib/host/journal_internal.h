@@ -18,7 +18,7 @@ void cb_journal_forget(struct cb_journal *journal, const struct cb_journal_entry
 
 /* Entries of threads, of all entries. */
 uint32_t cb_journal_n_tasks(const struct cb_journal *journal);
-/* Entries that await the next occurrence of an interrupt. */
+/* Entries that are restored and wait for something. */
 uint32_t cb_journal_n_pending(const struct cb_journal *journal);
 /* Grows with every put and drop: who keeps an index of the journal sees whether it is stale. */
 uint64_t cb_journal_generation(const struct cb_journal *journal);

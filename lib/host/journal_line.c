@@ -71,9 +71,9 @@ static const char *const field_names[_FIELD_MAX] = {
 #define IRQ_IDENTITY (BIT(FIELD_KNOB) | BIT(FIELD_IRQ) | BIT(FIELD_HWIRQ) | BIT(FIELD_ACTIONS))
 #define MASKS	     (BIT(FIELD_ORIGINAL) | BIT(FIELD_SET))
 #define COMMON_MAY   (BIT(FIELD_GROUP) | BIT(FIELD_PLAN) | BIT(FIELD_WAS))
-#define TASK_MAY                                                                   \
-	(COMMON_MAY | BIT(FIELD_ROOT) | BIT(FIELD_ROOTSTART) | BIT(FIELD_PLACED) | \
-	 BIT(FIELD_CGROUP))
+#define TASK_MAY                                                                    \
+	(COMMON_MAY | BIT(FIELD_PENDING) | BIT(FIELD_ROOT) | BIT(FIELD_ROOTSTART) | \
+	 BIT(FIELD_PLACED) | BIT(FIELD_CGROUP))
 #define IRQ_MAY (COMMON_MAY | BIT(FIELD_EFFECTIVE) | BIT(FIELD_PENDING))
 
 /* CRC-32 of IEEE 802.3, reflected, polynomial 0xEDB88320; four bits a step, so that the table is short. */
@@ -415,8 +415,6 @@ static void put_irq(struct line *line, const struct cb_journal_entry *e, bool dr
 		return;
 	if (e->original_effective_cpu >= 0)
 		put_number(line, FIELD_EFFECTIVE, (uint64_t)e->original_effective_cpu);
-	if (e->pending)
-		put_number(line, FIELD_PENDING, 1);
 }
 
 int cb_journal_line_format(const struct cb_journal_entry *entry, bool drop, char *buf, size_t size)
@@ -430,6 +428,8 @@ int cb_journal_line_format(const struct cb_journal_entry *entry, bool drop, char
 	else
 		put_irq(&line, entry, drop);
 	if (!drop) {
+		if (entry->pending)
+			put_number(&line, FIELD_PENDING, 1);
 		if (entry->group[0])
 			put_text(&line, FIELD_GROUP, entry->group);
 		put_number(&line, FIELD_PLAN, entry->plan_id);

@@ -18,6 +18,8 @@
 
 /* Owners that are looked at in one call: a few system calls each, so that a tick stays cheap with a full journal. */
 #define OWNERS_PER_CALL 64u
+/* Between the last original that was written and the look whether that was all. */
+#define REST_MSEC 5u
 /* An interrupt that has not occurred for so long gets its mask back without having been sent home. */
 #define WAIT_MAX_SEC 30u
 
@@ -72,8 +74,9 @@ static int find_heirs(struct cb_change *change, const struct cb_select *select)
 	if (select->no_tasks || select->irq || change->writer->ops->pretends ||
 	    !cb_journal_n_tasks(change->journal))
 		return 0;
-	return select->lineage ? cb_heirs_walk(change->writer, change->journal) :
-				 cb_heirs_search(change->writer, change->journal);
+	return select->lineage || select->pending ?
+		       cb_heirs_walk(change->writer, change->journal) :
+		       cb_heirs_search(change->writer, change->journal);
 }
 
 /* Entries [from, n) that are selected; @done gets a mark for each that may go. Puts append only, so indices stay. */
@@ -87,15 +90,30 @@ static void restore_range(struct cb_change *change, const struct cb_select *sele
 	}
 }
 
+/* The entry of a process has to stay as long as it may have offspring that has not come to light. */
+static void forget_or_keep(struct cb_change *change, const struct cb_journal_entry *entry,
+			   bool keep)
+{
+	struct cb_journal_entry e = *entry;
+
+	if (keep && cb_entry_is_main(&e) && cb_task_lives(change->writer, &e) == 1) {
+		e.pending = true;
+		if (cb_journal_put(change->journal, &e, NULL) == 0)
+			return;
+	}
+	cb_journal_forget(change->journal, &e);
+}
+
 void cb_restore_selected(struct cb_change *change, const struct cb_select *select, bool now)
 {
 	struct cb_journal *journal = change->journal;
 	bool *done = NULL;
-	uint32_t from = 0, n = 0;
+	uint32_t from = 0, n = 0, n_late = change->n_late;
+	int found = 0;
 
 	(void)find_heirs(change, select);
-	for (unsigned int pass = 0; pass < CB_WALKS_MAX && cb_journal_count(journal) > from;
-	     pass++) {
+	for (unsigned int pass = 0;
+	     pass < CB_WALKS_MAX && (cb_journal_count(journal) > from || found > 0); pass++) {
 		bool *more;
 
 		n = cb_journal_count(journal);
@@ -110,12 +128,18 @@ void cb_restore_selected(struct cb_change *change, const struct cb_select *selec
 		done = more;
 		restore_range(change, select, now, from, n, done);
 		from = n;
-		(void)find_heirs(change, select);
+		/* What was being made by a thread that had our mask comes to light a little later. */
+		if (cb_journal_n_tasks(journal) > 0 && !select->no_tasks &&
+		    !change->writer->ops->pretends)
+			change->writer->ops->sleep_msec(change->writer, REST_MSEC);
+		found = find_heirs(change, select);
+		change->n_late += found > 0 ? (uint32_t)found : 0;
 	}
 	/* From the end: a drop moves the last entry, which has had its turn, into the gap. */
 	for (uint32_t i = n; i-- > 0;)
 		if (done[i])
-			cb_journal_forget(journal, cb_journal_at(journal, i));
+			forget_or_keep(change, cb_journal_at(journal, i),
+				       !now && change->n_late > n_late);
 	free(done);
 }
 
@@ -161,18 +185,18 @@ static void forget_wait(struct cb_writer *writer, uint32_t irq)
 			writer->wait[i] = writer->wait[--writer->n_waits];
 }
 
-/* Interrupts whose restore has begun. Returns how many still wait. */
-static uint32_t finish_interrupts(struct cb_change *change)
+/* Interrupts whose restore has begun. */
+static void finish_interrupts(struct cb_change *change)
 {
 	for (uint32_t i = cb_journal_count(change->journal); i-- > 0;) {
 		struct cb_journal_entry e = *cb_journal_at(change->journal, i);
 
-		if (!e.pending || !cb_restore_irq(change, &e, waited(change->writer, e.irq)))
+		if (e.knob != CB_KNOB_IRQ_AFFINITY || !e.pending ||
+		    !cb_restore_irq(change, &e, waited(change->writer, e.irq)))
 			continue;
 		forget_wait(change->writer, e.irq);
 		cb_journal_forget(change->journal, &e);
 	}
-	return cb_journal_n_pending(change->journal);
 }
 
 /* All threads of a process that is gone. */
@@ -243,9 +267,14 @@ static void check_owners(struct cb_change *change)
 uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal)
 {
 	struct cb_change change = { .writer = host->writer, .journal = journal, .host = host };
+	const struct cb_select late = { .pending = true, .no_irqs = true };
 
 	if (cb_journal_count(journal) == 0)
 		return 0;
 	check_owners(&change);
-	return cb_journal_n_pending(journal) > 0 ? finish_interrupts(&change) : 0;
+	if (cb_journal_n_pending(journal) == 0)
+		return 0;
+	finish_interrupts(&change);
+	cb_restore_selected(&change, &late, false);
+	return cb_journal_n_pending(journal);
 }

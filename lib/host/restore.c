@@ -18,7 +18,7 @@
 
 static void restore_pending(struct cb_change *change, bool now)
 {
-	struct cb_select select = { .no_tasks = true, .pending = true };
+	const struct cb_select select = { .pending = true };
 
 	change->n_pending = 0;
 	cb_restore_selected(change, &select, now);
@@ -29,19 +29,18 @@ static uint32_t finish(struct cb_change *change)
 {
 	uint32_t waiting;
 
-	for (uint32_t msec = 0; change->n_pending > 0 && msec < WAIT_MSEC; msec += WAIT_STEP_MSEC) {
+	for (uint32_t msec = 0; cb_journal_n_pending(change->journal) > 0 && msec < WAIT_MSEC;
+	     msec += WAIT_STEP_MSEC) {
 		change->writer->ops->sleep_msec(change->writer, WAIT_STEP_MSEC);
 		restore_pending(change, false);
 	}
 	waiting = change->n_pending;
-	if (waiting == 0)
-		return 0;
 	for (uint32_t i = 0; i < cb_journal_count(change->journal); i++) {
 		const struct cb_journal_entry *e = cb_journal_at(change->journal, i);
 		struct cb_cpuset effective;
 		char what[96];
 
-		if (!e->pending ||
+		if (!e->pending || e->knob != CB_KNOB_IRQ_AFFINITY ||
 		    change->writer->ops->irq_effective(change->writer, e->irq, &effective) < 0)
 			continue;
 		snprintf(what, sizeof(what),
@@ -49,7 +48,8 @@ static uint32_t finish(struct cb_change *change)
 			 cb_cpuset_first(&effective));
 		cb_change_say(change, e, what);
 	}
-	restore_pending(change, true);
+	if (cb_journal_n_pending(change->journal) > 0)
+		restore_pending(change, true);
 	return waiting;
 }
 

@@ -371,13 +371,14 @@ static void threads_made_meanwhile(void **state)
 		assert_step(place(&s, s.main, "1"), CB_STEP_DONE, CB_ERROR_NONE);
 		assert_int_equal(s.machine.thread[3].tgid, s.main->tid);
 		assert_mask(s.machine.thread[3].mask, "1");
-		assert_int_equal(cb_journal_count(s.journal), 4);
 		machine_no_script(&s.machine);
 		/* And one after it. */
 		machine_tick(&s.machine, 5);
 		machine_clone(&s.machine, s.second);
 		assert_int_equal(release(&s, NULL).n_restored, 5);
 		assert_true_masks(&s);
+		release_pending(&s);
+		assert_int_equal(cb_journal_count(s.journal), 0);
 		end(&s);
 	}
 }

@@ -152,6 +152,9 @@ static void release_all(struct setting *s, uint32_t n_restored)
 
 	assert_int_equal(change.n_restored, n_restored);
 	assert_int_equal(change.n_failed, 0);
+	assert_true_masks(s);
+	/* Processes that have had late offspring are looked at once more. */
+	tick(s);
 	assert_int_equal(cb_journal_count(s->journal), 0);
 	assert_true_masks(s);
 }
@@ -314,8 +317,77 @@ static void one_worker_back_with_its_heirs(void **state)
 		target.start_ticks = s.worker->start_ticks;
 		cb_restore_selected(&change, &select, false);
 		assert_int_equal(change.n_restored, 3);
+		tick(&s);
 		assert_int_equal(cb_journal_count(s.journal), 2);
 		release_all(&s, 2);
+		end(&s);
+	}
+}
+
+/* A thread that comes to light after the walk, with the mask of before. */
+static void stragglers_follow(void **state)
+{
+	(void)state;
+	BOTH(eyes)
+	{
+		struct setting s;
+		struct machine_thread *late;
+
+		begin(&s, eyes);
+		place_ok(&s, s.worker, "1");
+		tick(&s);
+		for (unsigned int i = 0; i < 2; i++) {
+			late = clone_of(&s, s.worker);
+			late->mask = i == 0 ? late->truth : cpus("1");
+			tick(&s);
+			assert_true(cb_cpuset_equal(&late->mask, &s.worker->mask));
+			place_ok(&s, s.worker, "2");
+		}
+		/* Not so when the process is back: what its threads have is theirs. */
+		s.worker->mask = s.worker->truth;
+		late = clone_of(&s, s.worker);
+		tick(&s);
+		assert_true(cb_cpuset_equal(&late->mask, &late->truth));
+		release(&s, NULL);
+		assert_true_masks(&s);
+		end(&s);
+	}
+}
+
+/* A thread and a child that were being made while their creator was released. */
+static void offspring_that_comes_to_light_after_the_release(void **state)
+{
+	(void)state;
+	BOTH(eyes)
+	{
+		const struct cb_cpuset ours = cpus("1");
+		struct setting s;
+		struct machine_thread *late;
+
+		begin(&s, eyes);
+		place_ok(&s, s.worker, "1");
+		machine_tick(&s.machine, 5);
+		clone_of(&s, s.worker);
+		assert_int_equal(release(&s, "g").n_restored, 2);
+		assert_int_equal(cb_journal_count(s.journal), 1);
+		for (unsigned int i = 0; i < 3; i++) {
+			machine_tick(&s.machine, 5);
+			late = clone_of(&s, s.worker);
+			late->mask = ours;
+			late = fork_of(&s, late);
+			tick(&s);
+			assert_true_masks(&s);
+			assert_true(cb_journal_count(s.journal) > 0);
+		}
+		/* Placed again meanwhile, it is not released any more. */
+		place_ok(&s, s.worker, "1");
+		tick(&s);
+		tick(&s);
+		assert_true(cb_cpuset_equal(&s.worker->mask, &ours));
+		release(&s, NULL);
+		tick(&s);
+		assert_int_equal(cb_journal_count(s.journal), 0);
+		assert_true_masks(&s);
 		end(&s);
 	}
 }
@@ -596,6 +668,7 @@ static void any_life_ends_with_true_masks(void **state)
 			for (unsigned int j = 0; j < 300; j++)
 				live(&s);
 			(void)release(&s, NULL);
+			tick(&s);
 			if (cb_journal_count(s.journal) != 0)
 				fail_msg("%u entries are left, seed %u, eyes %d",
 					 cb_journal_count(s.journal), i, eyes);
@@ -615,6 +688,8 @@ int main(void)
 		cmocka_unit_test(threads_of_heirs),
 		cmocka_unit_test(forked_before_the_second_placement),
 		cmocka_unit_test(one_worker_back_with_its_heirs),
+		cmocka_unit_test(stragglers_follow),
+		cmocka_unit_test(offspring_that_comes_to_light_after_the_release),
 		cmocka_unit_test(not_heirs),
 		cmocka_unit_test(heir_that_sets_its_own_mask_later),
 		cmocka_unit_test(number_used_again),
