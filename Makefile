@@ -231,6 +231,9 @@ mans := $(sort $(wildcard docs/man/*.[158]))
 man_dest = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 UNIT := cpubalanced.service
 POLICY := org.cpubalance1.conf
+ACTIONS := org.cpubalance1.policy
+# polkit reads /usr/share alone, whatever the prefix.
+polkitactionsdir ?= /usr/share/polkit-1/actions
 # The daemon looks in /etc by itself.
 config_arg = $(if $(filter-out /etc,$(sysconfdir)), --config $(sysconfdir)/cpubalanced/cpubalanced.conf)
 
@@ -244,6 +247,7 @@ install: all $(BUILD)/$(UNIT) ## below $(DESTDIR)$(prefix); an existing configur
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalctl $(DESTDIR)$(bindir)/cpubalctl
 	$(INSTALL) -D -m 0644 $(BUILD)/$(UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(UNIT)
 	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
+	$(INSTALL) -D -m 0644 units/$(ACTIONS) $(DESTDIR)$(polkitactionsdir)/$(ACTIONS)
 	$(foreach m,$(mans),$(INSTALL) -D -m 0644 $(m) $(DESTDIR)$(call man_dest,$(m)) &&) true
 	$(INSTALL) -d $(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf.d
 	@conf=$(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf; if [ -e $$conf ]; then \
@@ -254,7 +258,7 @@ uninstall: ## put every original back, then remove what install and the daemon l
 	@DESTDIR='$(DESTDIR)' tools/uninstall '$(sbindir)/cpubalanced' '$(runstatedir)/cpubalanced' \
 		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' \
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
-		'$(dbuspolicydir)/$(POLICY)' $(foreach m,$(mans),'$(call man_dest,$(m))')
+		'$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
 clean: ## remove $(BUILD)
 	rm -rf $(BUILD)

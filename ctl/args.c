@@ -45,6 +45,10 @@ int cb_args_global(struct cb_ctl *ctl, int argc, char **argv, int *index)
 		ctl->style.color = false;
 		return 1;
 	}
+	if (strcmp(word, "--no-ask-password") == 0) {
+		ctl->no_ask = true;
+		return 1;
+	}
 	if (strncmp(word, "--bus=", 6) == 0) {
 		ctl->bus_name = word + 6;
 	} else if (strcmp(word, "--bus") == 0 && *index + 1 < argc) {
@@ -174,6 +178,7 @@ void cb_args_help(FILE *out, const struct cb_style *style, const struct cb_verb 
 	fputs("  --json                 print the daemon's answer as JSON\n"
 	      "  --bus=BUS              system (the default), session, or the address of a bus\n"
 	      "  --no-color             no colors, whatever the terminal\n"
+	      "  --no-ask-password      fail instead of asking for a password\n"
 	      "  --help                 this text\n"
 	      "\nExit codes:\n"
 	      "  0 done   1 failed   2 usage   3 cpubalanced is not running   4 not permitted\n"

@@ -136,6 +136,8 @@ static int start_call(struct cb_ctl *ctl, const char *path, const char *interfac
 	r = sd_bus_message_new_method_call(ctl->bus, &call, CB_BUS_NAME, path, interface, member);
 	if (r >= 0)
 		r = sd_bus_message_set_auto_start(call, 0);
+	if (r >= 0)
+		r = sd_bus_message_set_allow_interactive_authorization(call, !ctl->no_ask);
 	if (r < 0) {
 		sd_bus_message_unref(call);
 		return cb_client_broken(ctl, "cannot make a call", r);
@@ -184,6 +186,8 @@ static int send_call(struct cb_ctl *ctl, sd_bus_message *call, uint64_t timeout_
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	int r, code = CB_EXIT_FAILED;
 
+	if (ctl->changes && !ctl->no_ask)
+		timeout_usec = CB_MAX(timeout_usec, CB_CALL_ASKED_USEC);
 	r = sd_bus_call(ctl->bus, call, timeout_usec, &error, ret_reply);
 	if (r >= 0)
 		return CB_EXIT_OK;

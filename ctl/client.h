@@ -24,6 +24,8 @@ struct json_object;
  * Explain answers after a sampling interval, which may be a minute; a release waits for interrupts.
  */
 #define CB_CALL_LONG_USEC (120 * CB_USEC_PER_SEC)
+/* Somebody may have to find a password; the daemon gives up a little earlier. */
+#define CB_CALL_ASKED_USEC (330 * CB_USEC_PER_SEC)
 
 /* The exit code for an error by its bus name. */
 int cb_client_exit_code(const char *error_name);

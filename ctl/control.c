@@ -95,6 +95,7 @@ const struct cb_verb cb_verb_release = {
 	.example = "cpubalctl release --all --pause",
 	.flags = release_flags,
 	.max_words = 1,
+	.changes = true,
 	.run = run_release,
 };
 
@@ -131,6 +132,7 @@ const struct cb_verb cb_verb_pause = {
 	.summary = "move nothing, until resume or for a while; what is moved stays",
 	.example = "cpubalctl pause --for=30min",
 	.flags = pause_flags,
+	.changes = true,
 	.run = run_pause,
 };
 
@@ -148,6 +150,7 @@ const struct cb_verb cb_verb_resume = {
 	.arguments = "",
 	.summary = "end a pause",
 	.example = "cpubalctl resume",
+	.changes = true,
 	.run = run_resume,
 };
 
@@ -177,6 +180,7 @@ const struct cb_verb cb_verb_mode = {
 	.example = "cpubalctl mode nginx advise",
 	.min_words = 1,
 	.max_words = 2,
+	.changes = true,
 	.run = run_mode,
 };
 
@@ -194,5 +198,6 @@ const struct cb_verb cb_verb_reload = {
 	.arguments = "",
 	.summary = "read the configuration anew, all of it or, with an error, nothing",
 	.example = "cpubalctl reload",
+	.changes = true,
 	.run = run_reload,
 };

@@ -26,6 +26,9 @@ struct cb_ctl {
 	const char *bus_name; /* "system", "session" or an address */
 	const char *verb;     /* for messages, "" before it is known */
 	bool json;
+	bool no_ask;   /* --no-ask-password */
+	bool changes;  /* the verb's: a call may wait for a password */
+	int agent_pid; /* 0: none; agent.c */
 	struct sd_bus *bus; /* NULL until cb_client_open() */
 	struct cb_style style;
 	FILE *out;
@@ -53,6 +56,7 @@ struct cb_verb {
 	const char *example;	     /* a command line, perhaps with a comment */
 	const struct cb_flag *flags; /* up to CB_FLAGS_MAX, ends with a NULL name; NULL for none */
 	unsigned int min_words, max_words;
+	bool changes; /* it may need an authorisation */
 	int (*run)(struct cb_ctl *ctl, const struct cb_args *args); /* returns an enum cb_exit */
 };
 
@@ -75,6 +79,13 @@ int cb_args_global(struct cb_ctl *ctl, int argc, char **argv, int *index);
 
 /* Help of one verb: synopsis, options, exit codes, an example. */
 void cb_args_help(FILE *out, const struct cb_style *style, const struct cb_verb *verb);
+
+/*
+ * Have somebody who can ask for a password on this terminal, while a call waits for it; nothing where there is no need, no
+ * terminal or no such program. agent.c
+ */
+void cb_agent_open(struct cb_ctl *ctl);
+void cb_agent_close(struct cb_ctl *ctl);
 
 /* Checks of single arguments; each prints its message and returns CB_EXIT_USAGE, or CB_EXIT_OK. */
 int cb_check_u32(const struct cb_ctl *ctl, const char *what, const char *text, uint32_t min,

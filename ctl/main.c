@@ -38,6 +38,8 @@ static void print_help(void)
 	      "  --bus=BUS     system (the default), session, or the address of a bus\n"
 	      "  --json        print the daemon's answer as JSON\n"
 	      "  --no-color    no colors, whatever the terminal\n"
+	      "  --no-ask-password\n"
+	      "                fail instead of asking for a password\n"
 	      "  --help        this text; after a command, the help of that command\n"
 	      "  --version     the version of the tool\n"
 	      "\nExit codes:\n"
@@ -119,7 +121,12 @@ static int run(struct cb_ctl *ctl, int argc, char **argv)
 			continue;
 		ctl->verb = verbs[i]->name;
 		code = cb_args_parse(ctl, verbs[i], argc - index - 1, argv + index + 1, &args);
-		return code >= 0 ? code : verbs[i]->run(ctl, &args);
+		if (code >= 0)
+			return code;
+		ctl->changes = verbs[i]->changes;
+		if (ctl->changes)
+			cb_agent_open(ctl);
+		return verbs[i]->run(ctl, &args);
 	}
 	return cb_ctl_fail(ctl, CB_EXIT_USAGE, "no such command: %s (cpubalctl --help lists them)",
 			   argv[index]);
@@ -134,6 +141,7 @@ int main(int argc, char **argv)
 	init_style(&ctl.style);
 	code = run(&ctl, argc, argv);
 	cb_client_close(&ctl);
+	cb_agent_close(&ctl);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == CB_EXIT_OK) {
 		ctl.verb = "";
 		code = cb_ctl_fail(&ctl, CB_EXIT_FAILED, "cannot write to standard output");

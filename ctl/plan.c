@@ -218,6 +218,7 @@ const struct cb_verb cb_verb_apply = {
 		   "verified, and undone if it does not help.",
 	.example = "cpubalctl apply 12",
 	.max_words = 1,
+	.changes = true,
 	.run = run_apply,
 };
 
@@ -232,6 +233,7 @@ const struct cb_verb cb_verb_rollback = {
 	.summary = "undo a plan: the one in flight, else the last that was kept",
 	.example = "cpubalctl rollback",
 	.max_words = 1,
+	.changes = true,
 	.run = run_rollback,
 };
 
@@ -248,6 +250,7 @@ const struct cb_verb cb_verb_veto = {
 		   "(QuarantineMaxSec=). A plan that is only proposed is withdrawn.",
 	.example = "cpubalctl veto 12",
 	.max_words = 1,
+	.changes = true,
 	.run = run_veto,
 };
 
@@ -274,5 +277,6 @@ const struct cb_verb cb_verb_move = {
 	.example = "cpubalctl move nginx/3 4-7",
 	.min_words = 2,
 	.max_words = 2,
+	.changes = true,
 	.run = run_move,
 };

@@ -216,6 +216,7 @@ const struct cb_verb cb_verb_register = {
 	.flags = flags,
 	.min_words = 1,
 	.max_words = 1 + CB_WORKERS_MAX,
+	.changes = true,
 	.run = run_register,
 };
 
@@ -241,5 +242,6 @@ const struct cb_verb cb_verb_unregister = {
 	.example = "cpubalctl unregister nginx",
 	.min_words = 1,
 	.max_words = 1,
+	.changes = true,
 	.run = run_unregister,
 };

@@ -11,12 +11,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "access.h"
 #include "log.h"
 #include "service.h"
 
 #define BACKOFF_FIRST_USEC CB_USEC_PER_SEC
 #define BACKOFF_MAX_USEC   (60 * CB_USEC_PER_SEC)
-/* Of our own calls: the name, and who a sender is. */
+/* Of our own calls: the name, and who a sender is. Questions to polkit have limits of their own. */
 #define CALL_TIMEOUT_USEC (5 * CB_USEC_PER_SEC)
 
 static void try_connect(struct cb_server *server);
@@ -46,6 +47,7 @@ static void fail(struct cb_server *server, const char *what, int r)
 	server->lost_said = true;
 	server->settled = true;
 	server->owned = false;
+	cb_asking_drop(server->asking);
 	if (server->bus) {
 		sd_bus_detach_event(server->bus);
 		sd_bus_close(server->bus);
@@ -165,6 +167,11 @@ int cb_server_start(struct cb_manager *m, struct cb_server **ret)
 
 	if (!server)
 		return -ENOMEM;
+	server->asking = cb_asking_new();
+	if (!server->asking) {
+		free(server);
+		return -ENOMEM;
+	}
 	server->manager = m;
 	/* What ended before is no news. */
 	if (cb_history_count(m->history) > 0)
@@ -185,6 +192,7 @@ struct cb_server *cb_server_free(struct cb_server *server)
 		return NULL;
 	sd_event_source_disable_unref(server->retry);
 	cb_explain_cancel(server);
+	cb_asking_free(server->asking);
 	if (server->bus)
 		sd_bus_detach_event(server->bus);
 	sd_bus_flush_close_unref(server->bus);
@@ -203,24 +211,10 @@ void cb_server_tick(struct cb_server *server)
 		return;
 	if (server->bus && sd_bus_is_open(server->bus) <= 0)
 		fail(server, "stay connected to the bus", -ECONNRESET);
+	cb_asking_tick(server->asking, cb_manager_now(server->manager));
 	if (!server->owned)
 		return;
 	cb_bus_manager_changed(server);
 	cb_bus_group_changed(server);
 	cb_bus_plan_changed(server);
-}
-
-int cb_bus_authorise(sd_bus_message *message, sd_bus_error *error)
-{
-	sd_bus_creds *creds = NULL;
-	uid_t uid = (uid_t)-1;
-	int r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-
-	if (r >= 0)
-		r = sd_bus_creds_get_euid(creds, &uid);
-	sd_bus_creds_unref(creds);
-	if (r >= 0 && uid == 0)
-		return 0;
-	return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED, "Only root may call %s",
-				 sd_bus_message_get_member(message));
 }

@@ -33,6 +33,7 @@ enum cb_report_row {
 	_CB_REPORT_ROW_MAX,
 };
 
+struct cb_asking;
 struct cb_explain;
 
 struct cb_server {
@@ -44,6 +45,7 @@ struct cb_server {
 	bool owned;	/* the name is ours */
 	bool lost_said; /* the present failure was logged */
 	struct cb_explain *explain[CB_BUS_EXPLAINS_MAX]; /* being answered, NULL free */
+	struct cb_asking *asking; /* who waits for an authorisation; access.h */
 	uint64_t report_usec; /* when the report was filled for a reader */
 	/* what PropertiesChanged and InterfacesAdded have told */
 	uint64_t told[_CB_REPORT_ROW_MAX];
@@ -79,8 +81,6 @@ void cb_bus_manager_changed(struct cb_server *server);
 void cb_bus_group_changed(struct cb_server *server);
 void cb_bus_plan_changed(struct cb_server *server);
 
-/* 0 when the sender may change things, else a negative errno with @error set. */
-int cb_bus_authorise(sd_bus_message *message, sd_bus_error *error) _must_check_;
 /* The object path of a group; free() it. NULL without memory. */
 char *cb_bus_group_path(const char *name);
 int cb_bus_reply_group(sd_bus_message *call, const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The methods that change something, for uid 0 only. Each reads its arguments, validates, authorises, asks the manager,
- * and answers; whether the engine agrees is the engine's business, and its sentence is the answer's message.
+ * The methods that change something. Each reads its arguments, validates, authorises (access.h), asks the manager, and
+ * answers; whether the engine agrees is the engine's business, and its sentence is the answer's message.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "bus.h"
 #include "log.h"
 #include "pidfd.h"
@@ -80,6 +81,16 @@ static int group_key(const struct cb_manager *m, const char *name, uint32_t *ret
 	}
 	*ret = registration ? registration->key : 0;
 	return 0;
+}
+
+/* A verb on one group, or with "" on all. */
+static int may_group(struct cb_manager *m, sd_bus_message *call, const char *name, sd_bus_error *error)
+{
+	const struct cb_registration *registration = name[0] ? cb_manager_group_find(m, name) : NULL;
+	enum cb_access access = name[0] && !registration ? CB_ACCESS_OTHERS :
+							   cb_access_to_group(call, registration);
+
+	return cb_access_check(m, call, access, error);
 }
 
 /* --- registration --- */
@@ -171,6 +182,24 @@ static int do_register(struct cb_manager *m, const struct cb_policy *scratch, co
 	return r;
 }
 
+/* For a group of the caller's own no interrupts are moved. */
+static int may_register(struct cb_manager *m, sd_bus_message *call, const char *name,
+			struct cb_policy *scratch, const int *fds, size_t n, sd_bus_error *error)
+{
+	const struct cb_registration *registration = cb_manager_group_find(m, name);
+	const struct cb_group_policy *settings = scratch->n_groups > 0 ? &scratch->group[0] : NULL;
+	enum cb_access access = cb_access_to_register(call, registration, fds, n, settings);
+	char section[CB_NAME_MAX + 16];
+	struct cb_err err = { .msg = "" };
+	int r = cb_access_check(m, call, access, error);
+
+	if (r != 0 || access != CB_ACCESS_OWN || (registration && !settings))
+		return r;
+	snprintf(section, sizeof(section), "Group %s", name);
+	r = cb_policy_set(scratch, section, "Interfaces", "none", &err);
+	return r < 0 ? refuse(error, r, CB_BUS_ERROR("InvalidArgument"), err.msg) : 0;
+}
+
 static int method_register(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	static struct cb_policy scratch; /* too big for the stack of a handler */
@@ -190,7 +219,7 @@ static int method_register(sd_bus_message *call, void *userdata, sd_bus_error *e
 	scratch.n_groups = 0;
 	if ((r = read_pidfds(call, fds, &n, error)) < 0 ||
 	    (r = read_options(call, name, &scratch, error)) < 0 ||
-	    (r = cb_bus_authorise(call, error)) < 0 ||
+	    (r = may_register(m, call, name, &scratch, fds, n, error)) != 0 ||
 	    (r = do_register(m, &scratch, name, fds, n, error)) < 0)
 		return r;
 	cb_manager_report(m);
@@ -204,7 +233,7 @@ static int method_unregister(sd_bus_message *call, void *userdata, sd_bus_error 
 	const char *name;
 	int r = sd_bus_message_read(call, "s", &name);
 
-	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0)
+	if (r < 0 || (r = may_group(m, call, name, error)) != 0)
 		return r;
 	registration = cb_manager_group_find(m, name);
 	if (!registration)
@@ -229,7 +258,7 @@ static int method_apply(sd_bus_message *call, void *userdata, sd_bus_error *erro
 	struct cb_answer answer;
 	int r = sd_bus_message_read(call, "u", &apply.plan_id);
 
-	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	if (r < 0 || (r = cb_access_check(userdata, call, CB_ACCESS_OTHERS, error)) != 0 ||
 	    (r = movable(userdata, error)) < 0 ||
 	    (r = command(userdata, &apply, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
 		return r;
@@ -248,9 +277,10 @@ static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error
 	if (cb_cpuset_parse_list(cpus, strlen(cpus), &move.mask) < 0 || cb_cpuset_empty(&move.mask))
 		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
 					 "\"%.64s\" is no list of CPUs such as 0-3,8", cpus);
-	if ((r = cb_bus_authorise(call, error)) < 0 || (r = movable(userdata, error)) < 0)
-		return r;
 	move.worker_key = cb_manager_worker_find(userdata, worker);
+	r = cb_access_check(userdata, call, cb_access_to_worker(userdata, call, move.worker_key), error);
+	if (r != 0 || (r = movable(userdata, error)) < 0)
+		return r;
 	if (move.worker_key == 0)
 		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchWorker"),
 					 "no registered worker %.64s", worker);
@@ -265,7 +295,7 @@ static int undo_plan(sd_bus_message *call, void *userdata, enum cb_command_kind 
 	struct cb_answer answer;
 	int r = sd_bus_message_read(call, "u", &undo.plan_id);
 
-	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	if (r < 0 || (r = cb_access_check(userdata, call, CB_ACCESS_OTHERS, error)) != 0 ||
 	    (r = command(userdata, &undo, CB_BUS_ERROR("NoSuchPlan"), &answer, error)) < 0)
 		return r;
 	return sd_bus_reply_method_return(call, "u", answer.plan_id);
@@ -288,7 +318,7 @@ static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *er
 	const char *group;
 	int pause, r = sd_bus_message_read(call, "sb", &group, &pause);
 
-	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	if (r < 0 || (r = may_group(userdata, call, group, error)) != 0 ||
 	    (r = group_key(userdata, group, &release.group_key, error)) < 0)
 		return r;
 	release.present = pause;
@@ -307,7 +337,7 @@ static int method_pause(sd_bus_message *call, void *userdata, sd_bus_error *erro
 	struct cb_answer answer;
 	int r = sd_bus_message_read(call, "t", &pause.span_usec);
 
-	if (r < 0 || (r = cb_bus_authorise(call, error)) < 0 ||
+	if (r < 0 || (r = cb_access_check(userdata, call, CB_ACCESS_MACHINE, error)) != 0 ||
 	    (r = command(userdata, &pause, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
 		return r;
 	return sd_bus_reply_method_return(call, NULL);
@@ -317,9 +347,9 @@ static int method_resume(sd_bus_message *call, void *userdata, sd_bus_error *err
 {
 	struct cb_command resume = { .kind = CB_COMMAND_RESUME };
 	struct cb_answer answer;
-	int r = cb_bus_authorise(call, error);
+	int r = cb_access_check(userdata, call, CB_ACCESS_MACHINE, error);
 
-	if (r < 0 || (r = command(userdata, &resume, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
+	if (r != 0 || (r = command(userdata, &resume, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
 		return r;
 	return sd_bus_reply_method_return(call, NULL);
 }
@@ -337,7 +367,7 @@ static int method_set_mode(sd_bus_message *call, void *userdata, sd_bus_error *e
 	if (set.mode == _CB_MODE_INVALID)
 		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
 					 "\"%.64s\" is no mode: auto, advise or observe", mode);
-	if ((r = cb_bus_authorise(call, error)) < 0 ||
+	if ((r = may_group(userdata, call, group, error)) != 0 ||
 	    (set.mode != CB_MODE_OBSERVE && (r = movable(userdata, error)) < 0) ||
 	    (r = group_key(userdata, group, &set.group_key, error)) < 0 ||
 	    (r = command(userdata, &set, CB_BUS_ERROR("NoSuchGroup"), &answer, error)) < 0)
@@ -348,9 +378,9 @@ static int method_set_mode(sd_bus_message *call, void *userdata, sd_bus_error *e
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	struct cb_err err = { .msg = "" };
-	int r = cb_bus_authorise(call, error);
+	int r = cb_access_check(userdata, call, CB_ACCESS_MACHINE, error);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = cb_manager_reload(userdata, &err);
 	if (r < 0)
@@ -358,7 +388,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
 	return sd_bus_reply_method_return(call, NULL);
 }
 
-/* Everybody may ask; who may not is told so in a sentence, by cb_bus_authorise(). */
+/* Everybody may ask; who may not is told so in a sentence, by cb_access_check(). */
 #define WRITE SD_BUS_VTABLE_UNPRIVILEGED
 static const sd_bus_vtable write_vtable[] = {
 	SD_BUS_VTABLE_START(0),
