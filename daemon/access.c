@@ -120,8 +120,9 @@ static int on_caller_gone(sd_bus_track *track, void *userdata)
 	(void)track;
 	cancellation_id(question, id, sizeof(id));
 	if (question->answer == ANSWER_NONE)
-		sd_bus_call_method_async(sd_bus_message_get_bus(question->call), NULL, POLKIT, POLKIT_PATH,
-					 POLKIT_INTERFACE, "CancelCheckAuthorization", NULL, NULL, "s", id);
+		sd_bus_call_method_async(sd_bus_message_get_bus(question->call), NULL, POLKIT,
+					 POLKIT_PATH, POLKIT_INTERFACE, "CancelCheckAuthorization",
+					 NULL, NULL, "s", id);
 	forget(question);
 	return 0;
 }
@@ -132,7 +133,8 @@ static enum answer read_answer(struct question *question, sd_bus_message *reply)
 	int authorised, challenge;
 
 	if (error) {
-		if (sd_bus_error_has_names(error, BUS_ERROR("ServiceUnknown"), BUS_ERROR("NameHasNoOwner"),
+		if (sd_bus_error_has_names(error, BUS_ERROR("ServiceUnknown"),
+					   BUS_ERROR("NameHasNoOwner"),
 					   BUS_ERROR("Spawn.ServiceNotFound")))
 			return ANSWER_ABSENT;
 		snprintf(question->text, sizeof(question->text), "%s",
@@ -178,8 +180,8 @@ static int send_question(struct question *question)
 
 	cancellation_id(question, id, sizeof(id));
 	if (r >= 0)
-		r = sd_bus_message_append(ask, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",
-					  sd_bus_message_get_sender(question->call),
+		r = sd_bus_message_append(ask, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name",
+					  "s", sd_bus_message_get_sender(question->call),
 					  actions[question->access].id, 1, "verb",
 					  sd_bus_message_get_member(question->call),
 					  interactive ? 1u : 0u, id);
@@ -189,7 +191,8 @@ static int send_question(struct question *question)
 	return r;
 }
 
-static int ask(struct cb_asking *asking, sd_bus_message *call, enum cb_access access, sd_bus_error *error)
+static int ask(struct cb_asking *asking, sd_bus_message *call, enum cb_access access,
+	       sd_bus_error *error)
 {
 	const char *sender = sd_bus_message_get_sender(call);
 	struct question *question = NULL;
@@ -211,7 +214,8 @@ static int ask(struct cb_asking *asking, sd_bus_message *call, enum cb_access ac
 				       .call = sd_bus_message_ref(call),
 				       .access = access,
 				       .id = ++asking->last_id };
-	r = sd_bus_track_new(sd_bus_message_get_bus(call), &question->track, on_caller_gone, question);
+	r = sd_bus_track_new(sd_bus_message_get_bus(call), &question->track, on_caller_gone,
+			     question);
 	if (r >= 0)
 		r = sd_bus_track_add_sender(question->track, call);
 	if (r >= 0)
@@ -231,20 +235,22 @@ static int deny(sd_bus_message *call, enum cb_access access, enum answer answer,
 	switch (answer) {
 	case ANSWER_CHALLENGE:
 		return sd_bus_error_setf(error, BUS_ERROR("InteractiveAuthorizationRequired"),
-					 "%s %s needs authentication (action %s)", verb, what, actions[access].id);
+					 "%s %s needs authentication (action %s)", verb, what,
+					 actions[access].id);
 	case ANSWER_ABSENT:
 		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
 					 "only root may call %s: polkit is not installed", verb);
 	case ANSWER_ERROR:
-		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED, "only root may call %s: polkit says: %s",
-					 verb, text);
+		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
+					 "only root may call %s: polkit says: %s", verb, text);
 	case ANSWER_NO:
 	case ANSWER_NONE:
 	case ANSWER_YES:
 		break;
 	}
-	return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED, "%s %s is not allowed to you (action %s)", verb,
-				 what, actions[access].id);
+	return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
+				 "%s %s is not allowed to you (action %s)", verb, what,
+				 actions[access].id);
 }
 
 static int sender_uid(sd_bus_message *call, uid_t *ret)
@@ -255,7 +261,8 @@ static int sender_uid(sd_bus_message *call, uid_t *ret)
 	return r < 0 ? r : sd_bus_creds_get_euid(creds, ret);
 }
 
-int cb_access_check(struct cb_manager *m, sd_bus_message *call, enum cb_access access, sd_bus_error *error)
+int cb_access_check(struct cb_manager *m, sd_bus_message *call, enum cb_access access,
+		    sd_bus_error *error)
 {
 	struct cb_asking *asking = m->server->asking;
 	struct question *question = NULL;
@@ -263,7 +270,8 @@ int cb_access_check(struct cb_manager *m, sd_bus_message *call, enum cb_access a
 	int r = sender_uid(call, &uid);
 
 	if (r < 0)
-		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED, "who calls %s cannot be found out",
+		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
+					 "who calls %s cannot be found out",
 					 sd_bus_message_get_member(call));
 	if (uid == 0)
 		return 0;
@@ -291,9 +299,12 @@ static bool owns(uid_t uid, int32_t pid)
 	uid_t effective, real, saved;
 
 	return sd_bus_creds_new_from_pid(&creds, pid,
-					 SD_BUS_CREDS_UID | SD_BUS_CREDS_EUID | SD_BUS_CREDS_SUID) >= 0 &&
-	       sd_bus_creds_get_uid(creds, &real) >= 0 && sd_bus_creds_get_euid(creds, &effective) >= 0 &&
-	       sd_bus_creds_get_suid(creds, &saved) >= 0 && real == uid && effective == uid && saved == uid;
+					 SD_BUS_CREDS_UID | SD_BUS_CREDS_EUID |
+						 SD_BUS_CREDS_SUID) >= 0 &&
+	       sd_bus_creds_get_uid(creds, &real) >= 0 &&
+	       sd_bus_creds_get_euid(creds, &effective) >= 0 &&
+	       sd_bus_creds_get_suid(creds, &saved) >= 0 && real == uid && effective == uid &&
+	       saved == uid;
 }
 
 /* Every worker is the caller's. */
@@ -337,12 +348,14 @@ enum cb_access cb_access_to_worker(const struct cb_manager *m, sd_bus_message *c
 	return CB_ACCESS_OTHERS;
 }
 
-enum cb_access cb_access_to_register(sd_bus_message *call, const struct cb_registration *registration,
-				     const int *fds, size_t n, const struct cb_group_policy *settings)
+enum cb_access cb_access_to_register(sd_bus_message *call,
+				     const struct cb_registration *registration, const int *fds,
+				     size_t n, const struct cb_group_policy *settings)
 {
 	uid_t uid;
 
-	if (sender_uid(call, &uid) < 0 || uid == 0 || (registration && !owns_group(uid, registration)))
+	if (sender_uid(call, &uid) < 0 || uid == 0 ||
+	    (registration && !owns_group(uid, registration)))
 		return CB_ACCESS_OTHERS;
 	if (settings && (settings->pid_file[0] ||
 			 (settings->interfaces[0] && strcmp(settings->interfaces, "none") != 0)))

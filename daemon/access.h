@@ -47,5 +47,6 @@ enum cb_access cb_access_to_worker(const struct cb_manager *m, sd_bus_message *c
  * Adding the processes of @n pidfds to a group that exists or not, with settings (NULL none). CB_ACCESS_OWN is given on the
  * condition that the group becomes one with Interfaces=none: interrupts are everybody's. Never for root, who may do more.
  */
-enum cb_access cb_access_to_register(sd_bus_message *call, const struct cb_registration *registration,
-				     const int *fds, size_t n, const struct cb_group_policy *settings);
+enum cb_access cb_access_to_register(sd_bus_message *call,
+				     const struct cb_registration *registration, const int *fds,
+				     size_t n, const struct cb_group_policy *settings);

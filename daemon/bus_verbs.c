@@ -84,9 +84,11 @@ static int group_key(const struct cb_manager *m, const char *name, uint32_t *ret
 }
 
 /* A verb on one group, or with "" on all. */
-static int may_group(struct cb_manager *m, sd_bus_message *call, const char *name, sd_bus_error *error)
+static int may_group(struct cb_manager *m, sd_bus_message *call, const char *name,
+		     sd_bus_error *error)
 {
-	const struct cb_registration *registration = name[0] ? cb_manager_group_find(m, name) : NULL;
+	const struct cb_registration *registration = name[0] ? cb_manager_group_find(m, name) :
+							       NULL;
 	enum cb_access access = name[0] && !registration ? CB_ACCESS_OTHERS :
 							   cb_access_to_group(call, registration);
 
@@ -278,7 +280,8 @@ static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error
 		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
 					 "\"%.64s\" is no list of CPUs such as 0-3,8", cpus);
 	move.worker_key = cb_manager_worker_find(userdata, worker);
-	r = cb_access_check(userdata, call, cb_access_to_worker(userdata, call, move.worker_key), error);
+	r = cb_access_check(userdata, call, cb_access_to_worker(userdata, call, move.worker_key),
+			    error);
 	if (r != 0 || (r = movable(userdata, error)) < 0)
 		return r;
 	if (move.worker_key == 0)
@@ -289,7 +292,8 @@ static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error
 }
 
 /* Rollback and Veto: of a plan by its number. */
-static int undo_plan(sd_bus_message *call, void *userdata, enum cb_command_kind kind, sd_bus_error *error)
+static int undo_plan(sd_bus_message *call, void *userdata, enum cb_command_kind kind,
+		     sd_bus_error *error)
 {
 	struct cb_command undo = { .kind = kind };
 	struct cb_answer answer;
@@ -402,8 +406,8 @@ static const sd_bus_vtable write_vtable[] = {
 				SD_BUS_RESULT("u", plan), method_move, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),
 				method_rollback, WRITE),
-	SD_BUS_METHOD_WITH_ARGS("Veto", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan), method_veto,
-				WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Veto", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),
+				method_veto, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", group, "b", pause),
 				SD_BUS_RESULT("u", restored, "u", pending, "u", gone, "u", foreign,
 					      "u", failed),

@@ -53,11 +53,11 @@ static int method_check(sd_bus_message *call, void *userdata, sd_bus_error *erro
 
 	(void)userdata;
 	(void)error;
-	if (sd_bus_message_read(call, "(sa{sv})sa{ss}us", &kind, 1, &key, "s", &sender, &action, 1, &detail,
-				&verb, &flags, &id) < 0)
+	if (sd_bus_message_read(call, "(sa{sv})sa{ss}us", &kind, 1, &key, "s", &sender, &action, 1,
+				&detail, &verb, &flags, &id) < 0)
 		return -EINVAL;
-	snprintf(asked + len, sizeof(asked) - len, "%s %s %u %s\n", strrchr(action, '.') + 1, verb, flags,
-		 strcmp(kind, "system-bus-name") == 0 && sender[0] == ':' ? "name" : "?");
+	snprintf(asked + len, sizeof(asked) - len, "%s %s %u %s\n", strrchr(action, '.') + 1, verb,
+		 flags, strcmp(kind, "system-bus-name") == 0 && sender[0] == ':' ? "name" : "?");
 	if (strcmp(mode, "hold") != 0)
 		return answer(call, mode);
 	held[n_held++] = sd_bus_message_ref(call);
@@ -108,7 +108,8 @@ static const sd_bus_vtable authority[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", method_check,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("CancelCheckAuthorization", "s", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("CancelCheckAuthorization", "s", "", method_cancel,
+		      SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 static const sd_bus_vtable control[] = {
@@ -134,7 +135,8 @@ static void run_polkit(void)
 	sd_bus *bus = connect_bus();
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (sd_bus_add_object_vtable(bus, NULL, POLKIT_PATH, POLKIT ".Authority", authority, NULL) < 0 ||
+	if (sd_bus_add_object_vtable(bus, NULL, POLKIT_PATH, POLKIT ".Authority", authority, NULL) <
+		    0 ||
 	    sd_bus_add_object_vtable(bus, NULL, POLKIT_PATH, CONTROL, control, NULL) < 0 ||
 	    sd_bus_request_name(bus, POLKIT, 0) < 0)
 		_exit(98);
@@ -146,7 +148,8 @@ static void run_polkit(void)
 static bool polkit_there(void *userdata)
 {
 	(void)userdata;
-	return sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Forget", NULL, NULL, "") >= 0;
+	return sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Forget", NULL, NULL,
+				  "") >= 0;
 }
 
 static void start_polkit(const char *how)
@@ -156,14 +159,14 @@ static void start_polkit(const char *how)
 	if (polkit == 0)
 		run_polkit();
 	wait_until("the stand-in for polkit is there", polkit_there, NULL);
-	assert_true(sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Tell", NULL, NULL, "s", how) >=
-		    0);
+	assert_true(sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Tell", NULL,
+				       NULL, "s", how) >= 0);
 }
 
 static void tell(const char *how)
 {
-	assert_true(sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Tell", NULL, NULL, "s", how) >=
-		    0);
+	assert_true(sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Tell", NULL,
+				       NULL, "s", how) >= 0);
 }
 
 /* What it was asked, since it was started; the caller frees it. */
@@ -173,7 +176,8 @@ static char *was_asked(void)
 	const char *text;
 	char *copy;
 
-	assert_true(sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Asked", NULL, &reply, "") >= 0);
+	assert_true(sd_bus_call_method(daemon_.bus, POLKIT, POLKIT_PATH, CONTROL, "Asked", NULL,
+				       &reply, "") >= 0);
 	assert_true(sd_bus_message_read(reply, "s", &text) >= 0);
 	copy = strdup(text);
 	sd_bus_message_unref(reply);
@@ -262,7 +266,8 @@ static sd_bus_message *build(sd_bus *bus, const struct request *request)
 		fd = (int)syscall(SYS_pidfd_open, pid, 0);
 		sd_bus_message_append(call, "sah", request->group, 1, fd);
 		if (request->interfaces)
-			sd_bus_message_append(call, "a{sv}", 1, "Interfaces", "s", request->interfaces);
+			sd_bus_message_append(call, "a{sv}", 1, "Interfaces", "s",
+					      request->interfaces);
 		else
 			sd_bus_message_append(call, "a{sv}", 0);
 		close(fd);
@@ -400,8 +405,10 @@ static void test_answers(void **state)
 	tell("challenge");
 	assert_int_equal(request_now(&(struct request){ .method = "Pause" }), CHALLENGED);
 	tell("yes");
-	assert_int_equal(request_now(&(struct request){ .method = "Pause", .interactive = true }), DONE);
-	assert_asked("manage-machine Pause 0 name\nmanage-machine Pause 0 name\nmanage-machine Pause 1 name\n");
+	assert_int_equal(request_now(&(struct request){ .method = "Pause", .interactive = true }),
+			 DONE);
+	assert_asked(
+		"manage-machine Pause 0 name\nmanage-machine Pause 0 name\nmanage-machine Pause 1 name\n");
 }
 
 static void test_root_is_not_asked(void **state)
@@ -418,16 +425,19 @@ static void test_kinds(void **state)
 
 	(void)state;
 	start_polkit("yes");
-	assert_int_equal(request_now(&(struct request){ "Register", "a", sleeper, NULL, false, 0 }), DONE);
+	assert_int_equal(request_now(&(struct request){ "Register", "a", sleeper, NULL, false, 0 }),
+			 DONE);
 	caller = begin(&(struct request){ .method = "Register", .group = "b" });
 	assert_int_equal(await(&caller), DONE);
-	assert_int_equal(request_now(&(struct request){ .method = "Register", .group = "c", .interfaces = "lo" }),
+	assert_int_equal(request_now(&(struct request){
+				 .method = "Register", .group = "c", .interfaces = "lo" }),
 			 DONE);
 	assert_int_equal(request_now(&(struct request){ .method = "SetMode", .group = "a" }), DONE);
 	assert_int_equal(request_now(&(struct request){ .method = "SetMode", .group = "b" }), DONE);
 	assert_int_equal(request_now(&(struct request){ .method = "SetMode", .group = "" }), DONE);
-	assert_asked("manage-others Register 0 name\nmanage-own Register 0 name\nmanage-others Register 0 name\n"
-		     "manage-others SetMode 0 name\nmanage-own SetMode 0 name\nmanage-machine SetMode 0 name\n");
+	assert_asked(
+		"manage-others Register 0 name\nmanage-own Register 0 name\nmanage-others Register 0 name\n"
+		"manage-others SetMode 0 name\nmanage-own SetMode 0 name\nmanage-machine SetMode 0 name\n");
 	end(&caller);
 }
 
@@ -447,7 +457,8 @@ static void test_revalidates(void **state)
 	assert_int_equal(daemon_call(&daemon_, "Unregister", NULL, NULL, "s", "web"), 0);
 	tell("yes");
 	assert_int_equal(await(&caller), NO_GROUP);
-	assert_asked("manage-own Register 0 name\nmanage-own SetMode 0 name\nmanage-others SetMode 0 name\n");
+	assert_asked(
+		"manage-own Register 0 name\nmanage-own SetMode 0 name\nmanage-others SetMode 0 name\n");
 	end(&caller);
 	end(&owner);
 }
@@ -491,12 +502,8 @@ static int skip_unless_root(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_without_polkit),
-		CASE(test_answers),
-		CASE(test_root_is_not_asked),
-		CASE(test_kinds),
-		CASE(test_revalidates),
-		CASE(test_caller_vanishes),
+		CASE(test_without_polkit), CASE(test_answers),	   CASE(test_root_is_not_asked),
+		CASE(test_kinds),	   CASE(test_revalidates), CASE(test_caller_vanishes),
 		CASE(test_too_many),
 	};
 
