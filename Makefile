@@ -134,6 +134,12 @@ $(libfuzzers): $(BUILD)/libfuzzer/%: $(BUILD)/obj/tests/fuzz/%.o $(test_libs)
 .PHONY: build-tests
 build-tests: all $(tests) $(tools) $(fuzzers) $(benches) ## build everything that `check` and `bench` run
 
+# A daemon that dies where CB_FAULT says (lib/host/fault.h), for the crash tests alone: never shipped, never installed.
+.PHONY: faulty
+faulty: $(first) $(BUILD)/flags
+	$(submake) BUILD=$(BUILD)/faulty CPPFLAGS='$(CPPFLAGS) -DCB_FAULT_POINTS' $(BUILD)/faulty/cpubalanced \
+		$(BUILD)/faulty/tests/system/test_crash
+
 # --- set-up -----------------------------------------------------------------------------------------
 .PHONY: deps
 deps: ## test each need; as root on Debian or Ubuntu install what is missing
@@ -149,7 +155,7 @@ run_tests = $(KEEP_OWNER) env BUILD=$(BUILD) CC='$(CC)' tools/run-tests
 pure_objects := $(call obj,$(pure_src))
 
 .PHONY: check check-quick check-unit check-asan check-valgrind check-layers check-docs
-check: deps build-tests ## unit, fuzz corpus, layers, documents, bus and system tests
+check: deps build-tests faulty ## unit, fuzz corpus, layers, documents, bus and system tests
 	@$(run_tests) $(call kind,unit) $(fuzzers) tools/check-layers tools/check-docs $(call kind,bus) $(call kind,system)
 
 check-unit: $(first) build-tests ## the unit tests alone

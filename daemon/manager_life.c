@@ -107,10 +107,45 @@ static int open_journal(struct cb_manager *m, struct cb_err *err)
 	}
 	if (strcmp(cb_journal_state(m->journal), "ok") != 0)
 		cb_log(LOG_WARNING, "Journal of originals: %s", cb_journal_state(m->journal));
+	return 0;
+}
+
+/*
+ * Only what a verdict has kept is adopted. A plan that was being tried when the daemon died is undone, and the history says so;
+ * after a stop there is none.
+ */
+static void undo_unjudged(struct cb_manager *m)
+{
+	struct cb_outcome *outcome = m->outcome;
+	struct cb_history_entry entry = { .at_usec = cb_host_realtime_usec(m->host),
+					  .verdict = CB_VERDICT_ROLLED_BACK };
+	struct cb_err err = { .msg = "" };
+
+	if (!m->journal)
+		return;
+	entry.plan_id = cb_undo_unjudged(m->host, m->journal, outcome);
+	if (entry.plan_id != 0) {
+		snprintf(entry.sentence, sizeof(entry.sentence),
+			 "the daemon ended before the verdict: %u originals put back, %u failed",
+			 outcome->n_restored + outcome->n_pending, outcome->n_failed);
+		cb_log(outcome->n_failed > 0 ? LOG_ERR : LOG_WARNING, "Plan #%u undone: %s",
+		       entry.plan_id, entry.sentence);
+		if (cb_history_add(m->history, &entry, &err) < 0)
+			cb_log(LOG_WARNING, "Failed to write the history: %s", err.msg);
+	}
 	if (cb_journal_count(m->journal) > 0)
 		cb_log(LOG_NOTICE, "Adopting %u originals that an earlier daemon has recorded",
 		       cb_journal_count(m->journal));
-	return 0;
+}
+
+/* No number is used twice, not even when the history is lost and the journal is not. */
+static uint32_t first_plan_id(const struct cb_manager *m)
+{
+	uint32_t last = cb_history_last_plan_id(m->history);
+
+	for (uint32_t i = 0; m->journal && i < cb_journal_count(m->journal); i++)
+		last = CB_MAX(last, cb_journal_at(m->journal, i)->plan_id);
+	return last + 1;
 }
 
 static int open_history(struct cb_manager *m, struct cb_err *err)
@@ -131,14 +166,14 @@ static int open_history(struct cb_manager *m, struct cb_err *err)
 
 static int open_engine(struct cb_manager *m, struct cb_err *err)
 {
-	uint32_t first_plan_id = cb_history_last_plan_id(m->history) + 1;
+	uint32_t first = first_plan_id(m);
 	int r = 0;
 
-	m->engine = cb_engine_new(first_plan_id);
+	m->engine = cb_engine_new(first);
 	if (!m->engine)
 		return cb_err_set(err, -ENOMEM, "out of memory");
 	if (m->options.record)
-		r = cb_trace_create(m->options.record, first_plan_id, &m->trace, err);
+		r = cb_trace_create(m->options.record, first, &m->trace, err);
 	if (r >= 0)
 		r = cb_manager_feed_policy(m);
 	if (r >= 0)
@@ -174,6 +209,8 @@ int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *opti
 		r = open_journal(m, err);
 	if (r >= 0)
 		r = open_history(m, err);
+	if (r >= 0)
+		undo_unjudged(m);
 	if (r >= 0)
 		r = open_engine(m, err);
 	if (r < 0)

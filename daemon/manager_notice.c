@@ -104,6 +104,8 @@ static void tell_ended(struct cb_manager *m, const struct cb_notice *notice)
 	cb_log_with(LOG_NOTICE, &fields, "Plan ended: %s", notice->sentence);
 	if (known)
 		remember(m, last);
+	if (m->journal)
+		cb_apply_ended(m->journal, notice->plan_id);
 	cb_server_plan(m->server, "PlanEnded", notice);
 }
 

@@ -95,6 +95,14 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 	      const struct cb_decision *decision, struct cb_outcome *ret);
 
 /*
+ * The plan is over: kept, or undone. From its first write until then the journal says that it is on trial, and
+ * cb_undo_unjudged() of a daemon that finds it so puts the originals of all that it has placed back.
+ */
+void cb_apply_ended(struct cb_journal *journal, uint32_t plan_id);
+/* At a start, before anything is adopted. Returns the plan that nobody has judged, 0 when there is none; @ret counts as of a release. */
+uint32_t cb_undo_unjudged(struct cb_host *host, struct cb_journal *journal, struct cb_outcome *ret);
+
+/*
  * Put back the originals of the group @name (NULL: all), heirs included; what somebody else has changed since is left alone and forgotten, and
  * counted. Interrupts that move only with their next occurrence stay in the journal as pending; call again later (cb_release_pending()).
  */

@@ -12,6 +12,7 @@
 #include "cpubalance/host.h"
 #include "host_internal.h"
 #include "journal_internal.h"
+#include "journal_trial.h"
 
 struct apply {
 	struct cb_host *host;
@@ -19,6 +20,7 @@ struct apply {
 	const struct cb_engine *engine;
 	const struct cb_decision *decision;
 	struct cb_outcome *ret;
+	int errnum; /* that keeps the plan from being on trial: nothing may be placed */
 };
 
 static void set_gone(struct cb_step *step)
@@ -62,6 +64,17 @@ static void restore(struct apply *apply, const struct cb_select *select, struct 
 	apply->ret->n_failed += change.n_failed;
 }
 
+/* Unrecorded means unwritten: a plan that could not be put on trial would look like one that was kept. */
+static bool refused(const struct apply *apply, struct cb_step *step)
+{
+	if (apply->errnum == 0)
+		return false;
+	step->state = CB_STEP_FAILED;
+	step->errnum = apply->errnum;
+	step->error_class = CB_ERROR_TRANSIENT;
+	return true;
+}
+
 static void do_worker(struct apply *apply, struct cb_step *step)
 {
 	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
@@ -80,6 +93,8 @@ static void do_worker(struct apply *apply, struct cb_step *step)
 		restore(apply, &select, step);
 		return;
 	}
+	if (refused(apply, step))
+		return;
 	cb_heirs_listen(apply->host);
 	cb_place_process(&change, &target, step);
 }
@@ -92,7 +107,7 @@ static void do_irq(struct apply *apply, struct cb_step *step)
 
 	if (step->op == CB_OP_RESTORE)
 		restore(apply, &select, step);
-	else
+	else if (!refused(apply, step))
 		cb_place_irq(&change,
 			     plan && plan->id == apply->decision->plan_id ? plan->group : "",
 			     apply->decision->plan_id, step);
@@ -109,6 +124,7 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 		.ret = ret,
 	};
 
+	apply.errnum = -cb_journal_set_trial(journal, decision->plan_id, NULL);
 	memset(ret, 0, sizeof(*ret));
 	ret->plan_id = decision->plan_id;
 	ret->n_steps = CB_MIN(decision->n_steps, CB_STEPS_MAX);

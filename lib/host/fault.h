@@ -33,8 +33,23 @@ static inline void cb_fault_point(const char *name, unsigned int *times)
 		cb_fault_point((name), &_times); \
 	} while (0)
 
+/* The same in the middle of a write: one half of @len bytes reaches the file. */
+#define CB_FAULT_TORN(name, fd, bytes, len)                                      \
+	do {                                                                     \
+		static unsigned int _times;                                      \
+		const char *_want = getenv("CB_FAULT");                          \
+		if (_want && strncmp(_want, name, strlen(name)) == 0) {          \
+			unsigned int _next = _times + 1;                         \
+			if (!strchr(_want, ':') ||                               \
+			    (unsigned int)atoi(strchr(_want, ':') + 1) == _next) \
+				(void)!write((fd), (bytes), (len) / 2);          \
+			cb_fault_point((name), &_times);                         \
+		}                                                                \
+	} while (0)
+
 #else
 
-#define CB_FAULT_POINT(name) ((void)0)
+#define CB_FAULT_POINT(name)		    ((void)0)
+#define CB_FAULT_TORN(name, fd, bytes, len) ((void)0)
 
 #endif

@@ -17,6 +17,7 @@
 #include "fault.h"
 #include "journal_file.h"
 #include "journal_internal.h"
+#include "journal_trial.h"
 
 #define SLOTS_MIN 64u
 /* Compaction when more than this many records, and more than four of five, are of no use any more. */
@@ -30,7 +31,8 @@ struct cb_journal {
 	uint32_t *slot;
 	uint32_t n_slots; /* a power of two */
 	uint64_t generation;
-	uint64_t n_records; /* in the file */
+	uint64_t n_records;	/* in the file */
+	uint32_t trial_plan_id; /* see journal_trial.h */
 	bool healthy;
 	char state[CB_ERR_MSG_MAX];
 	char line[CB_JOURNAL_LINE_MAX];
@@ -187,8 +189,15 @@ static int load_line(const char *line, size_t len, void *userdata, struct cb_err
 	struct cb_journal *journal = userdata;
 	struct cb_journal_entry e;
 	bool drop;
-	int r = cb_journal_line_parse(line, len, &e, &drop, err);
+	int r = cb_journal_trial_parse(line, len, &journal->trial_plan_id);
 
+	if (r < 0)
+		return cb_err_set(err, r, "no valid record of a plan on trial");
+	if (r > 0) {
+		journal->n_records++;
+		return 0;
+	}
+	r = cb_journal_line_parse(line, len, &e, &drop, err);
 	if (r < 0)
 		return r;
 	journal->n_records++;
@@ -214,8 +223,13 @@ static void say(struct cb_journal *journal, bool healthy, const char *sentence)
 /* The file anew, with what is valid alone. */
 static int compact(struct cb_journal *journal, struct cb_err *err)
 {
+	char trial[CB_JOURNAL_TRIAL_MAX];
 	int r = cb_journal_file_begin(journal->file, err);
 
+	if (r == 0 && journal->trial_plan_id != 0)
+		r = cb_journal_file_add(
+			journal->file, trial,
+			(size_t)cb_journal_trial_format(journal->trial_plan_id, trial), err);
 	for (uint32_t i = 0; r == 0 && i < journal->n; i++) {
 		int len = cb_journal_line_format(&journal->entry[i], false, journal->line,
 						 sizeof(journal->line));
@@ -225,7 +239,7 @@ static int compact(struct cb_journal *journal, struct cb_err *err)
 	}
 	r = cb_journal_file_end(journal->file, r, err);
 	if (r == 0)
-		journal->n_records = journal->n;
+		journal->n_records = journal->n + (journal->trial_plan_id != 0);
 	return r;
 }
 
@@ -275,19 +289,11 @@ struct cb_journal *cb_journal_close(struct cb_journal *journal)
 /* --- changing --- */
 
 /* One record onto the disk. */
-static int append(struct cb_journal *journal, const struct cb_journal_entry *entry, bool drop,
-		  struct cb_err *err)
+static int append_line(struct cb_journal *journal, const char *line, size_t len, struct cb_err *err)
 {
 	struct cb_err why = { "" };
-	int r;
+	int r = cb_journal_file_append(journal->file, line, len, &why);
 
-	if (!journal->file)
-		return 0;
-	r = cb_journal_line_format(entry, drop, journal->line, sizeof(journal->line));
-	if (r < 0)
-		return cb_err_set(err, r, "a journal record does not fit into %u bytes",
-				  CB_JOURNAL_LINE_MAX);
-	r = cb_journal_file_append(journal->file, journal->line, (size_t)r, &why);
 	if (r < 0) {
 		say(journal, false, why.msg);
 		return cb_err_set(err, r, "%s", why.msg);
@@ -296,6 +302,20 @@ static int append(struct cb_journal *journal, const struct cb_journal_entry *ent
 	if (!journal->healthy)
 		say(journal, true, "ok");
 	return 0;
+}
+
+static int append(struct cb_journal *journal, const struct cb_journal_entry *entry, bool drop,
+		  struct cb_err *err)
+{
+	int r;
+
+	if (!journal->file)
+		return 0;
+	r = cb_journal_line_format(entry, drop, journal->line, sizeof(journal->line));
+	if (r < 0)
+		return cb_err_set(err, r, "a journal record does not fit into %u bytes",
+				  CB_JOURNAL_LINE_MAX);
+	return append_line(journal, journal->line, (size_t)r, err);
 }
 
 /* Best effort: the file is right as it is, only longer than it has to be. */
@@ -358,7 +378,30 @@ void cb_journal_forget(struct cb_journal *journal, const struct cb_journal_entry
 	(void)r;
 }
 
+int cb_journal_set_trial(struct cb_journal *journal, uint32_t plan_id, struct cb_err *err)
+{
+	char line[CB_JOURNAL_TRIAL_MAX];
+	int len = cb_journal_trial_format(plan_id, line), r = 0;
+
+	if (plan_id == journal->trial_plan_id)
+		return 0;
+	CB_FAULT_POINT("journal-trial");
+	if (journal->file)
+		r = append_line(journal, line, (size_t)len, err);
+	if (r < 0)
+		return r;
+	CB_FAULT_POINT("journal-trial-done");
+	journal->trial_plan_id = plan_id;
+	compact_when_due(journal);
+	return 0;
+}
+
 /* --- asking --- */
+
+uint32_t cb_journal_trial(const struct cb_journal *journal)
+{
+	return journal->trial_plan_id;
+}
 
 uint32_t cb_journal_count(const struct cb_journal *journal)
 {

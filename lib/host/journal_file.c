@@ -350,6 +350,7 @@ int cb_journal_file_append(struct cb_journal_file *file, const char *line, size_
 	r = mend(file);
 	if (r == 0) {
 		file->torn = true;
+		CB_FAULT_TORN("journal-torn", file->fd, record, len);
 		r = write_all(file->fd, record, len + 1);
 	}
 	if (r == 0 && fdatasync(file->fd) < 0)

@@ -23,6 +23,7 @@ CASES=(
 	"a_stop_puts_back"
 	"restore_after_kill_puts_back"
 	"a_restart_adopts_and_release_puts_back"
+	"a_start_after_a_crash_undoes_what_nobody_has_judged"
 	"workers_that_change_shape_end_with_the_original_on_release"
 	"workers_that_change_shape_end_with_the_original_on_restore"
 	"somebody_elses_mask_is_left_alone"
@@ -185,11 +186,25 @@ restore_after_kill_puts_back() {
 	must loop_all_on "$loop_b" "${w[0]}" && must restore && must back "${w[@]}"
 }
 
+no_plan() { [ "$(plan_now)" = 0 ]; }
+
+# What an operator has ordered stays without a gain, once that was looked at.
 a_restart_adopts_and_release_puts_back() {
-	fresh && place "${w[0]}" || return 1
+	fresh && place "${w[0]}" && must loop_try 40 no_plan && must loop_all_on "$loop_b" "${w[0]}" || return 1
 	kill_daemon
 	daemon && must loop_try 10 lists_change && must loop_try 10 has_name "${w[0]}" &&
 		must loop_all_on "$loop_b" "${w[0]}" && must quietly ctl release --all && must back "${w[@]}" && must lists_none
+}
+
+# The daemon dies while the plan waits for its verdict: the next one finds it on trial.
+a_start_after_a_crash_undoes_what_nobody_has_judged() {
+	local plan
+	policy 24 24
+	idle_workers && daemon && must quietly ctl register web "${w[@]}" && place "${w[0]}" || return 1
+	plan=$(plan_now)
+	kill_daemon
+	must loop_all_on "$loop_b" "${w[0]}" && daemon && must back "${w[@]}" && must lists_none &&
+		must has_verdict "$plan" rolled_back
 }
 
 # --- cases: real process trees --------------------------------------------------------------------------
