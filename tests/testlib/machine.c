@@ -2,9 +2,14 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define PF_NO_SETAFFINITY UINT32_C(0x04000000)
 
@@ -466,4 +471,27 @@ void machine_no_script(struct machine *machine)
 	machine->n_failed = 0;
 	machine->before = NULL;
 	machine->after = NULL;
+}
+
+void machine_assert_true(struct machine *machine)
+{
+	char is[64], should[64];
+
+	for (size_t i = 0; i < MACHINE_THREADS; i++) {
+		const struct machine_thread *t = &machine->thread[i];
+
+		if (t->tid != 0 && !machine_is_dead(machine, t) &&
+		    !cb_cpuset_equal(&t->mask, &t->truth))
+			fail_msg("thread %d of %d has %s, by right %s", t->tid, t->tgid,
+				 cb_cpuset_show(&t->mask, is, sizeof(is)),
+				 cb_cpuset_show(&t->truth, should, sizeof(should)));
+	}
+	for (size_t i = 0; i < MACHINE_IRQS; i++) {
+		const struct machine_irq *q = &machine->irq[i];
+
+		if (q->irq != 0 && !cb_cpuset_equal(&q->mask, &q->original))
+			fail_msg("interrupt %u has %s, by right %s", q->irq,
+				 cb_cpuset_show(&q->mask, is, sizeof(is)),
+				 cb_cpuset_show(&q->original, should, sizeof(should)));
+	}
 }

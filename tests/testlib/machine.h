@@ -86,13 +86,17 @@ void machine_pin(struct machine_thread *thread, const struct cb_cpuset *mask);
 /* One thread ends; the last one takes its process along, and process 1 gets the children. */
 void machine_exit(struct machine *machine, struct machine_thread *thread);
 void machine_exit_process(struct machine *machine, int32_t tgid);
-bool machine_is_dead(struct machine *machine, const struct machine_thread *thread); /* a zombie alone */
+bool machine_is_dead(struct machine *machine,
+		     const struct machine_thread *thread); /* a zombie alone */
 void machine_tick(struct machine *machine, uint64_t ticks);
 
 struct machine_irq *machine_add_irq(struct machine *machine, uint32_t irq, const char *actions,
 				    const struct cb_cpuset *mask, int32_t effective);
 struct machine_irq *machine_find_irq(struct machine *machine, uint32_t irq);
 void machine_fire(struct machine_irq *irq); /* it occurs: now it lands where it may */
+
+/* Fails the test when somebody does not have the mask that it had without us. */
+void machine_assert_true(struct machine *machine);
 
 /* "0-3,7" as a set. */
 struct cb_cpuset cpus(const char *list);

@@ -132,31 +132,17 @@ static const struct cb_journal_entry *entry_of(struct setting *s, const struct m
 	return cb_journal_find_task(s->journal, t->tid, t->start_ticks);
 }
 
-static void assert_true_masks(struct setting *s)
-{
-	for (size_t i = 0; i < MACHINE_THREADS; i++) {
-		const struct machine_thread *t = &s->machine.thread[i];
-		char is[64], should[64];
-
-		if (t->tid != 0 && !machine_is_dead(&s->machine, t) &&
-		    !cb_cpuset_equal(&t->mask, &t->truth))
-			fail_msg("thread %d of %d has %s, by right %s", t->tid, t->tgid,
-				 cb_cpuset_show(&t->mask, is, sizeof(is)),
-				 cb_cpuset_show(&t->truth, should, sizeof(should)));
-	}
-}
-
 static void release_all(struct setting *s, uint32_t n_restored)
 {
 	struct cb_change change = release(s, NULL);
 
 	assert_int_equal(change.n_restored, n_restored);
 	assert_int_equal(change.n_failed, 0);
-	assert_true_masks(s);
+	machine_assert_true(&s->machine);
 	/* Processes that have had late offspring are looked at once more. */
 	tick(s);
 	assert_int_equal(cb_journal_count(s->journal), 0);
-	assert_true_masks(s);
+	machine_assert_true(&s->machine);
 }
 
 #define BOTH(eyes) for (enum eyes eyes = EYES_FORKS; eyes <= EYES_WALK; eyes++)
@@ -349,7 +335,7 @@ static void stragglers_follow(void **state)
 		tick(&s);
 		assert_true(cb_cpuset_equal(&late->mask, &late->truth));
 		release(&s, NULL);
-		assert_true_masks(&s);
+		machine_assert_true(&s.machine);
 		end(&s);
 	}
 }
@@ -376,7 +362,7 @@ static void offspring_that_comes_to_light_after_the_release(void **state)
 			late->mask = ours;
 			late = fork_of(&s, late);
 			tick(&s);
-			assert_true_masks(&s);
+			machine_assert_true(&s.machine);
 			assert_true(cb_journal_count(s.journal) > 0);
 		}
 		/* Placed again meanwhile, it is not released any more. */
@@ -387,7 +373,7 @@ static void offspring_that_comes_to_light_after_the_release(void **state)
 		release(&s, NULL);
 		tick(&s);
 		assert_int_equal(cb_journal_count(s.journal), 0);
-		assert_true_masks(&s);
+		machine_assert_true(&s.machine);
 		end(&s);
 	}
 }
@@ -448,7 +434,7 @@ static void heir_that_sets_its_own_mask_later(void **state)
 		change = release(&s, NULL);
 		assert_int_equal(change.n_foreign, 1);
 		assert_int_equal(change.n_restored, 1);
-		assert_true_masks(&s);
+		machine_assert_true(&s.machine);
 		end(&s);
 	}
 }
@@ -479,7 +465,7 @@ static void number_used_again(void **state)
 	assert_null(entry_of(&s, child));
 	tick(&s);
 	assert_int_equal(cb_journal_count(s.journal), 0);
-	assert_true_masks(&s);
+	machine_assert_true(&s.machine);
 	end(&s);
 }
 
@@ -673,7 +659,7 @@ static void any_life_ends_with_true_masks(void **state)
 				fail_msg("%u entries are left, seed %u, eyes %d",
 					 cb_journal_count(s.journal), i, eyes);
 			print_message("seed %u, eyes %d\n", i, eyes);
-			assert_true_masks(&s);
+			machine_assert_true(&s.machine);
 			end(&s);
 		}
 	}
