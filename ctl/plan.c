@@ -188,8 +188,16 @@ static void show_outcome(FILE *out, const struct cb_style *style, struct json_ob
 	fprintf(out, "plan #%s: watch it with cpubalctl plan\n", json_object_get_string(plan));
 }
 
+static void show_undone(FILE *out, const struct cb_style *style, struct json_object *plan)
+{
+	(void)style;
+	fprintf(out, "plan #%s: undone or withdrawn, see cpubalctl history\n",
+		json_object_get_string(plan));
+}
+
 /* apply, rollback and veto: one optional plan number. */
-static int run_on_plan(struct cb_ctl *ctl, const struct cb_args *args, const char *member)
+static int run_on_plan(struct cb_ctl *ctl, const struct cb_args *args, const char *member,
+		       cb_render_t show)
 {
 	struct json_object *json = NULL;
 	uint32_t id = 0;
@@ -202,12 +210,12 @@ static int run_on_plan(struct cb_ctl *ctl, const struct cb_args *args, const cha
 	}
 	if (code == CB_EXIT_OK)
 		code = cb_client_call_json(ctl, member, CB_CALL_LONG_USEC, &json, "u", id);
-	return code == CB_EXIT_OK ? cb_show(ctl, json, show_outcome) : code;
+	return code == CB_EXIT_OK ? cb_show(ctl, json, show) : code;
 }
 
 static int run_apply(struct cb_ctl *ctl, const struct cb_args *args)
 {
-	return run_on_plan(ctl, args, "Apply");
+	return run_on_plan(ctl, args, "Apply", show_outcome);
 }
 
 const struct cb_verb cb_verb_apply = {
@@ -224,7 +232,7 @@ const struct cb_verb cb_verb_apply = {
 
 static int run_rollback(struct cb_ctl *ctl, const struct cb_args *args)
 {
-	return run_on_plan(ctl, args, "Rollback");
+	return run_on_plan(ctl, args, "Rollback", show_undone);
 }
 
 const struct cb_verb cb_verb_rollback = {
@@ -239,7 +247,7 @@ const struct cb_verb cb_verb_rollback = {
 
 static int run_veto(struct cb_ctl *ctl, const struct cb_args *args)
 {
-	return run_on_plan(ctl, args, "Veto");
+	return run_on_plan(ctl, args, "Veto", show_undone);
 }
 
 const struct cb_verb cb_verb_veto = {
