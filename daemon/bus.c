@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "access.h"
+#include "hold.h"
 #include "log.h"
 #include "service.h"
 
@@ -139,6 +140,8 @@ static int add_objects(struct cb_server *server)
 	if (r >= 0)
 		r = cb_bus_verbs_add(server);
 	if (r >= 0)
+		r = cb_bus_log_add(server);
+	if (r >= 0)
 		r = cb_bus_group_add(server);
 	if (r >= 0)
 		r = cb_bus_plan_add(server);
@@ -168,8 +171,9 @@ int cb_server_start(struct cb_manager *m, struct cb_server **ret)
 	if (!server)
 		return -ENOMEM;
 	server->asking = cb_asking_new();
-	if (!server->asking) {
-		free(server);
+	server->holds = cb_holds_new(m);
+	if (!server->asking || !server->holds) {
+		cb_server_free(server);
 		return -ENOMEM;
 	}
 	server->manager = m;
@@ -193,6 +197,7 @@ struct cb_server *cb_server_free(struct cb_server *server)
 	sd_event_source_disable_unref(server->retry);
 	cb_explain_cancel(server);
 	cb_asking_free(server->asking);
+	cb_holds_free(server->holds);
 	if (server->bus)
 		sd_bus_detach_event(server->bus);
 	sd_bus_flush_close_unref(server->bus);

@@ -35,6 +35,7 @@ enum cb_report_row {
 
 struct cb_asking;
 struct cb_explain;
+struct cb_holds;
 
 struct cb_server {
 	struct cb_manager *manager;
@@ -46,6 +47,7 @@ struct cb_server {
 	bool lost_said; /* the present failure was logged */
 	struct cb_explain *explain[CB_BUS_EXPLAINS_MAX]; /* being answered, NULL free */
 	struct cb_asking *asking; /* who waits for an authorisation; access.h */
+	struct cb_holds *holds;
 	uint64_t report_usec; /* when the report was filled for a reader */
 	/* what PropertiesChanged and InterfacesAdded have told */
 	uint64_t told[_CB_REPORT_ROW_MAX];
@@ -75,6 +77,7 @@ void cb_server_group_removed(struct cb_server *server, const struct cb_registrat
 
 int cb_bus_manager_add(struct cb_server *server) _must_check_;
 int cb_bus_verbs_add(struct cb_server *server) _must_check_;
+int cb_bus_log_add(struct cb_server *server) _must_check_;
 int cb_bus_group_add(struct cb_server *server) _must_check_;
 int cb_bus_plan_add(struct cb_server *server) _must_check_;
 void cb_bus_manager_changed(struct cb_server *server);

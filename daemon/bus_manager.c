@@ -4,7 +4,10 @@
  * methods that only read. Everybody may call these.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "bus.h"
 #include "bus_rows.h"
@@ -285,6 +288,56 @@ static int method_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error
 	return text ? sd_bus_reply_method_return(call, "s", text) : -ENOMEM;
 }
 
+static int write_memfd(const char *text, int *ret)
+{
+	size_t len = strlen(text);
+	int fd = memfd_create("cpubalanced-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			goto failed;
+		text += n;
+		len -= (size_t)n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		goto failed;
+	*ret = fd;
+	return 0;
+failed:
+	close(fd);
+	return -EIO;
+}
+
+/* The same as a sealed file in memory: the size of a message is no limit to it. */
+static int method_get_metrics_file(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	const struct cb_manager *m = userdata;
+	const char *format, *text;
+	int fd = -1, r = sd_bus_message_read(call, "s", &format);
+
+	if (r < 0)
+		return r;
+	if (strcmp(format, "text") == 0)
+		text = cb_metrics_render(m->metrics, m);
+	else if (strcmp(format, "openmetrics") == 0)
+		text = cb_metrics_render_openmetrics(m->metrics, m);
+	else
+		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+					 "\"%.64s\" is no format: text or openmetrics", format);
+	r = text ? write_memfd(text, &fd) : -ENOMEM;
+	if (r < 0)
+		return r;
+	r = sd_bus_reply_method_return(call, "h", fd);
+	close(fd);
+	return r;
+}
+
 static int method_list_sources(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	const struct cb_manager *m = userdata;
@@ -342,6 +395,8 @@ static const sd_bus_vtable read_vtable[] = {
 				SD_BUS_RESULT("a{sv}", explanation), method_explain, READ),
 	SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", text),
 				method_get_metrics, READ),
+	SD_BUS_METHOD_WITH_ARGS("GetMetricsFile", SD_BUS_ARGS("s", format),
+				SD_BUS_RESULT("h", file), method_get_metrics_file, READ),
 	SD_BUS_SIGNAL_WITH_ARGS("FindingBegan", SD_BUS_ARGS("s", kind, "i", cpu, "s", sentence), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("FindingEnded", SD_BUS_ARGS("s", kind, "i", cpu, "s", sentence), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("PlanProposed", SD_BUS_ARGS("u", id, "s", sentence), 0),

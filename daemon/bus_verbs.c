@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "access.h"
 #include "bus.h"
+#include "hold.h"
 #include "log.h"
 #include "pidfd.h"
 
@@ -326,6 +328,8 @@ static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *er
 	    (r = group_key(userdata, group, &release.group_key, error)) < 0)
 		return r;
 	release.present = pause;
+	if (pause)
+		cb_holds_pause(((struct cb_manager *)userdata)->server->holds, 0);
 	r = command(userdata, &release, CB_BUS_ERROR("NoSuchGroup"), &answer, error);
 	if (r < 0)
 		return r;
@@ -337,25 +341,73 @@ static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *er
 
 static int method_pause(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
+	struct cb_manager *m = userdata;
 	struct cb_command pause = { .kind = CB_COMMAND_PAUSE };
 	struct cb_answer answer;
 	int r = sd_bus_message_read(call, "t", &pause.span_usec);
 
-	if (r < 0 || (r = cb_access_check(userdata, call, CB_ACCESS_MACHINE, error)) != 0 ||
-	    (r = command(userdata, &pause, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
+	if (r < 0 || (r = cb_access_check(m, call, CB_ACCESS_MACHINE, error)) != 0)
+		return r;
+	if (!cb_holds_pause(m->server->holds, pause.span_usec) &&
+	    (r = command(m, &pause, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
 		return r;
 	return sd_bus_reply_method_return(call, NULL);
 }
 
 static int method_resume(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
+	struct cb_manager *m = userdata;
 	struct cb_command resume = { .kind = CB_COMMAND_RESUME };
 	struct cb_answer answer;
-	int r = cb_access_check(userdata, call, CB_ACCESS_MACHINE, error);
+	int r = cb_access_check(m, call, CB_ACCESS_MACHINE, error);
 
-	if (r != 0 || (r = command(userdata, &resume, CB_BUS_ERROR("Refused"), &answer, error)) < 0)
+	if (r != 0)
 		return r;
-	return sd_bus_reply_method_return(call, NULL);
+	if (cb_holds_resume(m->server->holds))
+		return sd_bus_error_setf(error, CB_BUS_ERROR("Busy"),
+					 "the pause is over, but still held by %s",
+					 cb_holds_who(m->server->holds));
+	r = command(m, &resume, CB_BUS_ERROR("Refused"), &answer, error);
+	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+}
+
+/* "make (pid 4711)" */
+static void name_sender(sd_bus_message *call, char *buf, size_t size)
+{
+	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+	const char *comm = NULL;
+	pid_t pid = 0;
+
+	if (sd_bus_query_sender_creds(call, SD_BUS_CREDS_PID | SD_BUS_CREDS_COMM, &creds) >= 0) {
+		sd_bus_creds_get_pid(creds, &pid);
+		sd_bus_creds_get_comm(creds, &comm);
+	}
+	snprintf(buf, size, "%.16s (pid %d)", comm ? comm : sd_bus_message_get_sender(call),
+		 (int)pid);
+	for (char *c = buf; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
+static int method_hold(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_manager *m = userdata;
+	struct cb_answer answer;
+	char who[64];
+	int fd, r = cb_access_check(m, call, CB_ACCESS_MACHINE, error);
+
+	if (r != 0)
+		return r;
+	name_sender(call, who, sizeof(who));
+	r = cb_holds_take(m->server->holds, who, &fd, &answer);
+	if (r == -E2BIG)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"), "there are %u holds already",
+					 CB_HOLDS_MAX);
+	if (r < 0)
+		return refuse(error, r, CB_BUS_ERROR("Refused"), answer.text);
+	r = sd_bus_reply_method_return(call, "h", fd);
+	close(fd);
+	return r;
 }
 
 static int method_set_mode(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -413,6 +465,8 @@ static const sd_bus_vtable write_vtable[] = {
 					      "u", failed),
 				method_release, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, method_pause,
+				WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", hold), method_hold,
 				WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", group, "s", mode), SD_BUS_NO_RESULT,

@@ -5,6 +5,7 @@
  */
 #include "log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,20 +21,50 @@
 #define LOG_FIELD_SIZE 1024u
 
 static bool to_journal;
-static bool debug;
+static int level = LOG_INFO;
 
-void cb_log_init(void)
+static bool journal_is_connected(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	char own[64];
 	struct stat st;
 
-	debug = getenv("CPUBALANCED_DEBUG") != NULL;
-	to_journal = false;
 	if (!stream || fstat(STDERR_FILENO, &st) < 0)
-		return;
+		return false;
 	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-	to_journal = strcmp(own, stream) == 0;
+	return strcmp(own, stream) == 0;
+}
+
+void cb_log_init(void)
+{
+	level = getenv("CPUBALANCED_DEBUG") ? LOG_DEBUG : LOG_INFO;
+	to_journal = journal_is_connected();
+}
+
+void cb_log_set_level(int priority)
+{
+	level = priority;
+}
+
+int cb_log_level(void)
+{
+	return level;
+}
+
+int cb_log_set_target(const char *target)
+{
+	if (strcmp(target, "auto") == 0)
+		to_journal = journal_is_connected();
+	else if (strcmp(target, "journal") == 0 || strcmp(target, "console") == 0)
+		to_journal = strcmp(target, "journal") == 0;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+const char *cb_log_target(void)
+{
+	return to_journal ? "journal" : "console";
 }
 
 struct record {
@@ -78,7 +109,7 @@ void cb_log_with(int priority, const struct cb_log_fields *fields, const char *f
 	char message[LOG_FIELD_SIZE - sizeof("MESSAGE=")];
 	va_list ap;
 
-	if (priority >= LOG_DEBUG && !debug)
+	if (priority > level)
 		return;
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);

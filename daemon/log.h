@@ -24,7 +24,16 @@ struct cb_log_fields {
 /* Decide where records go; looks at JOURNAL_STREAM. Without it, records go to stderr. */
 void cb_log_init(void);
 
-/* @priority is LOG_ERR ... LOG_DEBUG. LOG_DEBUG is dropped unless CPUBALANCED_DEBUG is set in the environment. */
+/*
+ * What is less important than the level is dropped: LOG_INFO at first, LOG_DEBUG with CPUBALANCED_DEBUG in the environment.
+ * The target is "journal" or "console" (standard error).
+ */
+void cb_log_set_level(int priority);
+int cb_log_level(void);
+int cb_log_set_target(const char *target); /* also "auto", what the environment says; -EINVAL for another */
+const char *cb_log_target(void);
+
+/* @priority is LOG_EMERG ... LOG_DEBUG. */
 void cb_log_with(int priority, const struct cb_log_fields *fields, const char *fmt, ...)
 	_printf_(3, 4);
 #define cb_log(priority, ...) cb_log_with((priority), &CB_LOG_NO_FIELDS, __VA_ARGS__)

@@ -115,6 +115,12 @@ static const char *unit_suffix(enum unit unit)
 	return "";
 }
 
+/* In OpenMetrics a counter's family is named without the "_total" of its samples. */
+static void family_name(const struct metric *metric, char *buf, size_t size)
+{
+	snprintf(buf, size, "cpubalance_%s%s", metric->name, unit_suffix(metric->unit));
+}
+
 static void full_name(const struct metric *metric, char *buf, size_t size)
 {
 	snprintf(buf, size, "cpubalance_%s%s%s", metric->name, unit_suffix(metric->unit),
@@ -148,6 +154,25 @@ static const char *next_label(const char *labels, int *ret_len)
 	return comma ? comma + 1 : labels + *ret_len;
 }
 
+static void put_head(struct cb_metrics *metrics, const struct metric *metric)
+{
+	char name[128];
+
+	if (!metrics->openmetrics) {
+		full_name(metric, name, sizeof(name));
+		put(metrics, "# HELP %s %s\n# TYPE %s %s\n", name, metric->help, name,
+		    type_name(metric));
+		return;
+	}
+	family_name(metric, name, sizeof(name));
+	put(metrics, "# TYPE %s %s\n", name, type_name(metric));
+	if (metric->unit != UNIT_NONE && metric->unit != UNIT_INFO)
+		put(metrics, "# UNIT %s %s\n", name, unit_suffix(metric->unit) + 1);
+	put(metrics, "# HELP %s ", name);
+	put_escaped(metrics, metric->help); /* quotes too, unlike 0.0.4 */
+	put(metrics, "\n");
+}
+
 static void put_sample(struct cb_metrics *metrics, const char *value, const char *const *labels)
 {
 	const struct metric *metric = &table[metrics->row];
@@ -156,8 +181,7 @@ static void put_sample(struct cb_metrics *metrics, const char *value, const char
 
 	full_name(metric, name, sizeof(name));
 	if (!metrics->head_done)
-		put(metrics, "# HELP %s %s\n# TYPE %s %s\n", name, metric->help, name,
-		    type_name(metric));
+		put_head(metrics, metric);
 	metrics->head_done = true;
 	put(metrics, "%s", name);
 	for (size_t i = 0; *names; i++) {
@@ -190,8 +214,9 @@ void cb_metric_value(struct cb_metrics *metrics, double value, const char *label
 	put_sample(metrics, text, (const char *const[]){ label1, label2 });
 }
 
-const char *cb_metrics_render(struct cb_metrics *metrics, const struct cb_manager *m)
+static const char *render(struct cb_metrics *metrics, const struct cb_manager *m, bool openmetrics)
 {
+	metrics->openmetrics = openmetrics;
 	metrics->len = 0;
 	metrics->failed = false;
 	metrics->buf[0] = '\0';
@@ -202,14 +227,27 @@ const char *cb_metrics_render(struct cb_metrics *metrics, const struct cb_manage
 		metrics->head_done = false;
 		table[i].collect(metrics, m);
 	}
+	if (openmetrics)
+		put(metrics, "# EOF\n");
 	return metrics->failed ? NULL : metrics->buf;
+}
+
+const char *cb_metrics_render(struct cb_metrics *metrics, const struct cb_manager *m)
+{
+	return render(metrics, m, false);
+}
+
+const char *cb_metrics_render_openmetrics(struct cb_metrics *metrics, const struct cb_manager *m)
+{
+	return render(metrics, m, true);
 }
 
 void cb_metrics_print_doc(FILE *out)
 {
 	fputs("# Metrics\n\n"
-	      "Prometheus text format 0.0.4, from `cpubalctl metrics` and, with `MetricsTextfile=`, in a file for\n"
-	      "node_exporter's textfile collector. `MetricsDetail=` (`summary`, `cpu`, `full`) says how much is shown. A worker is\n"
+	      "Prometheus text format 0.0.4, from `cpubalctl metrics`, over HTTP from cpubalanced-metrics(8) (there as OpenMetrics too,\n"
+	      "where a counter's family is named without `_total`) and, with `MetricsTextfile=`, in a file for node_exporter's\n"
+	      "textfile collector. `MetricsDetail=` (`summary`, `cpu`, `full`) says how much is shown. A worker is\n"
 	      "named by its group and a stable slot number, never by its pid or command line. What is unknown is absent.\n\n"
 	      "This file is written by `cpubalanced --print-metrics-doc` (`make docs`).\n\n"
 	      "| metric | type | labels | from `MetricsDetail=` | what it is |\n"

@@ -16,6 +16,7 @@ struct cb_metrics {
 	bool failed;	/* out of memory */
 	size_t row;	/* that is being written */
 	bool head_done; /* its HELP and TYPE are there */
+	bool openmetrics;
 };
 
 struct cb_manager;
