@@ -22,8 +22,8 @@ static const struct cb_verb *const verbs[] = {
 	&cb_verb_history, &cb_verb_sources, &cb_verb_register, &cb_verb_unregister,
 	&cb_verb_apply,	  &cb_verb_move,    &cb_verb_rollback, &cb_verb_release,
 	&cb_verb_pause,	  &cb_verb_resume,  &cb_verb_mode,     &cb_verb_reload,
-	&cb_verb_metrics, &cb_verb_monitor,
-	&cb_verb_run,	  &cb_verb_hold, &cb_verb_veto,
+	&cb_verb_metrics, &cb_verb_monitor, &cb_verb_run,      &cb_verb_hold,
+	&cb_verb_config,  &cb_verb_veto,
 };
 
 static void print_help(void)

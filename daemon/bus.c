@@ -140,6 +140,8 @@ static int add_objects(struct cb_server *server)
 	if (r >= 0)
 		r = cb_bus_verbs_add(server);
 	if (r >= 0)
+		r = cb_bus_config_add(server);
+	if (r >= 0)
 		r = cb_bus_log_add(server);
 	if (r >= 0)
 		r = cb_bus_group_add(server);

@@ -78,6 +78,7 @@ void cb_server_group_removed(struct cb_server *server, const struct cb_registrat
 int cb_bus_manager_add(struct cb_server *server) _must_check_;
 int cb_bus_verbs_add(struct cb_server *server) _must_check_;
 int cb_bus_log_add(struct cb_server *server) _must_check_;
+int cb_bus_config_add(struct cb_server *server) _must_check_;
 int cb_bus_group_add(struct cb_server *server) _must_check_;
 int cb_bus_plan_add(struct cb_server *server) _must_check_;
 void cb_bus_manager_changed(struct cb_server *server);

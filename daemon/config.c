@@ -8,7 +8,6 @@
 #include "config.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -19,6 +18,8 @@
 
 #include <ini.h>
 
+#include "config_files.h"
+
 /* Compiled into libinih: MAX_SECTION and MAX_NAME are 50 bytes with the NUL (ini.c). */
 #define INIH_NAME_MAX 49u
 
@@ -28,8 +29,49 @@ struct reading {
 	unsigned int line;
 	struct cb_policy *policy;
 	struct cb_err *err;
-	int r; /* the first error */
+	struct cb_config_origins *origins; /* NULL: nobody wants to know */
+	int r;				   /* the first error */
 };
+
+void cb_config_origins_done(struct cb_config_origins *origins)
+{
+	free(origins->origin);
+	*origins = (struct cb_config_origins){ .n = 0 };
+}
+
+const struct cb_config_origin *cb_config_origin_find(const struct cb_config_origins *origins,
+						     const char *section, const char *name)
+{
+	for (size_t i = 0; i < origins->n; i++)
+		if (strcmp(origins->origin[i].section, section) == 0 &&
+		    strcmp(origins->origin[i].name, name) == 0)
+			return &origins->origin[i];
+	return NULL;
+}
+
+/* Said again, an option keeps its place. */
+static void note_origin(struct reading *reading, const char *section, const char *name,
+			const char *value)
+{
+	struct cb_config_origins *origins = reading->origins;
+	struct cb_config_origin *origin;
+
+	if (!origins)
+		return;
+	origin =
+		(struct cb_config_origin *)(uintptr_t)cb_config_origin_find(origins, section, name);
+	if (!origin) {
+		if (origins->n == CB_CONFIG_ORIGINS_MAX) {
+			origins->cut = true;
+			return;
+		}
+		origin = &origins->origin[origins->n++];
+	}
+	snprintf(origin->section, sizeof(origin->section), "%s", section);
+	snprintf(origin->name, sizeof(origin->name), "%s", name);
+	snprintf(origin->value, sizeof(origin->value), "%s", value);
+	snprintf(origin->from, sizeof(origin->from), "%.260s:%u", reading->name, reading->line);
+}
 
 static void _printf_(3, 4) fail(struct reading *reading, int r, const char *fmt, ...)
 {
@@ -103,15 +145,20 @@ static int on_option(void *user, const char *section, const char *name, const ch
 	r = cb_policy_set(reading->policy, section, name, value, &err);
 	if (r < 0)
 		fail(reading, r, "%s", err.msg[0] ? err.msg : strerror(-r));
+	else
+		note_origin(reading, section, name, value);
 	return r >= 0;
 }
 
-int cb_config_parse(const char *buf, size_t len, const char *name, struct cb_policy *policy,
-		    struct cb_err *err)
+static int parse(const char *buf, size_t len, const char *name, struct cb_policy *policy,
+		 struct cb_config_origins *origins, struct cb_err *err)
 {
-	struct reading reading = {
-		.p = buf, .end = buf + len, .name = name, .policy = policy, .err = err
-	};
+	struct reading reading = { .p = buf,
+				   .end = buf + len,
+				   .name = name,
+				   .policy = policy,
+				   .origins = origins,
+				   .err = err };
 	int r = ini_parse_stream(next_line, &reading, on_option, &reading);
 
 	if (reading.r < 0)
@@ -121,6 +168,12 @@ int cb_config_parse(const char *buf, size_t len, const char *name, struct cb_pol
 	if (r != 0)
 		return cb_err_set(err, -EINVAL, "%s:%d: neither [section] nor Name=value", name, r);
 	return 0;
+}
+
+int cb_config_parse(const char *buf, size_t len, const char *name, struct cb_policy *policy,
+		    struct cb_err *err)
+{
+	return parse(buf, len, name, policy, NULL, err);
 }
 
 static void freep(char **p)
@@ -168,7 +221,8 @@ static int read_file(const char *path, char **ret, size_t *ret_len)
 	return 0;
 }
 
-static int load_file(const char *path, bool optional, struct cb_policy *policy, struct cb_err *err)
+static int load_file(const char *path, bool optional, struct cb_policy *policy,
+		     struct cb_config_origins *origins, struct cb_err *err)
 {
 	_cleanup_(freep) char *buf = NULL;
 	size_t len = 0;
@@ -178,43 +232,16 @@ static int load_file(const char *path, bool optional, struct cb_policy *policy, 
 		return 0;
 	if (r < 0)
 		return cb_err_set(err, r, "%s: %s", path, strerror(-r));
-	return cb_config_parse(buf, len, path, policy, err);
+	return parse(buf, len, path, policy, origins, err);
 }
 
-static int is_conf(const struct dirent *entry)
+/* A link to /dev/null: nothing is to be read under this name. */
+static bool hides(const char *path)
 {
-	size_t len = strlen(entry->d_name);
+	char target[16];
+	ssize_t len = readlink(path, target, sizeof(target));
 
-	return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name); /* not by locale: the same order everywhere */
-}
-
-static int load_dropins(const char *path, struct cb_policy *policy, struct cb_err *err)
-{
-	char dir[4096], file[4096 + 300];
-	struct dirent **names = NULL;
-	int n, r = 0;
-
-	if (snprintf(dir, sizeof(dir), "%s.d", path) >= (int)sizeof(dir))
-		return cb_err_set(err, -ENAMETOOLONG, "%s: the path is too long", path);
-	n = scandir(dir, &names, is_conf, by_bytes);
-	if (n < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (n < 0)
-		return cb_err_set(err, -errno, "%s: %s", dir, strerror(errno));
-	for (int i = 0; i < n; i++) {
-		if (r == 0) {
-			snprintf(file, sizeof(file), "%s/%s", dir, names[i]->d_name);
-			r = load_file(file, true, policy, err);
-		}
-		free(names[i]);
-	}
-	free(names);
-	return r;
+	return len == 9 && memcmp(target, "/dev/null", 9) == 0;
 }
 
 static void policy_freep(struct cb_policy **p)
@@ -222,25 +249,52 @@ static void policy_freep(struct cb_policy **p)
 	free(*p);
 }
 
-int cb_config_load(const char *path, bool optional, struct cb_policy *ret, struct cb_err *err)
+static int load_files(const struct cb_config_files *files, bool optional, struct cb_policy *policy,
+		      struct cb_config_origins *origins, struct cb_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < files->n && r >= 0; i++) {
+		const struct cb_config_file *file = &files->file[i];
+
+		/* A drop-in may have gone since it was listed, or hide one of a package. */
+		if (!file->dropin || !hides(file->path))
+			r = load_file(file->path, file->dropin || optional, policy, origins, err);
+	}
+	return r;
+}
+
+int cb_config_load_traced(const char *path, bool optional, struct cb_policy *ret,
+			  struct cb_config_origins *ret_origins, struct cb_err *err)
 {
 	_cleanup_(policy_freep) struct cb_policy *policy = malloc(sizeof(*policy));
+	_cleanup_(cb_config_files_done) struct cb_config_files files = { .n = 0 };
+	_cleanup_(cb_config_origins_done) struct cb_config_origins origins = { .n = 0 };
 	int r;
 
-	if (!policy)
+	origins.origin = calloc(CB_CONFIG_ORIGINS_MAX, sizeof(*origins.origin));
+	if (!policy || !origins.origin)
 		return cb_err_set(err, -ENOMEM, "%s: out of memory", path);
 	cb_policy_init(policy);
-	r = load_file(path, optional, policy, err);
-	if (r < 0)
-		return r;
-	r = load_dropins(path, policy, err);
+	r = cb_config_files(path, &files, err);
+	if (r >= 0)
+		r = load_files(&files, optional, policy, &origins, err);
 	if (r < 0)
 		return r;
 	r = cb_policy_check(policy, err);
 	if (r < 0)
 		return cb_err_prefix(err, r, "%s: ", path);
 	*ret = *policy;
+	*ret_origins = origins;
+	origins = (struct cb_config_origins){ .n = 0 };
 	return 0;
+}
+
+int cb_config_load(const char *path, bool optional, struct cb_policy *ret, struct cb_err *err)
+{
+	_cleanup_(cb_config_origins_done) struct cb_config_origins origins = { .n = 0 };
+
+	return cb_config_load_traced(path, optional, ret, &origins, err);
 }
 
 static void print_range(FILE *out, const struct cb_option *option)
@@ -254,7 +308,8 @@ void cb_config_print(FILE *out)
 	const char *section = "";
 
 	fputs("# cpubalanced.conf - see cpubalanced.conf(5). What is commented out shows the default.\n"
-	      "# Files in cpubalanced.conf.d/*.conf beside this one override it, in the order of their names.\n"
+	      "# Files in cpubalanced.conf.d/*.conf beside this one override it, in the order of their names; so do those in\n"
+	      "# /run/cpubalanced and /usr/lib/cpubalanced. `cpubalctl config` shows each value and where it comes from.\n"
 	      "# `cpubalanced --check-config` reads it all and says what is wrong; `cpubalctl reload` takes it over.\n",
 	      out);
 	for (size_t i = 0; i < cb_n_options; i++) {

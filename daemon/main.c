@@ -79,10 +79,12 @@ static int restore(const struct cb_options *options)
 	return result.n_failed > 0 ? CB_EXIT_FAILED : CB_EXIT_OK;
 }
 
-static int load_config(const struct cb_options *options, struct cb_policy *ret)
+static int load_config(const struct cb_options *options, struct cb_policy *ret,
+		       struct cb_config_origins *ret_origins)
 {
 	struct cb_err err = { .msg = "" };
-	int r = cb_config_load(options->manager.config, !options->manager.config_given, ret, &err);
+	int r = cb_config_load_traced(options->manager.config, !options->manager.config_given, ret,
+				      ret_origins, &err);
 
 	if (r >= 0)
 		return CB_EXIT_OK;
@@ -92,10 +94,12 @@ static int load_config(const struct cb_options *options, struct cb_policy *ret)
 
 static int check_config(const struct cb_options *options, struct cb_policy *policy)
 {
-	int r = load_config(options, policy);
+	struct cb_config_origins origins = { .n = 0 };
+	int r = load_config(options, policy, &origins);
 
 	if (r == CB_EXIT_OK)
 		printf("%s: ok, %u groups\n", options->manager.config, policy->n_groups);
+	cb_config_origins_done(&origins);
 	return r;
 }
 
@@ -157,7 +161,8 @@ static int run_with(const struct cb_options *options, const struct cb_policy *po
 	return r == -EBUSY ? CB_EXIT_RUNNING : CB_EXIT_FAILED;
 }
 
-static int run(const struct cb_options *options, const struct cb_policy *policy)
+static int run(const struct cb_options *options, const struct cb_policy *policy,
+	       struct cb_config_origins *origins)
 {
 	struct cb_manager *m = cb_manager_new();
 	sd_event *event = NULL;
@@ -167,6 +172,8 @@ static int run(const struct cb_options *options, const struct cb_policy *policy)
 		cb_log(LOG_ERR, "Failed to start: %s", strerror(r < 0 ? -r : ENOMEM));
 		r = CB_EXIT_FAILED;
 	} else {
+		*m->origins = *origins;
+		*origins = (struct cb_config_origins){ .n = 0 };
 		r = run_with(options, policy, event, m);
 	}
 	cb_manager_free(m);
@@ -177,6 +184,7 @@ static int run(const struct cb_options *options, const struct cb_policy *policy)
 static int with_policy(const struct cb_options *options)
 {
 	struct cb_policy *policy = malloc(sizeof(*policy));
+	struct cb_config_origins origins = { .n = 0 };
 	int r;
 
 	if (!policy) {
@@ -186,9 +194,10 @@ static int with_policy(const struct cb_options *options)
 	if (options->verb == CB_VERB_CHECK_CONFIG) {
 		r = check_config(options, policy);
 	} else {
-		r = load_config(options, policy);
+		r = load_config(options, policy, &origins);
 		if (r == CB_EXIT_OK)
-			r = run(options, policy);
+			r = run(options, policy, &origins);
+		cb_config_origins_done(&origins);
 	}
 	free(policy);
 	return r;

@@ -22,6 +22,7 @@
 #include "cpubalance/trace.h"
 #include "history.h"
 
+struct cb_config_origins;
 struct cb_manager;
 struct cb_metrics;
 struct cb_server;
@@ -99,6 +100,7 @@ struct cb_manager {
 	struct cb_metrics *metrics;
 
 	struct cb_policy *policy; /* as configured */
+	struct cb_config_origins *origins; /* of its values */
 	struct cb_policy
 		*effective; /* as the engine has it: observe only while the journal is unhealthy */
 	struct cb_topology *topology;

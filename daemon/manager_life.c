@@ -31,12 +31,13 @@ struct cb_manager *cb_manager_new(void)
 	if (!m)
 		return NULL;
 	m->policy = calloc(1, sizeof(*m->policy));
+	m->origins = calloc(1, sizeof(*m->origins));
 	m->effective = calloc(1, sizeof(*m->effective));
 	m->collected = calloc(1, sizeof(*m->collected));
 	m->decision = calloc(1, sizeof(*m->decision));
 	m->outcome = calloc(1, sizeof(*m->outcome));
 	m->metrics = cb_metrics_new();
-	if (!m->policy || !m->effective || !m->collected || !m->decision || !m->outcome ||
+	if (!m->policy || !m->origins || !m->effective || !m->collected || !m->decision || !m->outcome ||
 	    !m->metrics)
 		return cb_manager_free(m);
 	return m;
@@ -65,6 +66,9 @@ struct cb_manager *cb_manager_free(struct cb_manager *m)
 	cb_host_close(m->host);
 	free(m->irqs);
 	free(m->policy);
+	if (m->origins)
+		cb_config_origins_done(m->origins);
+	free(m->origins);
 	free(m->effective);
 	free(m->collected);
 	free(m->decision);
@@ -231,18 +235,22 @@ int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *opti
 int cb_manager_reload(struct cb_manager *m, struct cb_err *err)
 {
 	struct cb_policy *fresh = malloc(sizeof(*fresh));
+	struct cb_config_origins origins;
 	int r;
 
 	if (!fresh)
 		return cb_err_set(err, -ENOMEM, "out of memory");
 	cb_service_reloading(m);
-	r = cb_config_load(m->options.config, !m->options.config_given, fresh, err);
+	r = cb_config_load_traced(m->options.config, !m->options.config_given, fresh, &origins,
+				  err);
 	if (r < 0) {
 		cb_log(LOG_ERR, "Failed to reload the configuration, the old one stays: %s",
 		       err->msg);
 		snprintf(m->config_error, sizeof(m->config_error), "%s", err->msg);
 	} else {
 		m->config_error[0] = '\0';
+		cb_config_origins_done(m->origins);
+		*m->origins = origins;
 		if (strcmp(m->policy->metrics_textfile, fresh->metrics_textfile) != 0)
 			cb_textfile_remove(m->policy->metrics_textfile);
 		m->textfile_usec = 0;

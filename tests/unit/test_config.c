@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -168,6 +169,51 @@ static void test_dropins_override_in_order(void **state)
 	tree_done(&tree);
 }
 
+static const char *from(const struct cb_config_origins *origins, const char *section,
+			const char *name)
+{
+	const struct cb_config_origin *origin = cb_config_origin_find(origins, section, name);
+
+	assert_non_null(origin);
+	return strrchr(origin->from, '/') + 1;
+}
+
+/* As other services have it: /etc before /run before /usr/lib, by name; and each value knows its line. */
+static void test_three_places(void **state)
+{
+	struct cb_config_origins origins = { .n = 0 };
+	struct cb_err err = { .msg = "" };
+	struct tree tree;
+
+	(void)state;
+	tree_init(&tree);
+	tree_write(&tree, "etc/cpubalanced/c.conf", "[Manager]\nMode=auto\nSampleIntervalSec=2s\n");
+	tree_write(&tree, "usr/lib/cpubalanced/c.conf", "[Manager]\nMode=wrong\n");
+	tree_write(&tree, "usr/lib/cpubalanced/c.conf.d/20-a.conf", "[Manager]\nMode=observe\n");
+	tree_write(&tree, "usr/lib/cpubalanced/c.conf.d/30-b.conf", "[Manager]\nMode=wrong\n");
+	tree_write(&tree, "usr/lib/cpubalanced/c.conf.d/40-c.conf", "[Manager]\nMode=wrong\n");
+	tree_write(&tree, "run/cpubalanced/c.conf.d/30-b.conf", "\n[Manager]\nMode=advise\n");
+	tree_write(&tree, "etc/cpubalanced/c.conf.d/10-d.conf",
+		   "[Manager]\nSampleIntervalSec=3s\n[Group web]\nMode=auto\n");
+	assert_int_equal(symlink("/dev/null", path_in(&tree, "etc/cpubalanced/c.conf.d/40-c.conf")),
+			 0);
+	if (cb_config_load_traced(path_in(&tree, "etc/cpubalanced/c.conf"), false, &policy,
+				  &origins, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(policy.mode, CB_MODE_ADVISE);
+	assert_int_equal(policy.sample_interval_usec, 3000000);
+	assert_string_equal(from(&origins, "Manager", "Mode"), "30-b.conf:3");
+	assert_string_equal(from(&origins, "Manager", "SampleIntervalSec"), "10-d.conf:2");
+	assert_string_equal(from(&origins, "Group web", "Mode"), "10-d.conf:4");
+	assert_null(cb_config_origin_find(&origins, "Manager", "MetricsDetail"));
+	cb_config_origins_done(&origins);
+	assert_int_equal(unlink(path_in(&tree, "etc/cpubalanced/c.conf")), 0);
+	assert_true(cb_config_load(path_in(&tree, "etc/cpubalanced/c.conf"), false, &policy, &err) <
+		    0);
+	assert_non_null(strstr(err.msg, "usr/lib/cpubalanced/c.conf:2: "));
+	tree_done(&tree);
+}
+
 static void test_all_or_nothing(void **state)
 {
 	struct cb_err err = { .msg = "" };
@@ -247,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_nul_is_refused),
 		cmocka_unit_test(test_group_limit),
 		cmocka_unit_test(test_dropins_override_in_order),
+		cmocka_unit_test(test_three_places),
 		cmocka_unit_test(test_all_or_nothing),
 		cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_example_is_the_default),
