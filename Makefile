@@ -62,11 +62,12 @@ testlib_src := $(sort $(wildcard tests/testlib/*.c))
 test_src := $(sort $(wildcard tests/unit/test_*.c tests/bus/test_*.c tests/system/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 bench_src := $(sort $(wildcard tests/bench/bench_*.c))
-tool_src := $(filter-out tests/tools/tool.c,$(sort $(wildcard tests/tools/*.c)))
+toollib_src := $(addprefix tests/tools/,tool.c genfs.c giant_files.c giant_model.c)
+tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
 all_src := $(lib_src) $(daemon_src) $(ctl_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
 	$(wildcard tests/tools/*.c) tests/fuzz/replay.c
 headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
-scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run tests/*/*.sh tests/testlib/*.bash)))
+scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run tests/*/*.sh tests/*/*.bash)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 prog = $(patsubst %.c,$(BUILD)/%,$(1))
@@ -74,6 +75,7 @@ LIB := $(BUILD)/libcpubalance.a
 DAEMONLIB := $(BUILD)/libcpubalanced.a
 CTLLIB := $(BUILD)/libcpubalctl.a
 TESTLIB := $(BUILD)/libtest.a
+TOOLLIB := $(BUILD)/libtools.a
 PROGRAMS := $(BUILD)/cpubalanced $(BUILD)/cpubalctl
 tests := $(call prog,$(test_src))
 tools := $(call prog,$(tool_src))
@@ -107,7 +109,8 @@ $(LIB): $(call obj,$(lib_src))
 $(DAEMONLIB): $(call obj,$(filter-out daemon/main.c,$(daemon_src)))
 $(CTLLIB): $(call obj,$(filter-out ctl/main.c,$(ctl_src)))
 $(TESTLIB): $(call obj,$(testlib_src))
-$(LIB) $(DAEMONLIB) $(CTLLIB) $(TESTLIB):
+$(TOOLLIB): $(call obj,$(toollib_src))
+$(LIB) $(DAEMONLIB) $(CTLLIB) $(TESTLIB) $(TOOLLIB):
 	@$(AS_OWNER) rm -f $@
 	$(call say,AR,$@)$(AS_OWNER) $(AR) rcs $@ $^
 
@@ -124,7 +127,7 @@ $(tests) $(benches): LINK_PKGS = cmocka $(PKGS_ALL)
 $(fuzzers) $(libfuzzers): LINK_PKGS = $(PKGS_ALL)
 $(tests) $(benches): $(BUILD)/%: $(BUILD)/obj/%.o $(test_libs)
 	$(link)
-$(tools): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,$(wildcard tests/tools/tool.c))
+$(tools): $(BUILD)/%: $(BUILD)/obj/%.o $(TOOLLIB)
 	$(link)
 $(fuzzers): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,tests/fuzz/replay.c) $(test_libs)
 	$(link)
@@ -178,6 +181,14 @@ check-layers: $(first) build-tests ## who may include, call and name what; purit
 
 check-docs: $(first) all ## every option, metric and verb has its line in the documents
 	@BUILD=$(BUILD) tools/check-docs
+
+# Their packages are theirs to ask for: where one is missing the whole test is skipped, and says so.
+.PHONY: check-booted check-vm
+check-booted: $(first) build-tests ## the service under systemd, in a container (root, Debian)
+	@TIMEOUT=600 $(run_tests) tests/rig/test_booted.sh
+
+check-vm: $(first) build-tests ## 16 emulated CPUs on the kernels 6.1 and 6.12 (root, Debian)
+	@TIMEOUT=1500 $(run_tests) tests/rig/test_vm.sh
 
 coverage: deps ## line coverage of check-quick, in $(BUILD)/coverage
 	@$(submake) BUILD=$(BUILD)/coverage CPPFLAGS= CFLAGS='-O0 -g --coverage' \
