@@ -4,7 +4,7 @@
 # images.sh DIR IMAGE... - make the images that the test machines start from, where they are missing or older
 # than this script and what it puts into them. Everything comes from Debian's packages, nothing is installed.
 #
-#   root         DIR/root: systemd, the system bus, polkit, what cpubalance links and a few tools; owned by root
+#   root         DIR/root.tar: systemd, the system bus, polkit, what cpubalance links and a few tools
 #   disk         DIR/root.ext4: the same as a disk
 #   6.1, 6.12    DIR/VERSION/{vmlinux,initrd,release}: Debian's cloud kernel of that series
 #
@@ -34,6 +34,7 @@ missing() {
 [ "${ID:-}" = debian ] || missing "the programs are built here and run there: Debian is needed, this is ${ID:-unknown}"
 [ "$(uname -m)" = x86_64 ] || missing "the machines are x86_64, this is $(uname -m)"
 suite=$VERSION_CODENAME
+# shellcheck disable=SC2016 # apt expands it
 mirror=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -m 1 '/debian$' || echo http://deb.debian.org/debian)
 
 # --- what an image was made from --------------------------------------------------------------------
@@ -47,8 +48,9 @@ fresh() { [ "$(cat "$dir/$1.stamp" 2>/dev/null)" = "$(stamp_of "$1")" ]; }
 # Units that only cost time under emulation, or want what a test machine does not have.
 thin_out() {
 	local root=$1 unit name
-	rm -rf "$root"/usr/share/{doc,man,locale,info}/* "$root"/usr/lib/udev/hwdb.* "$root"/var/lib/apt/lists/* \
-		"$root"/var/cache/apt/*
+	rm -rf "$root"/usr/share/{doc,locale,info}/* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*
+	find "$root/usr/share/man" -type f -delete
+	mkdir -p "$root"/usr/share/man/man{1,5,8}
 	rm -f "$root"/{usr/lib,etc}/systemd/system/timers.target.wants/* \
 		"$root"/usr/lib/systemd/system/multi-user.target.wants/systemd-{logind.service,ask-password-wall.path}
 	for name in getty@tty1.service serial-getty@ttyS0.service console-getty.service getty.target \
@@ -88,13 +90,15 @@ make_root() {
 	mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 	ln -sf /usr/lib/systemd/system/rig.service "$root/etc/systemd/system/multi-user.target.wants/rig.service"
 	ln -sf /usr/lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
-	rm -rf --one-file-system "$dir/root"
-	mv "$root" "$dir/root"
+	tar -C "$root" --numeric-owner -cf "$work/root.tar" .
+	mv "$work/root.tar" "$dir/root.tar"
 }
 
 make_disk() {
 	need root
-	mke2fs -q -t ext4 -O '^has_journal,^metadata_csum,^64bit' -m 0 -d "$dir/root" "$work/disk" 700M >/dev/null
+	mkdir "$work/root"
+	tar -C "$work/root" --numeric-owner -xf "$dir/root.tar"
+	mke2fs -q -t ext4 -O '^has_journal,^metadata_csum,^64bit' -m 0 -d "$work/root" "$work/disk" 700M >/dev/null
 	mv "$work/disk" "$dir/root.ext4"
 }
 

@@ -3,9 +3,10 @@
 #
 # run_booted.sh [--bind PATH]... IMAGES JOB - boot the root image with systemd as PID 1 in a container on the
 # running kernel, run JOB/main in it as root, print its output, and exit with its status.
-# PATH is seen there at the same place, read-only. The image itself is never written: an overlay is thrown away.
+# PATH is seen there at the same place, read-only. The image is unpacked into memory, and gone at the end.
 #
 # Exit status 124: the time of TIMEOUT seconds (default 180) ran out; 125: the machine failed, its console is shown.
+# shellcheck disable=SC2317 # some functions are called by name only
 set -u
 
 if [ "${RIG_PRIVATE:-}" != 1 ]; then
@@ -22,7 +23,8 @@ images=$1 job=$2
 limit=${TIMEOUT:-180}
 
 mount -t tmpfs -o mode=755 tmpfs /run || exit 125
-mkdir -p /run/rig
+mkdir -p /run/rig /run/root
+tar -C /run/root --numeric-owner -xf "$images/root.tar" || exit 125
 cp -a "$job" /run/rig/job
 : >/run/rig/out
 
@@ -35,7 +37,7 @@ mkdir "$group" || exit 125
 remove_group() {
 	local tries=0
 	echo 1 2>/dev/null >"$group/cgroup.kill"
-	while [ -d "$group" ] && [ $tries -lt 100 ]; do
+	while [ -d "$group" ] && [ "$tries" -lt 100 ]; do
 		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
 		[ -d "$group" ] && sleep 0.1
 		tries=$((tries + 1))
@@ -48,33 +50,26 @@ trap 'exit 125' INT TERM HUP
 	echo "$BASHPID" >"$group/cgroup.procs"
 	# No seccomp filter: which calls it lets through is not what is tested here.
 	export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_SECCOMP=0
-	exec setsid systemd-nspawn --quiet --directory="$images/root" --volatile=overlay --machine="rig$$" \
+	exec setsid systemd-nspawn --quiet --directory=/run/root --machine="rig$$" \
 		--boot --register=no --keep-unit --capability=all --private-network --console=pipe \
 		--resolv-conf=off --timezone=off --link-journal=no --bind=/run/rig "${binds[@]}" \
-		systemd.show_status=0 systemd.log_target=console
+		systemd.show_status=0
 ) >/run/console 2>&1 </dev/null &
 nspawn=$!
 
-status=
-# The shell is told when it ends, and when the time does.
-(
-	trap 'kill "$pid" 2>/dev/null' TERM
-	sleep "$limit" &
-	pid=$!
-	wait "$pid" && echo 1 >"$group/cgroup.kill"
-) &
-timer=$!
-wait "$nspawn"
-kill -0 "$timer" 2>/dev/null || status=124
-kill "$timer" 2>/dev/null
+status='' why='the machine ended without a word'
+until=$((SECONDS + limit))
+while kill -0 "$nspawn" 2>/dev/null; do
+	[ "$SECONDS" -lt "$until" ] || { status=124 why="no end after $limit s"; break; }
+	sleep 0.1
+done
+[ -z "$status" ] || echo 1 >"$group/cgroup.kill"
+wait "$nspawn" 2>/dev/null
 
 sed '/^rig: exit [0-9]*$/d' /run/rig/out
 [ -n "$status" ] || status=$(sed -n 's/^rig: exit \([0-9]*\)$/\1/p' /run/rig/out)
-case $status in
-'' | 124)
-	[ -n "$status" ] && why="no end after $limit s" || why="the machine ended without a word"
+if [ -z "$status" ] || [ "$status" = 124 ]; then
 	echo "run_booted.sh: $why; its console ends:" >&2
 	tail -n 40 /run/console >&2
-	;;
-esac
+fi
 exit "${status:-125}"

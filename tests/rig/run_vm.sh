@@ -15,6 +15,7 @@
 #
 # A guest that does not boot within 90 s is tried once more, and that is said. Exit status 124: the time of
 # TIMEOUT seconds (default 400) ran out; 125: the machine failed, its console is shown.
+# shellcheck disable=SC2317 # some functions are called by name only
 set -u
 
 if [ "${RIG_PRIVATE:-}" != 1 ]; then
@@ -62,6 +63,7 @@ cmdline="console=ttyS0 panic=-1 loglevel=5 mitigations=off audit=0 nowatchdog no
 
 # One host thread for all CPUs: with more the emulation races with a kernel that patches its own code. An Intel CPU,
 # since only those show their topology; without cmpxchg16b, whose flags the emulation gets wrong.
+# shellcheck disable=SC2054 # commas belong to the words
 machine=(-nodefaults -no-user-config -display none -no-reboot -machine q35,hpet=off -accel tcg,thread=single
 	-cpu max,vendor=GenuineIntel,la57=off,cx16=off -m 2048
 	-smp "$CPUS,sockets=2,dies=2,cores=2,threads=2")

@@ -1,0 +1,194 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# booted.sh - inside the container: the life of the service under systemd, with the system bus and polkit, as
+# root and as another user. The cases follow one another.
+# shellcheck disable=SC2317 # cases are called by name
+set -u
+# shellcheck source=tests/rig/guest.bash
+. ./guest.bash
+
+CASES=(
+	the_machine_is_whole
+	install
+	nothing_starts_it_but_the_administrator
+	enable_and_start
+	the_service_looks_as_described
+	everybody_may_look
+	only_root_may_change
+	another_user_cannot_take_its_name
+	a_registered_worker_is_moved
+	reload_takes_the_new_configuration
+	reload_refuses_a_wrong_configuration_whole
+	a_restart_keeps_the_placement
+	a_crash_keeps_the_placement
+	a_hang_is_ended_by_the_watchdog
+	a_stop_restores
+	disable
+	uninstall_restores_and_leaves_nothing
+)
+
+make_in_source() { make -s -C $SRC -o all prefix=/usr "$@"; }
+
+# Every file but those of this test and of the running system.
+listing() {
+	find /etc /usr /var/lib /var/spool /opt /run/cpubalanced -not -path '/var/lib/systemd/*' \
+		-not -name '*.pyc' 2>/dev/null | sort
+}
+
+the_machine_is_whole() {
+	must is "$(systemctl is-system-running --wait)" running &&
+		must status_is 0 pkcheck --action-id org.freedesktop.systemd1.manage-units --process $$ &&
+		mustnt as_tester sh -c 'pkcheck --action-id org.freedesktop.systemd1.manage-units --process $$' 2>/dev/null
+}
+
+install() {
+	listing >$loop_dir/before
+	must quietly make_in_source install && must test -x /usr/sbin/cpubalanced -a -x /usr/bin/cpubalctl || return 1
+	# Documentation is thinned out of the image, and the manual pages' tool with it.
+	must quietly systemd-analyze verify --man=no cpubalanced.service && must quietly cpubalanced --check-config
+}
+
+nothing_starts_it_but_the_administrator() {
+	must status_is 3 ctl status && must status_is 3 as_tester cpubalctl status &&
+		must is "$(systemctl is-enabled cpubalanced)" disabled && must is "$(systemctl is-active cpubalanced)" inactive
+}
+
+enable_and_start() {
+	vital=1
+	configure 10-test <<-END
+		[Manager]
+		SampleIntervalSec=250ms
+		[Plan]
+		QuietStartSec=0s
+	END
+	must quietly systemctl enable --now cpubalanced && must is "$(systemctl is-enabled cpubalanced)" enabled &&
+		must is "$(systemctl is-active cpubalanced)" active
+}
+
+the_service_looks_as_described() {
+	local pid
+	pid=$(main_pid)
+	say "STATUS=$(systemctl show -P StatusText cpubalanced)"
+	must test -n "$(systemctl show -P StatusText cpubalanced)" &&
+		must is "$(ps -o ni= -p "$pid" | tr -d ' ')" -10 &&
+		must is "$(systemctl show -P NRestarts cpubalanced)" 0 &&
+		must is "$(stat -c '%U %a' /run/cpubalanced)" 'root 755' &&
+		must quietly busctl introspect org.cpubalance1 /org/cpubalance1
+}
+
+everybody_may_look() {
+	local verb
+	for verb in status cpus irqs groups workers changes plan history metrics; do
+		must status_is 0 ctl $verb && must status_is 0 as_tester cpubalctl $verb &&
+			must status_is 0 as_tester cpubalctl --json $verb || return 1
+	done
+	must status_is 0 as_tester cpubalctl explain
+}
+
+only_root_may_change() {
+	workers 1 --cpus 0 || return 1
+	must status_is 4 as_tester cpubalctl register mine "${w[0]}" &&
+		must status_is 4 as_tester cpubalctl pause && must status_is 4 as_tester cpubalctl mode observe &&
+		must status_is 4 as_tester cpubalctl release --all && must status_is 4 as_tester cpubalctl reload &&
+		must is "$(reply groups | grep -c Name=)" 0
+	local rc=$?
+	no_workers
+	return $rc
+}
+
+another_user_cannot_take_its_name() {
+	must quietly systemctl stop cpubalanced && mustnt as_tester busctl call org.freedesktop.DBus / \
+		org.freedesktop.DBus RequestName su org.cpubalance1 0 2>/dev/null && must quietly systemctl start cpubalanced
+}
+
+# --- one worker through all of it ---------------------------------------------------------------------
+
+registered() { field 0.Name workers | grep -q .; }
+
+# The worker starts on CPU 0 and belongs on CPU 1, as an administrator says.
+place() { must quietly ctl move web/0 1 && must loop_try 15 loop_all_on 1 "${w[0]}"; }
+
+a_registered_worker_is_moved() {
+	if [ "$(nproc)" -lt 2 ] || [[ " $(loop_allowed) " != *" 0 "*" 1 "* && " $(loop_allowed) " != " 0 1 "* ]]; then
+		say "CPUs 0 and 1 are needed"
+		return 1
+	fi
+	must workers 1 --cpus 0 && must quietly ctl register web "${w[0]}" && must loop_try 10 registered && place &&
+		must loop_try 15 settled && must is "$(field 0.Was changes)" 0
+}
+# No plan is in flight
+settled() { [ "$(field Plan.Id status)" = 0 ] || [ -z "$(field Plan.Id status)" ]; }
+
+mode_now() { field Manager.Mode status; }
+
+reload_takes_the_new_configuration() {
+	configure 20-mode <<<$'[Manager]\nMode=observe'
+	must quietly systemctl reload cpubalanced && must loop_try 10 mode_is observe &&
+		must loop_all_on 1 "${w[0]}" || return 1
+	configure 20-mode <<<$'[Manager]\nMode=advise'
+	must quietly ctl reload && must mode_is advise
+}
+mode_is() { [ "$(mode_now)" = "$1" ]; }
+
+reload_refuses_a_wrong_configuration_whole() {
+	configure 20-mode <<<$'[Manager]\nMode=observe\n[Detect]\nHotOn=never'
+	mustnt ctl reload >$loop_dir/out 2>&1
+	rm $DROPINS/20-mode.conf
+	must grep -q '20-mode.conf.*HotOn' $loop_dir/out && must mode_is advise &&
+		must quietly ctl reload && must mode_is auto
+}
+
+# new_pid PID - the service is up again, and is another process
+new_pid() { systemctl is-active -q cpubalanced && [ "$(main_pid)" != "$1" ] && ctl status >/dev/null 2>&1; }
+
+# lives_on PID - what has to be true after any end that was no stop
+lives_on() {
+	must loop_try 30 new_pid "$1" && must loop_all_on 1 "${w[0]}" && must loop_try 10 registered &&
+		must is "$(field 0.Was changes)" 0
+}
+
+a_restart_keeps_the_placement() {
+	local pid
+	pid=$(main_pid)
+	must quietly systemctl restart cpubalanced && lives_on "$pid"
+}
+
+a_crash_keeps_the_placement() {
+	local pid
+	pid=$(main_pid)
+	kill -KILL "$pid"
+	lives_on "$pid" && must is "$(systemctl show -P NRestarts cpubalanced)" 1
+}
+
+a_hang_is_ended_by_the_watchdog() {
+	local pid
+	mkdir -p /run/systemd/system/cpubalanced.service.d
+	printf '[Service]\nWatchdogSec=3\n' >/run/systemd/system/cpubalanced.service.d/quick.conf
+	must quietly systemctl daemon-reload && must quietly systemctl restart cpubalanced || return 1
+	pid=$(main_pid)
+	kill -STOP "$pid"
+	lives_on "$pid" && must quietly journal_says 'Watchdog timeout'
+}
+journal_says() { journalctl -q -u cpubalanced -o cat | grep -q "$1"; }
+
+a_stop_restores() {
+	must quietly systemctl stop cpubalanced && must loop_all_on 0 "${w[0]}" &&
+		must is "$(systemctl show -P Result cpubalanced)" success && must status_is 3 ctl status
+}
+
+disable() {
+	must quietly systemctl disable cpubalanced && must is "$(systemctl is-enabled cpubalanced)" disabled
+}
+
+uninstall_restores_and_leaves_nothing() {
+	must quietly systemctl start cpubalanced && must quietly ctl register web "${w[0]}" &&
+		must loop_try 10 registered && place || return 1
+	rm -f $DROPINS/*.conf
+	must quietly make_in_source uninstall && must loop_all_on 0 "${w[0]}" || return 1
+	no_workers
+	listing >$loop_dir/after
+	must quietly diff $loop_dir/before $loop_dir/after && mustnt systemctl cat cpubalanced >/dev/null 2>&1
+}
+
+run_cases "${CASES[@]}"
