@@ -67,7 +67,7 @@ tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
 all_src := $(lib_src) $(daemon_src) $(ctl_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
 	$(wildcard tests/tools/*.c) tests/fuzz/replay.c
 headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
-scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run tests/*/*.sh tests/*/*.bash)))
+scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run completions/*.bash tests/*/*.sh tests/*/*.bash)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 prog = $(patsubst %.c,$(BUILD)/%,$(1))
@@ -249,6 +249,8 @@ man_dest = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 UNIT := cpubalanced.service
 POLICY := org.cpubalance1.conf
 ACTIONS := org.cpubalance1.policy
+bashcompletiondir ?= $(datadir)/bash-completion/completions
+zshcompletiondir ?= $(datadir)/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
 # polkit reads /usr/share alone, whatever the prefix.
 polkitactionsdir ?= /usr/share/polkit-1/actions
 # The daemon looks in /etc by itself.
@@ -265,6 +267,8 @@ install: all $(BUILD)/$(UNIT) ## below $(DESTDIR)$(prefix); an existing configur
 	$(INSTALL) -D -m 0644 $(BUILD)/$(UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(UNIT)
 	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
 	$(INSTALL) -D -m 0644 units/$(ACTIONS) $(DESTDIR)$(polkitactionsdir)/$(ACTIONS)
+	$(INSTALL) -D -m 0644 completions/cpubalctl.bash $(DESTDIR)$(bashcompletiondir)/cpubalctl
+	$(INSTALL) -D -m 0644 completions/_cpubalctl $(DESTDIR)$(zshcompletiondir)/_cpubalctl
 	$(foreach m,$(mans),$(INSTALL) -D -m 0644 $(m) $(DESTDIR)$(call man_dest,$(m)) &&) true
 	$(INSTALL) -d $(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf.d
 	@conf=$(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf; if [ -e $$conf ]; then \
@@ -275,7 +279,8 @@ uninstall: ## put every original back, then remove what install and the daemon l
 	@DESTDIR='$(DESTDIR)' tools/uninstall '$(sbindir)/cpubalanced' '$(runstatedir)/cpubalanced' \
 		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' \
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
-		'$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' $(foreach m,$(mans),'$(call man_dest,$(m))')
+		'$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' \
+		'$(bashcompletiondir)/cpubalctl' '$(zshcompletiondir)/_cpubalctl' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
 clean: ## remove $(BUILD)
 	rm -rf $(BUILD)

@@ -33,6 +33,49 @@ int cb_ctl_fail(const struct cb_ctl *ctl, int code, const char *format, ...)
 	return code;
 }
 
+/* Which bus; the last one given holds. */
+static const struct {
+	const char *name, *letter, *wants;
+	enum cb_remote remote;
+} where_options[] = {
+	{ "--bus", NULL, "system, session or the address of a bus", CB_REMOTE_NONE },
+	{ "--host", "-H", "a host: [USER@]HOST[:PORT]", CB_REMOTE_HOST },
+	{ "--machine", "-M", "the name of a container", CB_REMOTE_MACHINE },
+};
+
+/* NAME=VALUE, NAME VALUE, or -XVALUE. Returns whether it is @name; *@ret_value is NULL when there is none. */
+static int match_value(const char *name, int argc, char **argv, int *index, const char **ret_value)
+{
+	const char *word = argv[*index];
+	size_t length = strlen(name);
+
+	if (strncmp(word, name, length) != 0)
+		return 0;
+	if (!word[length]) {
+		*ret_value = *index + 1 < argc ? argv[++*index] : NULL;
+		return 1;
+	}
+	if (word[1] != '-') {
+		*ret_value = word + length;
+		return 1;
+	}
+	*ret_value = word + length + 1;
+	return word[length] == '=';
+}
+
+/* @rest is what follows "--watch". */
+static int take_watch(struct cb_ctl *ctl, const char *rest)
+{
+	int code = CB_EXIT_OK;
+
+	ctl->watch_usec = 2 * CB_USEC_PER_SEC;
+	if (*rest)
+		code = cb_check_span(ctl, "--watch", rest + 1, &ctl->watch_usec);
+	if (code == CB_EXIT_OK && ctl->watch_usec < CB_USEC_PER_SEC / 10)
+		code = cb_ctl_fail(ctl, CB_EXIT_USAGE, "--watch: no more often than every 100ms");
+	return code == CB_EXIT_OK ? 1 : -code;
+}
+
 int cb_args_global(struct cb_ctl *ctl, int argc, char **argv, int *index)
 {
 	const char *word = argv[*index];
@@ -49,19 +92,24 @@ int cb_args_global(struct cb_ctl *ctl, int argc, char **argv, int *index)
 		ctl->no_ask = true;
 		return 1;
 	}
-	if (strncmp(word, "--bus=", 6) == 0) {
-		ctl->bus_name = word + 6;
-	} else if (strcmp(word, "--bus") == 0 && *index + 1 < argc) {
-		ctl->bus_name = argv[++*index];
-	} else if (strcmp(word, "--bus") != 0) {
-		return 0;
-	} else {
-		ctl->bus_name = "";
+	if (strcmp(word, "--watch") == 0 || strncmp(word, "--watch=", 8) == 0)
+		return take_watch(ctl, word + strlen("--watch"));
+	for (size_t i = 0; i < CB_ARRAY_SIZE(where_options); i++) {
+		const char *value;
+		int r = match_value(where_options[i].name, argc, argv, index, &value);
+
+		if (r == 0 && where_options[i].letter)
+			r = match_value(where_options[i].letter, argc, argv, index, &value);
+		if (r == 0)
+			continue;
+		if (!value || !*value)
+			return -cb_ctl_fail(ctl, CB_EXIT_USAGE, "%s= needs %s",
+					    where_options[i].name, where_options[i].wants);
+		ctl->bus_name = value;
+		ctl->remote = where_options[i].remote;
+		return 1;
 	}
-	if (!*ctl->bus_name)
-		return -cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				    "--bus= needs system, session or the address of a bus");
-	return 1;
+	return 0;
 }
 
 /* The place of an option in the verb's table, or -1. @ret_value is what follows '=', or NULL. */
@@ -177,6 +225,9 @@ void cb_args_help(FILE *out, const struct cb_style *style, const struct cb_verb 
 	}
 	fputs("  --json                 print the daemon's answer as JSON\n"
 	      "  --bus=BUS              system (the default), session, or the address of a bus\n"
+	      "  -H, --host=HOST        the system bus of another machine, over ssh\n"
+	      "  -M, --machine=NAME     the system bus of a local container\n"
+	      "  --watch[=SPAN]         show it anew every two seconds or SPAN\n"
 	      "  --no-color             no colors, whatever the terminal\n"
 	      "  --no-ask-password      fail instead of asking for a password\n"
 	      "  --help                 this text\n"

@@ -67,6 +67,14 @@ static int open_address(const char *address, sd_bus **ret_bus)
 
 static int open_failed(const struct cb_ctl *ctl, int r)
 {
+	if (ctl->remote && r == -EINVAL)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE, "'%s' is not the name of a %s",
+				   ctl->bus_name,
+				   ctl->remote == CB_REMOTE_HOST ? "host" : "container");
+	if (ctl->remote)
+		return cb_ctl_fail(ctl, CB_EXIT_NO_DAEMON,
+				   "the system bus of %s cannot be reached: %s", ctl->bus_name,
+				   strerror(-r));
 	switch (-r) {
 	case EINVAL:
 	case ENOMEDIUM: /* no address in the environment, or none that is understood */
@@ -103,7 +111,11 @@ int cb_client_open(struct cb_ctl *ctl)
 
 	if (ctl->bus)
 		return CB_EXIT_OK;
-	if (is_address(ctl) && !strchr(ctl->bus_name, ':'))
+	if (ctl->remote == CB_REMOTE_HOST)
+		r = sd_bus_open_system_remote(&ctl->bus, ctl->bus_name);
+	else if (ctl->remote == CB_REMOTE_MACHINE)
+		r = sd_bus_open_system_machine(&ctl->bus, ctl->bus_name);
+	else if (is_address(ctl) && !strchr(ctl->bus_name, ':'))
 		r = -EINVAL; /* sd-bus would take it for an address where nobody answers */
 	else if (is_address(ctl))
 		r = open_address(ctl->bus_name, &ctl->bus);
@@ -166,6 +178,9 @@ static int call_failed(const struct cb_ctl *ctl, int r, const sd_bus_error *erro
 	}
 	if (code == CB_EXIT_NOT_PERMITTED)
 		return cb_ctl_fail(ctl, code, "not permitted: %s", message ? message : name);
+	if (ctl->remote && (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE))
+		return cb_ctl_fail(ctl, CB_EXIT_NO_DAEMON, "the system bus of %s cannot be reached",
+				   ctl->bus_name);
 	if (strcmp(name, BUS_ERROR "NoReply") == 0 || strcmp(name, BUS_ERROR "Timeout") == 0 ||
 	    r == -ETIMEDOUT)
 		return cb_ctl_fail(ctl, code, "cpubalanced does not answer, or has just stopped");

@@ -22,14 +22,22 @@ enum cb_exit {
 	CB_EXIT_REFUSED = 6,
 };
 
+enum cb_remote {
+	CB_REMOTE_NONE,
+	CB_REMOTE_HOST,	   /* -H: over ssh */
+	CB_REMOTE_MACHINE, /* -M: a local container */
+};
+
 struct cb_ctl {
-	const char *bus_name; /* "system", "session" or an address */
-	const char *verb;     /* for messages, "" before it is known */
+	const char *bus_name;  /* "system", "session" or an address */
+	enum cb_remote remote; /* then bus_name is the host or the container */
+	const char *verb;      /* for messages, "" before it is known */
 	bool json;
-	bool no_ask;   /* --no-ask-password */
-	bool changes;  /* the verb's: a call may wait for a password */
-	int agent_pid; /* 0: none; agent.c */
-	struct sd_bus *bus; /* NULL until cb_client_open() */
+	uint64_t watch_usec; /* --watch: between two times, 0 for once */
+	bool no_ask;	     /* --no-ask-password */
+	bool changes;	     /* the verb's: a call may wait for a password */
+	int agent_pid;	     /* 0: none; agent.c */
+	struct sd_bus *bus;  /* NULL until cb_client_open() */
 	struct cb_style style;
 	FILE *out;
 };
@@ -57,6 +65,8 @@ struct cb_verb {
 	const struct cb_flag *flags; /* up to CB_FLAGS_MAX, ends with a NULL name; NULL for none */
 	unsigned int min_words, max_words;
 	bool changes; /* it may need an authorisation */
+	bool once;    /* is not for --watch */
+	bool local;   /* is about processes here: not for -H and -M */
 	int (*run)(struct cb_ctl *ctl, const struct cb_args *args); /* returns an enum cb_exit */
 };
 
@@ -99,4 +109,5 @@ extern const struct cb_verb cb_verb_status, cb_verb_cpus, cb_verb_irqs, cb_verb_
 	cb_verb_workers, cb_verb_sources, cb_verb_register, cb_verb_unregister, cb_verb_changes,
 	cb_verb_plan, cb_verb_apply, cb_verb_move, cb_verb_rollback, cb_verb_veto, cb_verb_release,
 	cb_verb_history, cb_verb_explain, cb_verb_pause, cb_verb_resume, cb_verb_mode,
-	cb_verb_metrics, cb_verb_reload, cb_verb_monitor, cb_verb_run, cb_verb_hold, cb_verb_config;
+	cb_verb_metrics, cb_verb_reload, cb_verb_monitor, cb_verb_run, cb_verb_hold, cb_verb_config,
+	cb_verb_doctor;

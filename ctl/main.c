@@ -23,7 +23,7 @@ static const struct cb_verb *const verbs[] = {
 	&cb_verb_apply,	  &cb_verb_move,    &cb_verb_rollback, &cb_verb_release,
 	&cb_verb_pause,	  &cb_verb_resume,  &cb_verb_mode,     &cb_verb_reload,
 	&cb_verb_metrics, &cb_verb_monitor, &cb_verb_run,      &cb_verb_hold,
-	&cb_verb_config,  &cb_verb_veto,
+	&cb_verb_config,  &cb_verb_doctor,  &cb_verb_veto,
 };
 
 static void print_help(void)
@@ -37,6 +37,12 @@ static void print_help(void)
 		       verbs[i]->summary);
 	fputs("\nOptions:\n"
 	      "  --bus=BUS     system (the default), session, or the address of a bus\n"
+	      "  -H, --host=[USER@]HOST[:PORT]\n"
+	      "                the system bus of another machine, over ssh\n"
+	      "  -M, --machine=CONTAINER\n"
+	      "                the system bus of a local container\n"
+	      "  --watch[=SPAN]\n"
+	      "                show it anew every two seconds or SPAN, until interrupted\n"
 	      "  --json        print the daemon's answer as JSON\n"
 	      "  --no-color    no colors, whatever the terminal\n"
 	      "  --no-ask-password\n"
@@ -109,6 +115,44 @@ static int parse_global(struct cb_ctl *ctl, int argc, char **argv, int *index)
 	return -1;
 }
 
+/* Again and again, on a cleared screen where it is one. Ends with an interrupt, or what went wrong. */
+static int watch(struct cb_ctl *ctl, const struct cb_verb *verb, const struct cb_args *args)
+{
+	const struct timespec pause = { .tv_sec = (time_t)(ctl->watch_usec / CB_USEC_PER_SEC),
+					.tv_nsec = (long)(ctl->watch_usec % CB_USEC_PER_SEC *
+							  CB_NSEC_PER_USEC) };
+	bool color = ctl->style.color, screen = isatty(STDOUT_FILENO);
+	int code;
+
+	for (;;) {
+		if (screen)
+			fputs("\033[H\033[J", ctl->out);
+		code = verb->run(ctl, args);
+		if (code != CB_EXIT_OK || fflush(ctl->out) != 0 || ferror(ctl->out))
+			return code;
+		nanosleep(&pause, NULL);
+		if (!screen)
+			fputc('\n', ctl->out);
+		init_style(&ctl->style);
+		ctl->style.color = color;
+	}
+}
+
+static int run_verb(struct cb_ctl *ctl, const struct cb_verb *verb, const struct cb_args *args)
+{
+	if (ctl->watch_usec && (verb->changes || verb->once))
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--watch is for commands that show something");
+	if (ctl->remote && verb->local)
+		return cb_ctl_fail(
+			ctl, CB_EXIT_USAGE,
+			"this is about processes of the machine it runs on: log in there");
+	ctl->changes = verb->changes;
+	if (ctl->changes)
+		cb_agent_open(ctl);
+	return ctl->watch_usec ? watch(ctl, verb, args) : verb->run(ctl, args);
+}
+
 static int run(struct cb_ctl *ctl, int argc, char **argv)
 {
 	int index = 1, code = parse_global(ctl, argc, argv, &index);
@@ -124,10 +168,7 @@ static int run(struct cb_ctl *ctl, int argc, char **argv)
 		code = cb_args_parse(ctl, verbs[i], argc - index - 1, argv + index + 1, &args);
 		if (code >= 0)
 			return code;
-		ctl->changes = verbs[i]->changes;
-		if (ctl->changes)
-			cb_agent_open(ctl);
-		return verbs[i]->run(ctl, &args);
+		return run_verb(ctl, verbs[i], &args);
 	}
 	return cb_ctl_fail(ctl, CB_EXIT_USAGE, "no such command: %s (cpubalctl --help lists them)",
 			   argv[index]);

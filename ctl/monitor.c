@@ -126,5 +126,6 @@ const struct cb_verb cb_verb_monitor = {
 	.details = "Ends with an interrupt, or when the daemon stops (exit code 3). With "
 		   "--json: one object a line.",
 	.example = "cpubalctl monitor",
+	.once = true,
 	.run = run,
 };

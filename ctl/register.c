@@ -217,6 +217,7 @@ const struct cb_verb cb_verb_register = {
 	.min_words = 1,
 	.max_words = 1 + CB_WORKERS_MAX,
 	.changes = true,
+	.local = true,
 	.run = run_register,
 };
 

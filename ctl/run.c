@@ -97,6 +97,7 @@ const struct cb_verb cb_verb_run = {
 	.min_words = 1,
 	.max_words = 4096,
 	.changes = true,
+	.local = true,
 	.run = run_run,
 };
 
@@ -143,5 +144,6 @@ const struct cb_verb cb_verb_hold = {
 	.min_words = 1,
 	.max_words = 4096,
 	.changes = true,
+	.local = true,
 	.run = run_hold,
 };

@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "config.h"
+#include "doctor.h"
 #include "log.h"
 #include "manager.h"
 #include "metrics.h"
@@ -209,6 +210,8 @@ static int do_verb(const struct cb_options *options)
 	case CB_VERB_RUN:
 	case CB_VERB_CHECK_CONFIG:
 		return with_policy(options);
+	case CB_VERB_DOCTOR:
+		return cb_doctor(options);
 	case CB_VERB_REPLAY:
 		return replay(options);
 	case CB_VERB_RESTORE:

@@ -25,6 +25,8 @@ enum option_id {
 	OPTION_RESTORE,
 	OPTION_UNLESS_RESTARTING,
 	OPTION_CHECK_CONFIG,
+	OPTION_DOCTOR,
+	OPTION_JSON,
 	OPTION_PRINT_CONFIG,
 	OPTION_PRINT_METRICS_DOC,
 	OPTION_VERSION,
@@ -43,6 +45,8 @@ static const struct option long_options[] = {
 	{ "restore", no_argument, NULL, OPTION_RESTORE },
 	{ "unless-restarting", no_argument, NULL, OPTION_UNLESS_RESTARTING },
 	{ "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
+	{ "doctor", no_argument, NULL, OPTION_DOCTOR },
+	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "print-config", no_argument, NULL, OPTION_PRINT_CONFIG },
 	{ "print-metrics-doc", no_argument, NULL, OPTION_PRINT_METRICS_DOC },
 	{ "version", no_argument, NULL, OPTION_VERSION },
@@ -56,7 +60,7 @@ void cb_options_help(void)
 	       "Usage: cpubalanced [OPTION...]\n\n"
 	       "  --bus=BUS            system (default), session, none, or an address such as unix:path=/run/bus\n"
 	       "  --config FILE        configuration (default " CB_CONFIG_DEFAULT
-	       "); FILE.d/*.conf too\n"
+	       "), with its drop-ins\n"
 	       "  --run-dir DIR        journal of originals (default " RUN_DIR_DEFAULT ")\n"
 	       "  --state-dir DIR      history (default " STATE_DIR_DEFAULT ")\n"
 	       "  --sysroot DIR        look at the machine whose /proc and /sys are below DIR\n"
@@ -66,6 +70,8 @@ void cb_options_help(void)
 	       "  --restore            put back every original that the journal knows, and exit\n"
 	       "  --unless-restarting  with --restore, in ExecStopPost=: not when the service is about to start again\n"
 	       "  --check-config       read the configuration, say what is wrong, and exit\n"
+	       "  --doctor             say what this machine lets it do, what stands in the way, and the remedy; and exit\n"
+	       "  --json               with --doctor: as JSON\n"
 	       "  --print-config       print an example configuration with every option and its default\n"
 	       "  --print-metrics-doc  print docs/METRICS.md\n"
 	       "  --version            print the version\n"
@@ -90,6 +96,8 @@ static enum cb_verb verb_of(int id)
 		return CB_VERB_RESTORE;
 	case OPTION_CHECK_CONFIG:
 		return CB_VERB_CHECK_CONFIG;
+	case OPTION_DOCTOR:
+		return CB_VERB_DOCTOR;
 	case OPTION_PRINT_CONFIG:
 		return CB_VERB_PRINT_CONFIG;
 	case OPTION_PRINT_METRICS_DOC:
@@ -134,6 +142,9 @@ static void take(struct cb_options *options, int id, const char *value)
 	case OPTION_UNLESS_RESTARTING:
 		options->unless_restarting = true;
 		break;
+	case OPTION_JSON:
+		options->json = true;
+		break;
 	default:
 		break;
 	}
@@ -164,6 +175,8 @@ int cb_options_parse(int argc, char **argv, struct cb_options *ret)
 		return usage("no arguments are wanted");
 	if (options.unless_restarting && options.verb != CB_VERB_RESTORE)
 		return usage("--unless-restarting goes with --restore");
+	if (options.json && options.verb != CB_VERB_DOCTOR)
+		return usage("--json goes with --doctor");
 	*ret = options;
 	return 0;
 }

@@ -12,6 +12,7 @@ enum cb_verb {
 	CB_VERB_REPLAY,
 	CB_VERB_RESTORE,
 	CB_VERB_CHECK_CONFIG,
+	CB_VERB_DOCTOR,
 	CB_VERB_PRINT_CONFIG,
 	CB_VERB_PRINT_METRICS_DOC,
 	CB_VERB_VERSION,
@@ -33,6 +34,7 @@ struct cb_options {
 	struct cb_manager_options manager;
 	const char *replay;
 	bool unless_restarting;
+	bool json; /* with --doctor */
 };
 
 /* Returns 0, or -EINVAL after a line to stderr that says what is wrong. */
