@@ -117,14 +117,9 @@ static void parse_options(int argc, char **argv)
 /* What a daemon reads of the real machine, covered by ours. Of /proc/PID nothing is: processes stay real. */
 static void cover(const char *dir)
 {
-	static const char *const paths[] = { "proc/stat",
-					     "proc/softirqs",
-					     "proc/interrupts",
-					     "proc/irq",
-					     "sys/kernel/irq",
-					     "sys/class/net",
-					     "sys/devices/system/cpu",
-					     "sys/devices/system/node" };
+	static const char *const paths[] = { "proc/stat",  "proc/softirqs",  "proc/interrupts",
+					     "proc/irq",   "sys/kernel/irq", "sys/class/net",
+					     "sys/devices" };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		char from[4096], to[64];
