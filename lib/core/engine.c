@@ -34,7 +34,7 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
-	free(engine->scratch);
+	cb_planner_scratch_free(engine->scratch);
 	free(engine->worker);
 	free(engine);
 	return NULL;
@@ -115,19 +115,19 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology)
 	struct cpu_state *cpu = calloc(n, sizeof(*cpu));
 	double *floor_ratio = calloc(n, sizeof(*floor_ratio));
 	double *capacity_ratio = calloc(n, sizeof(*capacity_ratio));
-	double *scratch = calloc(n, sizeof(*scratch));
+	struct cb_planner_scratch *scratch = cb_planner_scratch_new(n, ENGINE_ITEMS_MAX);
 
 	if (!cpu || !floor_ratio || !capacity_ratio || !scratch) {
 		free(cpu);
 		free(floor_ratio);
 		free(capacity_ratio);
-		free(scratch);
+		cb_planner_scratch_free(scratch);
 		return -ENOMEM;
 	}
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
-	free(engine->scratch);
+	cb_planner_scratch_free(engine->scratch);
 	engine->cpu = cpu;
 	engine->floor_ratio = floor_ratio;
 	engine->capacity_ratio = capacity_ratio;

@@ -21,6 +21,9 @@
 /* Largest RollbacksPerHour=, plus the one that is too many. */
 #define ROLLBACKS_KEPT 101u
 
+/* Items of one plan: every worker there can be, and as many interrupts. */
+#define ENGINE_ITEMS_MAX (2u * CB_WORKERS_MAX)
+
 struct cpu_state {
 	struct cb_cpu_sample
 		last; /* what the rates are computed against; last.present says of what there is any */
@@ -123,7 +126,8 @@ struct cb_engine {
 	struct cb_irqs *irqs;
 	struct irq_state *irq;				/* [irqs->n] */
 	struct cpu_state *cpu;				/* [topology->n_cpu_ids] */
-	double *floor_ratio, *capacity_ratio, *scratch; /* [n_cpu_ids], for the planner */
+	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
+	struct cb_planner_scratch *scratch;
 	uint32_t n_workers, cap_workers;
 	struct worker_state *worker; /* ordered by group, then slot */
 	uint32_t n_groups;
@@ -148,7 +152,9 @@ struct cb_engine {
 	bool releasing; /* a release was handed to the host; releasing_group: 0 all */
 	uint32_t releasing_group;
 
-	struct cb_planner_item item[CB_PLANNER_ITEMS_MAX];
+	struct cb_planner_item item[ENGINE_ITEMS_MAX];
+	uint32_t n_targets;
+	struct cb_cpuset target[ENGINE_ITEMS_MAX]; /* that items point to */
 	struct cb_planner_result result;
 	uint32_t n_refusals;
 	struct cb_refusal refusal[CB_REFUSALS_MAX];

@@ -70,20 +70,30 @@ static enum cb_reject place_reject(const struct cb_engine *engine, const struct 
 	return CB_REJECT_OUTSIDE_CPUSET;
 }
 
-static void worker_item(const struct cb_engine *engine, const struct worker_state *worker,
-			const struct group_state *group, struct cb_planner_item *ret)
+/* A copy of @set that items may point to; equal sets share one. */
+static const struct cb_cpuset *keep_target(struct cb_engine *engine, const struct cb_cpuset *set)
 {
-	struct cb_cpuset allowed;
+	for (uint32_t i = engine->n_targets; i-- > 0;)
+		if (cb_cpuset_equal(&engine->target[i], set))
+			return &engine->target[i];
+	engine->target[engine->n_targets] = *set;
+	return &engine->target[engine->n_targets++];
+}
+
+static void worker_item(struct cb_engine *engine, const struct worker_state *worker, const struct group_state *group,
+			struct cb_planner_item *ret)
+{
+	struct cb_cpuset allowed, target = target_of(engine, worker, &allowed);
 
 	*ret = (struct cb_planner_item){
 		.ref = { CB_ITEM_WORKER, worker->key },
 		.load_ratio = wanted(worker),
 		.cpu = worker->cpu_attributed,
-		.mask = worker->last.mask,
+		.mask = &worker->last.mask,
+		.target = keep_target(engine, &target),
 		.single = group->policy.placement == CB_PLACEMENT_CORE,
 	};
-	ret->target = target_of(engine, worker, &allowed);
-	ret->reject = place_reject(engine, worker, &ret->target, &allowed);
+	ret->reject = place_reject(engine, worker, &target, &allowed);
 	if (worker->foreign)
 		ret->reject = CB_REJECT_FOREIGN;
 	else if (in_quarantine(engine, &worker->quarantine))
@@ -103,24 +113,25 @@ enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct ir
 	return in_quarantine(engine, &state->quarantine) ? CB_REJECT_QUARANTINE : CB_REJECT_NONE;
 }
 
-static void irq_item(const struct cb_engine *engine, uint32_t index, const struct group_state *group,
+static void irq_item(struct cb_engine *engine, uint32_t index, const struct group_state *group,
 		     struct cb_planner_item *ret)
 {
 	const struct cb_irq_info *info = &engine->irqs->irq[index];
 	const struct irq_state *state = &engine->irq[index];
+	struct cb_cpuset target = engine->policy.use_isolated ? engine->topology->online :
+								cb_topology_housekeeping(engine->topology);
 
+	if (group->policy.has_allowed)
+		target = cb_cpuset_and(&target, &group->policy.allowed_cpus);
 	*ret = (struct cb_planner_item){
 		.ref = { CB_ITEM_IRQ, info->irq },
 		.load_ratio = state->load_ratio,
 		.cpu = state->effective_cpu,
-		.mask = info->affinity,
-		.target = engine->policy.use_isolated ? engine->topology->online :
-							cb_topology_housekeeping(engine->topology),
+		.mask = &info->affinity,
+		.target = keep_target(engine, &target),
 		.single = true,
 		.reject = engine_irq_reject(engine, state, engine_group_feeds(group, info)),
 	};
-	if (group->policy.has_allowed)
-		ret->target = cb_cpuset_and(&ret->target, &group->policy.allowed_cpus);
 }
 
 /* Loads that are no item's, and what each CPU can give: its capacity less what the hypervisor takes. */
@@ -145,22 +156,30 @@ static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem 
 	}
 }
 
+/* What is counted on no CPU, or on one that is gone, is no item: the kernel has it somewhere else already. */
+static bool is_online(const struct cb_engine *engine, int32_t cpu)
+{
+	return cpu >= 0 && (uint32_t)cpu < engine->topology->n_cpu_ids &&
+	       cb_cpuset_has(&engine->topology->online, (unsigned int)cpu);
+}
+
 static uint32_t fill_items(struct cb_engine *engine, const struct group_state *group, int32_t hot_cpu)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < engine->n_workers && n < CB_PLANNER_ITEMS_MAX; i++) {
+	engine->n_targets = 0;
+	for (uint32_t i = 0; i < engine->n_workers && n < ENGINE_ITEMS_MAX; i++) {
 		const struct worker_state *worker = &engine->worker[i];
 
-		if (worker->group_key == group->key && worker->cpu_attributed >= 0)
+		if (worker->group_key == group->key && is_online(engine, worker->cpu_attributed))
 			worker_item(engine, worker, group, &engine->item[n++]);
 	}
 	/* interrupts of no importance are left out, but for those on the hot CPU: explain() names them */
-	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n && n < CB_PLANNER_ITEMS_MAX; i++) {
+	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n && n < ENGINE_ITEMS_MAX; i++) {
 		const struct irq_state *state = &engine->irq[i];
 		bool matters = state->load_ratio >= engine->policy.min_item_ratio || state->effective_cpu == hot_cpu;
 
-		if (state->effective_cpu < 0 || (uint32_t)state->effective_cpu >= engine->topology->n_cpu_ids)
+		if (!is_online(engine, state->effective_cpu))
 			continue;
 		if (matters && state->load_ratio > 0)
 			irq_item(engine, i, group, &engine->item[n++]);
@@ -185,6 +204,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		.capacity_ratio = engine->capacity_ratio,
 		.scratch = engine->scratch,
 		.item = engine->item,
+		.weights = CB_PLANNER_WEIGHTS,
 		.hot_cpu = finding->cpu,
 		.max_steps = max_steps,
 		.min_gain_ratio = engine->policy.min_gain_ratio,

@@ -1,40 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Greedy search from the hottest CPU: try every movable item that is counted there, take the move that lowers the objective
- * most, pretend it is done, look again. An item moves at most once in a plan.
+ * From the whole plan that the search finds (placement_relieve()) to the few steps of a budget. From the hottest CPU downwards to
+ * the one to be mended, the step of the plan is taken that gains most; a step to a CPU that has to give away something first is taken
+ * together with that, as a swap. Where the plan has nothing that helps, every item is tried in its best place. Every step,
+ * and every swap as a whole, lowers the hottest of the CPUs that it touches by min_gain_ratio for each of its moves, and the
+ * sum of E^8 over them (a maximum alone would stall on ties).
  *
- * Invariants: a target is never empty and always a subset of the item's target mask; loads in scratch[] are those after the
- * steps chosen so far; the objective falls with every step.
+ * Invariants: a target is never empty and always a subset of the item's target mask; loads are those after the steps chosen so
+ * far; an item moves at most once in a plan.
  */
+#include "placement.h"
 
-#include <string.h>
+#include <math.h>
 
-#include "cpubalance/planner.h"
+/* Moves of a swap. */
+#define UNIT_MAX 4u
+/* The coolest CPUs of each node that are looked at for an item's best place. */
+#define PLACES_OF_ZONE 8u
+/* CPUs that are looked at in vain before the plan is complete. */
+#define HELPLESS_MAX 64u
 
-struct search {
+struct move {
+	double load;
+	uint16_t rank; /* NOWHERE: of an item that may not move */
+	uint16_t from, to;
+};
+
+/* What belongs together: a move, and then those that make room for it. */
+struct unit {
+	uint32_t n;
+	struct move move[UNIT_MAX];
+	double gain_ratio; /* fall of the hottest CPU concerned, per move */
+	bool good;	   /* that is enough */
+};
+
+struct run {
+	struct cb_planner_scratch *p;
 	const struct cb_planner_problem *problem;
-	const struct cb_topology *topology;
-	double *load; /* [n_cpu_ids] as the steps so far leave it */
-	int32_t place[CB_PLANNER_ITEMS_MAX]; /* where a step of this plan puts the item, -1 it stays */
+	struct cb_planner_result *ret;
+	unsigned int hot;
+	double min_gain_ratio;
+	uint16_t *to; /* [n] where the whole plan puts the item; NOWHERE: it has had its step */
 };
 
-struct candidate {
-	uint32_t index;
-	int32_t cpu;         /* best place, -1 none */
-	double objective;    /* change of the objective, negative is better */
-	double gain_ratio;   /* fall of the higher of the two effective loads */
-	enum cb_reject reject;
-};
-
-static double effective(const struct search *s, unsigned int cpu)
-{
-	double load = s->load[cpu];
-	struct cb_cpuset siblings = cb_topology_siblings(s->topology, cpu);
-
-	CB_CPUSET_FOREACH(other, &siblings)
-		load += CB_PLANNER_SMT_SHARE * s->load[other];
-	return load / s->problem->capacity_ratio[cpu];
-}
+/* --- the effect of moves --- */
 
 static double power8(double x)
 {
@@ -43,185 +52,362 @@ static double power8(double x)
 	return x4 * x4;
 }
 
-/* The part of the objective that depends on the load of @cpu: its own term and its siblings'. */
-static double objective_near(const struct search *s, unsigned int cpu)
-{
-	double sum = power8(effective(s, cpu));
-	struct cb_cpuset siblings = cb_topology_siblings(s->topology, cpu);
+/* CPUs that moves change, with their siblings, each once. */
+struct touched {
+	uint32_t n;
+	uint16_t cpu[2 * UNIT_MAX * 8];
+};
 
-	CB_CPUSET_FOREACH(other, &siblings)
-		sum += power8(effective(s, other));
-	return sum;
+static void touch(const struct cb_planner_scratch *p, unsigned int cpu, struct touched *touched)
+{
+	unsigned int other = cpu;
+
+	do {
+		bool known = false;
+
+		for (uint32_t i = 0; i < touched->n; i++)
+			known = known || touched->cpu[i] == other;
+		if (!known && touched->n < CB_ARRAY_SIZE(touched->cpu))
+			touched->cpu[touched->n++] = (uint16_t)other;
+		other = p->sibling[other];
+	} while (other != cpu);
 }
 
-static bool same_core(const struct search *s, unsigned int a, unsigned int b)
+static void measure(const struct cb_planner_scratch *p, const struct touched *touched,
+		    double *ret_hottest, double *ret_sum)
 {
-	return s->topology->cpu[a].core == s->topology->cpu[b].core;
-}
+	*ret_hottest = *ret_sum = 0;
+	for (uint32_t i = 0; i < touched->n; i++) {
+		double level = placement_effective(p, touched->cpu[i]);
 
-static double objective_of_pair(const struct search *s, unsigned int a, unsigned int b)
-{
-	return objective_near(s, a) + (same_core(s, a, b) ? 0 : objective_near(s, b));
-}
-
-/* What moving @item from @from to @to does; leaves the loads as they were. */
-static void try_move(struct search *s, const struct cb_planner_item *item, unsigned int from, unsigned int to,
-		     double *ret_objective, double *ret_gain_ratio)
-{
-	double objective = objective_of_pair(s, from, to);
-	double hottest = CB_MAX(effective(s, from), effective(s, to));
-
-	s->load[from] -= item->load_ratio;
-	s->load[to] += item->load_ratio;
-	*ret_objective = objective_of_pair(s, from, to) - objective;
-	*ret_gain_ratio = hottest - CB_MAX(effective(s, from), effective(s, to));
-	s->load[from] += item->load_ratio;
-	s->load[to] -= item->load_ratio;
-}
-
-/* The best place for one item on @hot, and whether it may go there. */
-static void evaluate(struct search *s, uint32_t index, unsigned int hot, struct candidate *ret)
-{
-	const struct cb_planner_item *item = &s->problem->item[index];
-
-	*ret = (struct candidate){ .index = index, .cpu = -1, .reject = item->reject };
-	CB_CPUSET_FOREACH(cpu, &item->target) {
-		double objective, gain_ratio;
-
-		if (cpu == hot || cpu >= s->topology->n_cpu_ids)
-			continue;
-		try_move(s, item, hot, cpu, &objective, &gain_ratio);
-		if (ret->cpu >= 0 && objective >= ret->objective)
-			continue;
-		ret->cpu = (int32_t)cpu;
-		ret->objective = objective;
-		ret->gain_ratio = gain_ratio;
+		*ret_hottest = CB_MAX(*ret_hottest, level);
+		*ret_sum += power8(level);
 	}
-	if (ret->reject != CB_REJECT_NONE)
-		return;
-	if (item->load_ratio < s->problem->min_item_ratio)
-		ret->reject = CB_REJECT_TOO_SMALL;
-	else if (ret->cpu < 0)
-		ret->reject = CB_REJECT_OUTSIDE_CPUSET;
-	else if (!item->single && cb_cpuset_equal(&item->mask, &item->target))
-		ret->reject = CB_REJECT_FLOATING;
-	else if (ret->objective >= 0 || ret->gain_ratio < s->problem->min_gain_ratio)
-		ret->reject = CB_REJECT_NO_GAIN;
 }
 
-/* The hottest CPU among those that an item could leave or reach; the given one first. */
-static unsigned int hottest_cpu(const struct search *s)
+/* Shift loads only; lists stay as they are. */
+static void shift(struct cb_planner_scratch *p, const struct unit *unit, double sign)
 {
-	unsigned int hot = (unsigned int)s->problem->hot_cpu;
-	double highest = effective(s, hot);
+	for (uint32_t i = 0; i < unit->n; i++) {
+		placement_add(p, unit->move[i].from, -sign * unit->move[i].load);
+		placement_add(p, unit->move[i].to, sign * unit->move[i].load);
+	}
+}
 
-	for (uint32_t i = 0; i < s->problem->n_items; i++) {
-		const struct cb_planner_item *item = &s->problem->item[i];
-		double e;
+/* Sets the unit's gain. Leaves the loads as they were. */
+static void weigh(struct run *run, struct unit *unit)
+{
+	struct cb_planner_scratch *p = run->p;
+	struct touched touched = { 0 };
+	double before, after, sum_before, sum_after;
 
-		if (item->cpu < 0 || s->place[i] >= 0)
-			continue;
-		e = effective(s, (unsigned int)item->cpu);
-		if (e > highest) {
-			highest = e;
-			hot = (unsigned int)item->cpu;
+	for (uint32_t i = 0; i < unit->n; i++) {
+		touch(p, unit->move[i].from, &touched);
+		touch(p, unit->move[i].to, &touched);
+	}
+	measure(p, &touched, &before, &sum_before);
+	shift(p, unit, 1);
+	measure(p, &touched, &after, &sum_after);
+	shift(p, unit, -1);
+	unit->gain_ratio = (before - after) / unit->n;
+	unit->good = sum_after < sum_before && unit->gain_ratio >= run->min_gain_ratio;
+}
+
+/* --- steps of the plan --- */
+
+static struct move move_of(const struct run *run, uint16_t rank)
+{
+	return (struct move){ run->p->w[rank], rank, run->p->at[rank], run->to[rank] };
+}
+
+static bool is_pending(const struct run *run, uint16_t rank)
+{
+	return run->to[rank] != NOWHERE && run->p->at[rank] != run->to[rank];
+}
+
+/* The largest item of @cpu that the plan moves elsewhere and that is not in the unit yet, or NOWHERE. */
+static uint16_t next_to_leave(const struct run *run, unsigned int cpu, const struct unit *unit)
+{
+	for (uint16_t rank = run->p->head[cpu]; rank != NOWHERE; rank = run->p->next[rank]) {
+		bool known = !is_pending(run, rank);
+
+		for (uint32_t i = 0; i < unit->n; i++)
+			known = known || unit->move[i].rank == rank;
+		if (!known)
+			return rank;
+	}
+	return NOWHERE;
+}
+
+/* The step of the plan that moves @rank: alone, or with what has to leave its target first. */
+static void plan_unit(struct run *run, uint16_t rank, uint32_t at_most, struct unit *ret)
+{
+	*ret = (struct unit){ .n = 1, .move = { move_of(run, rank) } };
+	weigh(run, ret);
+	while (!ret->good && ret->n < CB_MIN(at_most, UNIT_MAX)) {
+		uint16_t leaves = next_to_leave(run, run->to[rank], ret);
+
+		if (leaves == NOWHERE)
+			return;
+		ret->move[ret->n++] = move_of(run, leaves);
+		weigh(run, ret);
+	}
+}
+
+/* --- any other step --- */
+
+/* How hot the hotter of both CPUs is after a move; of equals, the cooler target. */
+static double level_after(const struct run *run, const struct unit *unit)
+{
+	struct cb_planner_scratch *p = run->p;
+	const struct move *move = &unit->move[0];
+	double level, target, way = run->problem->weights.locality_ratio;
+
+	way = way > 0 ? way * placement_distance(p, move->from, move->to) : 0;
+	shift(p, unit, 1);
+	target = placement_effective(p, move->to) * (1 + way);
+	level = CB_MAX(placement_effective(p, move->from), target);
+	for (unsigned int cpu = p->sibling[move->to]; cpu != move->to; cpu = p->sibling[cpu])
+		level = CB_MAX(level, placement_effective(p, cpu));
+	shift(p, unit, -1);
+	return level + 1e-3 * target;
+}
+
+/* The best place for an item but its own, among the coolest ones of each node. False: there is none. */
+static bool best_place(struct run *run, const struct cb_planner_item *item, uint16_t rank,
+		       uint16_t from, struct unit *ret)
+{
+	const struct cb_planner_scratch *p = run->p;
+	double lowest = HUGE_VAL;
+
+	*ret = (struct unit){ 0 };
+	for (uint32_t i = 0; i < p->n_zones; i++) {
+		for (uint32_t j = 0, seen = 0; j < p->zone[i].n && seen < PLACES_OF_ZONE; j++) {
+			uint16_t cpu = (uint16_t)p->zone[i].slot[j];
+			struct unit unit = { .n = 1,
+					     .move = { { item->load_ratio, rank, from, cpu } } };
+			double level;
+
+			if (cpu == from || !cb_cpuset_has(item->target, cpu))
+				continue;
+			seen++;
+			level = level_after(run, &unit);
+			if (level >= lowest)
+				continue;
+			lowest = level;
+			*ret = unit;
 		}
 	}
-	return hot;
+	if (ret->n)
+		weigh(run, ret);
+	return ret->n > 0;
 }
 
-static bool best_candidate(struct search *s, unsigned int hot, struct candidate *ret)
+/* --- taking steps --- */
+
+static void add_step(struct run *run, uint16_t rank, uint16_t to)
 {
-	bool found = false;
-
-	for (uint32_t i = 0; i < s->problem->n_items; i++) {
-		struct candidate candidate;
-
-		if (s->place[i] >= 0 || s->problem->item[i].cpu != (int32_t)hot)
-			continue;
-		evaluate(s, i, hot, &candidate);
-		if (candidate.reject != CB_REJECT_NONE)
-			continue;
-		if (found && candidate.objective >= ret->objective)
-			continue;
-		*ret = candidate;
-		found = true;
-	}
-	return found;
-}
-
-static void take_step(struct search *s, const struct candidate *candidate, struct cb_planner_result *ret)
-{
-	const struct cb_planner_item *item = &s->problem->item[candidate->index];
-	struct cb_step *step = &ret->step[ret->n_steps++];
+	const struct cb_planner_item *item = &run->problem->item[run->p->index[rank]];
+	struct cb_step *step = &run->ret->step[run->ret->n_steps++];
 
 	*step = (struct cb_step){
 		.item = item->ref,
 		.op = CB_OP_SET,
-		.from = item->mask,
-		.to = item->single ? cb_cpuset_of((unsigned int)candidate->cpu) : item->target,
+		.from = *item->mask,
+		.to = item->single ? cb_cpuset_of(to) : *item->target,
 		.load_ratio = item->load_ratio,
 		.state = CB_STEP_PLANNED,
 	};
-	s->load[item->cpu] -= item->load_ratio;
-	s->load[candidate->cpu] += item->load_ratio;
-	s->place[candidate->index] = candidate->cpu;
+	run->to[rank] = NOWHERE;
+}
+
+static void take(struct run *run, const struct unit *unit)
+{
+	struct cb_planner_scratch *p = run->p;
+
+	/* what makes room goes first */
+	for (uint32_t i = unit->n; i-- > 0;) {
+		const struct move *move = &unit->move[i];
+
+		add_step(run, move->rank, move->to);
+		placement_detach(p, move->rank);
+		placement_attach(p, move->rank, move->to);
+		placement_reorder_core(p, move->from);
+		placement_reorder_core(p, move->to);
+	}
+}
+
+static uint32_t steps_left(const struct run *run)
+{
+	return CB_MIN(run->problem->max_steps, CB_STEPS_MAX) - run->ret->n_steps;
+}
+
+/* Take the best unit that makes @cpu cooler. False: there is none. */
+static bool help(struct run *run, unsigned int cpu)
+{
+	struct unit best = { 0 }, unit;
+	const struct cb_planner_scratch *p = run->p;
+
+	for (uint16_t rank = p->head[cpu]; rank != NOWHERE; rank = p->next[rank]) {
+		if (!is_pending(run, rank))
+			continue;
+		plan_unit(run, rank, steps_left(run), &unit);
+		if (unit.good && unit.gain_ratio > best.gain_ratio)
+			best = unit;
+	}
+	for (uint16_t rank = p->head[cpu]; rank != NOWHERE && !best.good; rank = p->next[rank])
+		if (run->to[rank] != NOWHERE &&
+		    best_place(run, &run->problem->item[p->index[rank]], rank, (uint16_t)cpu,
+			       &unit) &&
+		    unit.good && unit.gain_ratio > best.gain_ratio)
+			best = unit;
+	if (best.good)
+		take(run, &best);
+	return best.good;
+}
+
+/* The hottest CPU that has something to give away and has not been looked at in vain; of equals, the one to be mended. */
+static unsigned int hottest_cpu(const struct run *run)
+{
+	const struct cb_planner_scratch *p = run->p;
+	double level = p->stuck[run->hot] ? -1 : placement_effective(p, run->hot);
+	unsigned int hottest = run->hot;
+
+	for (uint32_t i = 0; i < p->n_zones; i++) {
+		for (uint32_t j = p->zone[i].n; j-- > 0;) {
+			unsigned int cpu = (uint32_t)p->zone[i].slot[j];
+
+			if (placement_effective(p, cpu) <= level)
+				break;
+			if (p->head[cpu] == NOWHERE || p->stuck[cpu])
+				continue;
+			level = placement_effective(p, cpu);
+			hottest = cpu;
+		}
+	}
+	return hottest;
+}
+
+/* Help the hottest that can be helped, down to the one to be mended. */
+static void take_steps(struct run *run)
+{
+	struct cb_planner_scratch *p = run->p;
+
+	memset(p->stuck, 0, p->problem->topology->n_cpu_ids);
+	for (uint32_t helpless = 0; steps_left(run) > 0;) {
+		unsigned int cpu = helpless < HELPLESS_MAX ? hottest_cpu(run) : run->hot;
+
+		if (p->stuck[cpu] || placement_effective(p, cpu) < placement_effective(p, run->hot))
+			return;
+		if (help(run, cpu))
+			continue;
+		p->stuck[cpu] = 1;
+		helpless++;
+	}
+}
+
+/* What has no place yet comes first: its place is that of the whole plan. */
+static void place_new(struct run *run)
+{
+	struct cb_planner_scratch *p = run->p;
+
+	for (uint16_t rank = 0; rank < p->n && steps_left(run) > 0; rank++) {
+		uint16_t to = run->to[rank];
+
+		if (p->at[rank] != NOWHERE || to == NOWHERE)
+			continue;
+		add_step(run, rank, to);
+		placement_attach(p, rank, to);
+	}
+}
+
+/* --- what it all comes to --- */
+
+static enum cb_reject reason_of(const struct run *run, const struct cb_planner_item *item,
+				const struct unit *unit)
+{
+	if (item->reject != CB_REJECT_NONE)
+		return item->reject;
+	if (item->load_ratio < run->problem->min_item_ratio)
+		return CB_REJECT_TOO_SMALL;
+	if (unit->n == 0)
+		return CB_REJECT_OUTSIDE_CPUSET;
+	if (!item->single && cb_cpuset_equal(item->mask, item->target))
+		return CB_REJECT_FLOATING;
+	return unit->good ? CB_REJECT_PLAN_FULL : CB_REJECT_NO_GAIN;
+}
+
+static bool has_step(const struct run *run, const struct cb_planner_item *item)
+{
+	for (uint32_t i = 0; i < run->ret->n_steps; i++)
+		if (run->ret->step[i].item.kind == item->ref.kind &&
+		    run->ret->step[i].item.key == item->ref.key)
+			return true;
+	return false;
 }
 
 /* Every item on the hot CPU that stays says why, and where its best place would be. */
-static void fill_refusals(struct search *s, unsigned int hot, struct cb_planner_result *ret)
+static void fill_refusals(struct run *run)
 {
-	for (uint32_t i = 0; i < s->problem->n_items && ret->n_refusals < CB_REFUSALS_MAX; i++) {
-		const struct cb_planner_item *item = &s->problem->item[i];
-		struct candidate candidate;
+	struct cb_planner_result *ret = run->ret;
 
-		if (s->place[i] >= 0 || item->cpu != (int32_t)hot)
+	for (uint32_t i = 0; i < run->problem->n_items && ret->n_refusals < CB_REFUSALS_MAX; i++) {
+		const struct cb_planner_item *item = &run->problem->item[i];
+		struct unit unit;
+
+		if (item->cpu != (int32_t)run->hot || has_step(run, item))
 			continue;
-		evaluate(s, i, hot, &candidate);
+		best_place(run, item, NOWHERE, (uint16_t)run->hot, &unit);
 		ret->refusal[ret->n_refusals++] = (struct cb_refusal){
 			.item = item->ref,
 			.cpu = item->cpu,
-			.reason = candidate.reject == CB_REJECT_NONE ? CB_REJECT_PLAN_FULL : candidate.reject,
-			.best_cpu = candidate.cpu,
-			.gain_ratio = candidate.gain_ratio,
+			.reason = reason_of(run, item, &unit),
+			.best_cpu = unit.n ? (int32_t)unit.move[0].to : -1,
+			.gain_ratio = unit.n ? unit.gain_ratio : 0,
 			.load_ratio = item->load_ratio,
 		};
 	}
 }
 
 /* Highest effective load among the CPU to be mended and the places that the steps lead to. */
-static double hottest_concerned(const struct search *s)
+static double hottest_concerned(const struct run *run)
 {
-	double highest = effective(s, (unsigned int)s->problem->hot_cpu);
+	const struct cb_planner_scratch *p = run->p;
+	double highest = placement_effective(p, run->hot);
 
-	for (uint32_t i = 0; i < s->problem->n_items; i++)
-		if (s->place[i] >= 0)
-			highest = CB_MAX(highest, effective(s, (unsigned int)s->place[i]));
+	for (uint32_t rank = 0; rank < p->n; rank++)
+		if (p->at[rank] != p->home[rank] && p->at[rank] != NOWHERE)
+			highest = CB_MAX(highest, placement_effective(p, p->at[rank]));
 	return highest;
 }
 
 void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_result *ret)
 {
-	struct search s;
-	struct candidate candidate;
+	struct cb_planner_scratch *p = problem->scratch;
+	struct run run = { p,
+			   problem,
+			   ret,
+			   (unsigned int)problem->hot_cpu,
+			   problem->min_gain_ratio,
+			   p->best_packed };
 
-	s.problem = problem;
-	s.topology = problem->topology;
-	s.load = problem->scratch;
 	*ret = (struct cb_planner_result){ 0 };
-	if (problem->n_items > CB_PLANNER_ITEMS_MAX)
+	if (problem->hot_cpu < 0 || (uint32_t)problem->hot_cpu >= problem->topology->n_cpu_ids ||
+	    !cb_cpuset_has(&problem->topology->online, run.hot) || !placement_begin(p, problem))
 		return;
-	for (uint32_t i = 0; i < problem->n_items; i++)
-		s.place[i] = -1;
-	memcpy(s.load, problem->floor_ratio, problem->topology->n_cpu_ids * sizeof(*s.load));
-	for (uint32_t i = 0; i < problem->n_items; i++)
-		if (problem->item[i].cpu >= 0)
-			s.load[problem->item[i].cpu] += problem->item[i].load_ratio;
-
-	ret->hottest_before_ratio = hottest_concerned(&s);
-	while (ret->n_steps < CB_MIN(problem->max_steps, CB_STEPS_MAX) &&
-	       best_candidate(&s, hottest_cpu(&s), &candidate))
-		take_step(&s, &candidate, ret);
-	ret->hottest_after_ratio = hottest_concerned(&s);
-	fill_refusals(&s, (unsigned int)problem->hot_cpu, ret);
+	placement_rank(p);
+	ret->bound_ratio = placement_bound(p);
+	ret->hottest_before_ratio = placement_effective(p, run.hot);
+	/* a gain that is smaller than what the load varies by is none */
+	run.min_gain_ratio =
+		CB_MAX(run.min_gain_ratio, problem->hysteresis_ratio * ret->hottest_before_ratio);
+	placement_relieve(p, run.hot);
+	ret->n_wanted = placement_moves(p, p->home, p->at);
+	memcpy(run.to, p->at, p->n * sizeof(*run.to));
+	placement_load(p, p->home);
+	place_new(&run);
+	placement_order_by_load(p);
+	take_steps(&run);
+	ret->hottest_after_ratio = hottest_concerned(&run);
+	fill_refusals(&run);
 }

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How good, how calm and how quick the planner is: every instance of a directory (*.txt) or of its own set, without a
+ * budget and with the weights of SMT and locality off, judged by arithmetic of its own.
+ *
+ *     bench_planner [--noise SIGMA] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]
+ *
+ * `ratio` is the hottest CPU over a lower bound, `again` the moves when the planner is run once more on its own result, `usec` the
+ * least of some runs. In the last line `geo` is the geometric mean of the ratios, `moved` the mean share of the items that moved, and
+ * `usec` the slowest instance.
+ *
+ * With --noise the loads that the planner is shown are the true ones times a lognormal factor, new for each of 80 windows; see noise().
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "instance.h"
+
+#define INSTANCES_MAX 4096u
+
+struct bench {
+	double sigma_ratio; /* noise, 0: none */
+	bool quiet;
+	uint32_t repeat;
+	uint64_t seed;
+	uint32_t n;
+	double ratio[INSTANCES_MAX];
+	double log_sum, moved_sum, max_usec, max_again_usec;
+	uint64_t again, violations, moves, items;
+};
+
+static struct instance instance;
+static struct instance_problem ip;
+static int32_t place[INSTANCE_ITEMS], place_again[INSTANCE_ITEMS];
+
+static double now_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+/* The least time of some runs: others on the machine only make it longer. */
+static uint32_t timed_place(const struct bench *bench, int32_t *ret_cpu, double *ret_usec)
+{
+	uint32_t moves = 0;
+
+	*ret_usec = HUGE_VAL;
+	for (uint32_t i = 0; i < bench->repeat; i++) {
+		double start_usec = now_usec(), usec;
+
+		moves = cb_planner_place(&ip.problem, ret_cpu);
+		usec = now_usec() - start_usec;
+		*ret_usec = CB_MIN(*ret_usec, usec);
+	}
+	return moves;
+}
+
+static void quality(struct bench *bench)
+{
+	double usec, again_usec, ratio;
+	uint32_t moves = timed_place(bench, place, &usec), again;
+
+	ratio = (double)instance_hottest(&instance, place) /
+		(double)CB_MAX(instance_bound(&instance), 1);
+	for (uint32_t i = 0; i < instance.n_items; i++)
+		ip.item[i].cpu = place[i];
+	again = timed_place(bench, place_again, &again_usec);
+	if (!bench->quiet)
+		printf("%-44s ratio %.4f moved %u of %u usec %.0f again %u usec %.0f\n",
+		       instance.name, ratio, moves, instance.n_items, usec, again, again_usec);
+	bench->ratio[bench->n++] = ratio;
+	bench->log_sum += log(ratio);
+	bench->moved_sum += (double)moves / CB_MAX(instance.n_items, 1u);
+	bench->moves += moves;
+	bench->items += instance.n_items;
+	bench->again += again;
+	bench->violations += instance_violations(&instance, place);
+	bench->max_usec = CB_MAX(bench->max_usec, usec);
+}
+
+static bool run_instance(struct bench *bench)
+{
+	if (bench->n == INSTANCES_MAX) {
+		fprintf(stderr, "more than %u instances\n", INSTANCES_MAX);
+		return false;
+	}
+	if (!instance_problem_init(&ip, &instance)) {
+		fprintf(stderr, "%s: %s\n", instance.name, strerror(ENOMEM));
+		return false;
+	}
+	quality(bench);
+	instance_problem_done(&ip);
+	return true;
+}
+
+/* --- which instances --- */
+
+static int is_instance(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+
+	return dot && strcmp(dot, ".txt") == 0;
+}
+
+static bool run_path(struct bench *bench, const char *path)
+{
+	struct dirent **entry;
+	int n = scandir(path, &entry, is_instance, alphasort);
+	bool good = true;
+
+	if (n < 0 && errno == ENOTDIR)
+		return instance_read(&instance, path) && run_instance(bench);
+	if (n < 0) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return false;
+	}
+	for (int i = 0; i < n; i++) {
+		char file[4096];
+
+		snprintf(file, sizeof(file), "%s/%s", path, entry[i]->d_name);
+		good = good && instance_read(&instance, file) && run_instance(bench);
+		free(entry[i]);
+	}
+	free(entry);
+	return good;
+}
+
+static bool run_own_set(struct bench *bench)
+{
+	static const struct {
+		uint32_t n_cpus, n_nodes, n_items;
+	} size[] = { { 4, 1, 12 },   { 8, 1, 24 },     { 16, 2, 64 },
+		     { 64, 2, 192 }, { 256, 8, 1280 }, { 1024, 16, 5000 } };
+	static const double utilisation[] = { 0.3, 0.6, 0.85 };
+
+	for (uint32_t s = 0; s < CB_ARRAY_SIZE(size); s++)
+		for (enum instance_shape shape = 0; shape < _SHAPE_MAX; shape++)
+			for (enum instance_start start = 0; start < _START_MAX; start++)
+				for (uint32_t u = 0; u < CB_ARRAY_SIZE(utilisation); u++) {
+					struct instance_params params = {
+						.n_cpus = size[s].n_cpus,
+						.n_nodes = size[s].n_nodes,
+						.n_items = size[s].n_items,
+						.shape = shape,
+						.start = start,
+						.utilisation_ratio = utilisation[u],
+						.pinned = start != START_DRIFT &&
+							  size[s].n_nodes > 1,
+						.seed = bench->seed,
+					};
+
+					instance_make(&instance, &params);
+					if (!run_instance(bench))
+						return false;
+				}
+	return true;
+}
+
+/* --- the sum --- */
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void sum_up(struct bench *bench)
+{
+	uint32_t p99 = CB_MAX((bench->n * 99 + 99) / 100, 1u) - 1;
+
+	qsort(bench->ratio, bench->n, sizeof(bench->ratio[0]), ascending);
+	printf("moves=%llu items=%llu\n", (unsigned long long)bench->moves,
+	       (unsigned long long)bench->items);
+	printf("planner: instances=%u geo=%.4f p99=%.4f worst=%.4f moved=%.4f again=%llu violations=%llu max_usec=%.0f\n",
+	       bench->n, exp(bench->log_sum / bench->n), bench->ratio[p99],
+	       bench->ratio[bench->n - 1], bench->moved_sum / bench->n,
+	       (unsigned long long)bench->again, (unsigned long long)bench->violations,
+	       bench->max_usec);
+}
+
+static bool take_options(struct bench *bench, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "noise", required_argument, NULL, 'n' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "repeat", required_argument, NULL, 'r' },
+		{ "seed", required_argument, NULL, 's' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		if (c == 'n')
+			bench->sigma_ratio = atof(optarg);
+		else if (c == 'q')
+			bench->quiet = true;
+		else if (c == 'r')
+			bench->repeat = (uint32_t)CB_MAX(atoi(optarg), 1);
+		else if (c == 's')
+			bench->seed = (uint64_t)atoll(optarg);
+		else
+			return false;
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench bench = { .repeat = 5, .seed = 1 };
+	bool good = true;
+
+	if (!take_options(&bench, argc, argv)) {
+		fprintf(stderr,
+			"usage: %s [--noise SIGMA] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]\n",
+			argv[0]);
+		return 2;
+	}
+	for (int i = optind; i < argc && good; i++)
+		good = run_path(&bench, argv[i]);
+	if (optind == argc)
+		good = run_own_set(&bench);
+	if (!good || bench.n == 0)
+		return 1;
+	sum_up(&bench);
+	return bench.violations || bench.again;
+}
