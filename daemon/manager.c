@@ -8,6 +8,7 @@
 #include "manager.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,6 +334,30 @@ static void watch_irqbalance(struct cb_manager *m)
 	cb_manager_feed_event(m, &event);
 }
 
+/*
+ * The clock that counts stands still while the machine is suspended, but CPUs were taken out and put back and every peer has gone
+ * on: what was before is no measure for what comes. A new topology, as after hotplug, says all that to the engine.
+ */
+static void watch_suspend(struct cb_manager *m)
+{
+	uint64_t suspended_usec = cb_host_suspended_usec(m->host), grown_usec;
+	struct cb_err err = { .msg = "" };
+	int r;
+
+	grown_usec = suspended_usec - CB_MIN(m->suspended_usec, suspended_usec);
+	m->suspended_usec = suspended_usec;
+	if (m->n_ticks == 0 || grown_usec < CB_USEC_PER_SEC)
+		return;
+	cb_log(LOG_NOTICE, "The machine was suspended for %" PRIu64 " s: measuring starts anew",
+	       grown_usec / CB_USEC_PER_SEC);
+	r = cb_manager_feed_topology(m, &err);
+	if (r >= 0)
+		r = cb_manager_feed_irqs(m, &err);
+	if (r < 0)
+		cb_log(LOG_ERR, "Failed to read the machine anew: %s",
+		       err.msg[0] ? err.msg : strerror(-r));
+}
+
 /* Read, tell what happened, feed the snapshot. Returns 1 when there is none this time, which is no error. */
 static int sample(struct cb_manager *m, struct cb_err *err)
 {
@@ -401,6 +426,7 @@ static void tick(struct cb_manager *m)
 	cb_manager_pidfiles(m);
 	watch_journal(m);
 	watch_irqbalance(m);
+	watch_suspend(m);
 	say_sample(m, sample(m, &err), &err);
 	cb_manager_saved_write(m);
 	m->n_ticks++;

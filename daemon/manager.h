@@ -126,6 +126,7 @@ struct cb_manager {
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
+	uint64_t suspended_usec; /* since boot, at the last tick */
 	uint64_t textfile_usec;
 	bool textfile_failed, sample_failed, feed_failed[_CB_INPUT_MAX];
 	uint32_t n_pending;	   /* restores that still wait */

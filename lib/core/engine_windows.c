@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Windows: what each group got done in each interval, kept in a ring, so that a move can be compared with what was before it.
- * A window is clean when nothing but the load can have changed it: no worker came or went, no mask was written.
+ * A window is clean when nothing but the load can have changed it: no worker came or went, no mask was written, and it is one
+ * interval long. A verdict never looks across one that is not.
  */
 
 #include <string.h>
@@ -10,6 +11,9 @@
 
 /* Groups with less CPU time than this say nothing about the load of the machine. */
 #define CONTROL_MIN_RATIO 0.05
+
+/* A sampler that was starved, stopped or suspended: what happened meanwhile is in one window that says nothing of any second. */
+#define GAP_USEC CB_USEC_PER_SEC
 
 void engine_disturb(struct cb_engine *engine, struct group_state *group)
 {
@@ -83,6 +87,8 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 					   &packets, &drops);
 		double control = control_of(engine, group);
 
+		if (dt_usec > 2 * engine->policy.sample_interval_usec + GAP_USEC)
+			group->disturbed_usec = snapshot->time_usec;
 		*window = (struct window){ .time_usec = snapshot->time_usec };
 		window->clean = group->n_workers > 0 &&
 				group->disturbed_usec + dt_usec < snapshot->time_usec;

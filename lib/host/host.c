@@ -392,6 +392,14 @@ uint64_t cb_host_realtime_usec(const struct cb_host *host)
 	return clock_usec(CLOCK_REALTIME);
 }
 
+uint64_t cb_host_suspended_usec(const struct cb_host *host)
+{
+	uint64_t monotonic_usec = clock_usec(CLOCK_MONOTONIC);
+
+	(void)host;
+	return clock_usec(CLOCK_BOOTTIME) - monotonic_usec;
+}
+
 const char *cb_host_boot_id(const struct cb_host *host)
 {
 	return host->boot_id;
