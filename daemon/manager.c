@@ -305,6 +305,10 @@ static void feed_foreign(struct cb_manager *m)
 					  .irq = collected->irq_mask[i].irq,
 					  .mask = collected->irq_mask[i].mask };
 
+		/* Ours or not, it is what the listings have to show. */
+		for (uint32_t k = 0; k < m->irqs->n; k++)
+			if (m->irqs->irq[k].irq == event.irq)
+				m->irqs->irq[k].affinity = event.mask;
 		cb_manager_feed_event(m, &event);
 	}
 	for (uint32_t i = 0; i < collected->n_worker_masks; i++) {
