@@ -183,4 +183,5 @@ nothing_is_left() {
 
 # The first three share one run of the loop.
 cases_sharing=2
+kept='' heir=''
 cases_main "$0" "$@"

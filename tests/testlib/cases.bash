@@ -101,7 +101,7 @@ clear_stage() {
 # --- run --------------------------------------------------------------------------------------------
 
 run_cases() {
-	local i name keep w=() kept='' heir='' skip
+	local i name keep w=() skip
 	trap 'trap "" INT TERM HUP; loop_end' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
