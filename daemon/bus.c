@@ -90,13 +90,18 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-/* Before a reader gets properties, which may be a whole tick old. */
+/* Whoever calls too often is told so; and before a reader gets properties, which may be a whole tick old. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct cb_server *server = userdata;
 	uint64_t now_usec = cb_manager_now(server->manager);
+	const char *sender = sd_bus_message_get_sender(message);
 
-	(void)error;
+	if (sender && sd_bus_message_is_method_call(message, NULL, NULL) > 0 &&
+	    !cb_bus_may_call(server, sender, now_usec))
+		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
+					 "more than %u calls a second of one connection",
+					 CB_BUS_CALLS_PER_SEC);
 	if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.Properties", NULL) > 0 &&
 	    now_usec - server->report_usec > 20 * CB_USEC_PER_MSEC) {
 		server->report_usec = now_usec;

@@ -34,6 +34,20 @@ enum cb_report_row {
 };
 
 struct cb_asking;
+/* Calls of one connection: so many at once, and so many a second for ever. The tool makes less than ten for one picture. */
+#define CB_BUS_CALLS_BURST   200u
+#define CB_BUS_CALLS_PER_SEC 50u
+/* Connections whose calls are counted; of more, who has been silent longest is forgotten. */
+#define CB_BUS_CLIENTS_MAX 64u
+/* Connections have names like ":1.42". */
+#define CB_BUS_SENDER_MAX 32u
+
+struct cb_client_bucket {
+	char sender[CB_BUS_SENDER_MAX]; /* "" nobody */
+	uint32_t calls;			/* it may make now */
+	uint64_t refilled_usec, called_usec;
+};
+
 struct cb_explain;
 struct cb_holds;
 
@@ -48,6 +62,8 @@ struct cb_server {
 	struct cb_explain *explain[CB_BUS_EXPLAINS_MAX]; /* being answered, NULL free */
 	struct cb_asking *asking; /* who waits for an authorisation; access.h */
 	struct cb_holds *holds;
+	struct cb_client_bucket client[CB_BUS_CLIENTS_MAX];
+	uint64_t n_refused;   /* calls, by cb_bus_may_call() */
 	uint64_t report_usec; /* when the report was filled for a reader */
 	/* what PropertiesChanged and InterfacesAdded have told */
 	uint64_t told[_CB_REPORT_ROW_MAX];
@@ -88,6 +104,11 @@ void cb_bus_plan_changed(struct cb_server *server);
 /* The object path of a group; free() it. NULL without memory. */
 char *cb_bus_group_path(const char *name);
 int cb_bus_reply_group(sd_bus_message *call, const char *name);
+
+/* --- bus_limits.c --- */
+
+/* Count a call of @sender. False: it has made too many. */
+bool cb_bus_may_call(struct cb_server *server, const char *sender, uint64_t now_usec);
 
 /* --- explain.c --- */
 

@@ -361,6 +361,35 @@ static int method_list_sources(sd_bus_message *call, void *userdata, sd_bus_erro
 	return finish(&rows);
 }
 
+static void row_owner(struct cb_rows *rows, const struct cb_owner *owner)
+{
+	cb_row_open(rows);
+	cb_row_string(rows, "Name", owner->name);
+	cb_row_bool(rows, "Present", owner->present);
+	cb_row_string(rows, "Owns", owner->owns);
+	cb_row_string(rows, "Consequence", owner->consequence);
+	cb_row_close(rows);
+}
+
+static int method_list_owners(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	const struct cb_manager *m = userdata;
+	struct cb_owner owner[_CB_OWNER_MAX], cpusets;
+	struct cb_rows rows;
+
+	(void)error;
+	if (begin(call, &rows) < 0)
+		return rows.r;
+	cb_host_owners(m->host, owner);
+	cb_manager_owner_cpusets(m, &cpusets);
+	cb_list_open(&rows);
+	for (int i = 0; i < _CB_OWNER_MAX; i++)
+		row_owner(&rows, &owner[i]);
+	row_owner(&rows, &cpusets);
+	cb_list_close(&rows);
+	return finish(&rows);
+}
+
 static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	struct cb_manager *m = userdata;
@@ -389,6 +418,8 @@ static const sd_bus_vtable read_vtable[] = {
 				SD_BUS_RESULT("aa{sv}", plans), method_list_history, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListSources", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", sources),
 				method_list_sources, READ),
+	SD_BUS_METHOD_WITH_ARGS("ListOwners", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", owners),
+				method_list_owners, READ),
 	SD_BUS_METHOD_WITH_ARGS("GetPlan", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", plan),
 				method_get_plan, READ),
 	SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("i", cpu),

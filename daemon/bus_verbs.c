@@ -16,7 +16,8 @@
 #include "log.h"
 #include "pidfd.h"
 
-#define PIDFDS_MAX CB_WORKERS_MAX
+#define PIDFDS_MAX  CB_WORKERS_MAX
+#define OPTIONS_MAX 64u
 
 /* The bus error for a negative errno; @missing: the name for -ENOENT. */
 static int refuse(sd_bus_error *error, int r, const char *missing, const char *text)
@@ -105,10 +106,14 @@ static int read_options(sd_bus_message *call, const char *name, struct cb_policy
 	char section[CB_NAME_MAX + 16];
 	struct cb_err err = { .msg = "" };
 	const char *key, *value;
+	unsigned int n = 0;
 	int r = sd_bus_message_enter_container(call, 'a', "{sv}");
 
 	snprintf(section, sizeof(section), "Group %s", name);
 	while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+		if (n++ == OPTIONS_MAX)
+			return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
+						 "more than %u options in one call", OPTIONS_MAX);
 		r = sd_bus_message_read(call, "s", &key);
 		if (r >= 0)
 			r = sd_bus_message_read(call, "v", "s", &value);
@@ -215,6 +220,10 @@ static int method_register(sd_bus_message *call, void *userdata, sd_bus_error *e
 
 	if (r < 0)
 		return r;
+	if (strlen(name) >= CB_NAME_MAX)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
+					 "a group's name has at most %u characters, not %zu",
+					 CB_NAME_MAX - 1, strlen(name));
 	if (!cb_name_valid(name))
 		return sd_bus_error_set(
 			error, CB_BUS_ERROR("InvalidArgument"),

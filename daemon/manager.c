@@ -19,9 +19,8 @@
 #include "service.h"
 #include "textfile.h"
 
-#define IRQBALANCE_EVERY_USEC (10 * CB_USEC_PER_SEC)
-#define JOURNAL_EVERY_USEC    (30 * CB_USEC_PER_SEC)
-#define TEXTFILE_EVERY_USEC   (5 * CB_USEC_PER_SEC)
+#define JOURNAL_EVERY_USEC  (30 * CB_USEC_PER_SEC)
+#define TEXTFILE_EVERY_USEC (5 * CB_USEC_PER_SEC)
 /* An interrupt that fires and is in no inventory must not cost an inventory each tick. */
 #define IRQS_EVERY_USEC (5 * CB_USEC_PER_SEC)
 
@@ -321,23 +320,6 @@ static void feed_foreign(struct cb_manager *m)
 	}
 }
 
-static void watch_irqbalance(struct cb_manager *m)
-{
-	struct cb_event event = { .kind = CB_EVENT_IRQBALANCE };
-	uint64_t now_usec = cb_manager_now(m);
-
-	if (m->irqbalance_usec != 0 && now_usec - m->irqbalance_usec < IRQBALANCE_EVERY_USEC)
-		return;
-	m->irqbalance_usec = now_usec;
-	event.present = cb_host_irqbalance_runs(m->host);
-	if (event.present == m->irqbalance)
-		return;
-	m->irqbalance = event.present;
-	cb_log(LOG_NOTICE, event.present ? "irqbalance runs: interrupts are left to it" :
-					   "irqbalance has ended: interrupts may be moved");
-	cb_manager_feed_event(m, &event);
-}
-
 /*
  * The clock that counts stands still while the machine is suspended, but CPUs were taken out and put back and every peer has gone
  * on: what was before is no measure for what comes. A new topology, as after hotplug, says all that to the engine.
@@ -429,7 +411,7 @@ static void tick(struct cb_manager *m)
 	}
 	cb_manager_pidfiles(m);
 	watch_journal(m);
-	watch_irqbalance(m);
+	cb_manager_owners_watch(m);
 	watch_suspend(m);
 	say_sample(m, sample(m, &err), &err);
 	cb_manager_saved_write(m);

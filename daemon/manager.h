@@ -7,7 +7,7 @@
  * engine goes through cb_manager_feed(). Single-threaded, on one sd-event loop.
  *
  * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
- * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
+ * manager_owners.c: who else sets what we set; manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
  * what is shown.
  */
 
@@ -18,6 +18,7 @@
 #include "cpubalance/engine.h"
 #include "cpubalance/host.h"
 #include "cpubalance/journal.h"
+#include "cpubalance/owners.h"
 #include "cpubalance/report.h"
 #include "cpubalance/trace.h"
 #include "history.h"
@@ -126,6 +127,7 @@ struct cb_manager {
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
+	bool owner_seen[_CB_OWNER_MAX]; /* when they were last looked at */
 	uint64_t suspended_usec; /* since boot, at the last tick */
 	uint64_t textfile_usec;
 	bool textfile_failed, sample_failed, feed_failed[_CB_INPUT_MAX];
@@ -216,6 +218,14 @@ void cb_manager_pidfiles(struct cb_manager *m); /* once per tick */
 
 void cb_manager_saved_write(struct cb_manager *m); /* when saved_dirty */
 void cb_manager_saved_load(struct cb_manager *m);
+
+/* --- manager_owners.c --- */
+
+/* Look who else sets what we set, every ten seconds; the engine is told of irqbalance, the log of all. */
+void cb_manager_owners_watch(struct cb_manager *m);
+/* Workers whose cpuset is not the whole machine; at most CB_OWNERS_WORKERS_MAX are looked at. */
+#define CB_OWNERS_WORKERS_MAX 64u
+void cb_manager_owner_cpusets(const struct cb_manager *m, struct cb_owner *ret);
 
 /* --- manager_notice.c --- */
 

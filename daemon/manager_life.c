@@ -37,8 +37,8 @@ struct cb_manager *cb_manager_new(void)
 	m->decision = calloc(1, sizeof(*m->decision));
 	m->outcome = calloc(1, sizeof(*m->outcome));
 	m->metrics = cb_metrics_new();
-	if (!m->policy || !m->origins || !m->effective || !m->collected || !m->decision || !m->outcome ||
-	    !m->metrics)
+	if (!m->policy || !m->origins || !m->effective || !m->collected || !m->decision ||
+	    !m->outcome || !m->metrics)
 		return cb_manager_free(m);
 	return m;
 }
@@ -194,6 +194,9 @@ static int arm_tick(struct cb_manager *m)
 	m->tick_due_usec = cb_manager_now(m);
 	r = sd_event_add_time(m->event, &m->tick_source, CLOCK_MONOTONIC, m->tick_due_usec,
 			      10 * CB_USEC_PER_MSEC, cb_manager_on_tick, m);
+	/* Before any client, however many there are. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(m->tick_source, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r >= 0)
 		r = cb_service_watchdog_start(m);
 	return r;

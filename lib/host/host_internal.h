@@ -21,6 +21,14 @@ struct cb_taskstats_conn;
 struct cb_diag;
 struct cb_collector;
 
+/* Processes that set what we set. */
+enum cb_process {
+	CB_PROCESS_IRQBALANCE,
+	CB_PROCESS_TUNED,
+	CB_PROCESS_KUBELET,
+	_CB_PROCESS_MAX,
+};
+
 struct cb_host {
 	int root_fd;  /* O_PATH of the root directory */
 	bool dry_run; /* the writer only pretends */
@@ -49,8 +57,8 @@ struct cb_host {
 	struct cb_watch_table *watch;
 	struct cb_taskstats_conn *taskstats;
 	struct cb_diag *diag;
-	int32_t irqbalance_pid; /* last seen, 0 none */
-	int32_t comm_next;	/* where to go on looking for it, -1 never looked */
+	int32_t owner_pid[_CB_PROCESS_MAX]; /* last seen, 0 none */
+	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
 };
 
 /*
@@ -77,6 +85,11 @@ struct cb_host {
 #define CB_FMT_TASK_STAT      "proc/%d/task/%d/stat"
 #define CB_FMT_TASK_STATUS    "proc/%d/task/%d/status"
 #define CB_FMT_TASK_SCHEDSTAT "proc/%d/task/%d/schedstat"
+
+/* --- identify.c --- */
+
+/* Whether that one runs, by what the last cb_host_irqbalance_runs() has found. */
+bool cb_host_process_runs(struct cb_host *host, enum cb_process which);
 
 /* --- host.c --- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who a process is: its start time, name and user, the mask it has and what its cpuset allows it.
- * And whose children are whose, and whether irqbalance runs.
+ * And whose children are whose, and whether irqbalance and other owners run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -276,40 +276,64 @@ int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_
 	return 0;
 }
 
-/* --- irqbalance --- */
+/* --- other owners, by the names of their processes --- */
 
-static bool is_irqbalance(struct cb_host *host, int32_t pid)
+static const char *const process_names[_CB_PROCESS_MAX] = {
+	[CB_PROCESS_IRQBALANCE] = "irqbalance\n",
+	[CB_PROCESS_TUNED] = "tuned\n",
+	[CB_PROCESS_KUBELET] = "kubelet\n",
+};
+
+/* Which of them process @pid is, _CB_PROCESS_MAX for none. */
+static enum cb_process which_process(struct cb_host *host, int32_t pid)
 {
+	enum cb_process which = CB_PROCESS_IRQBALANCE;
 	char path[CB_PATH_PID_MAX], comm[32];
-	ssize_t len;
 
 	snprintf(path, sizeof(path), CB_FMT_PID_COMM, pid);
-	len = cb_host_read_file(host, path, comm, sizeof(comm));
-	return len > 0 && strcmp(comm, "irqbalance\n") == 0;
+	if (cb_host_read_file(host, path, comm, sizeof(comm)) <= 0)
+		return _CB_PROCESS_MAX;
+	while (which < _CB_PROCESS_MAX && strcmp(comm, process_names[which]) != 0)
+		which++;
+	return which;
+}
+
+bool cb_host_process_runs(struct cb_host *host, enum cb_process which)
+{
+	return host->owner_pid[which] > 0 && which_process(host, host->owner_pid[which]) == which;
+}
+
+/* Look for all of them: everywhere at first and when one has just gone; then go on where the last call stopped. */
+static void find_processes(struct cb_host *host, bool everywhere)
+{
+	_cleanup_free_ int32_t *pids = NULL;
+	size_t n, at = 0;
+
+	if (cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n) < 0 || n == 0)
+		return;
+	while (at < n && pids[at] < host->comm_next)
+		at++;
+	for (size_t i = 0, max = everywhere ? n : CB_MIN(n, COMMS_MAX); i < max; i++, at++) {
+		enum cb_process which;
+
+		if (at >= n)
+			at = 0;
+		which = which_process(host, pids[at]);
+		if (which < _CB_PROCESS_MAX)
+			host->owner_pid[which] = pids[at];
+	}
+	host->comm_next = at < n ? pids[at] : 0;
 }
 
 bool cb_host_irqbalance_runs(struct cb_host *host)
 {
-	_cleanup_free_ int32_t *pids = NULL;
-	size_t n, max, at;
+	bool everywhere = host->comm_next < 0;
 
-	if (host->irqbalance_pid > 0 && is_irqbalance(host, host->irqbalance_pid))
-		return true;
-	if (cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n) < 0 || n == 0)
-		return false;
-	/* All at first and when it has just gone; then go on where the last call stopped. */
-	max = host->comm_next < 0 || host->irqbalance_pid > 0 ? n : CB_MIN(n, COMMS_MAX);
-	host->irqbalance_pid = 0;
-	for (at = 0; at < n && pids[at] < host->comm_next;)
-		at++;
-	for (size_t i = 0; i < max; i++, at++) {
-		if (at >= n)
-			at = 0;
-		if (is_irqbalance(host, pids[at])) {
-			host->irqbalance_pid = pids[at];
-			return true;
+	for (int i = 0; i < _CB_PROCESS_MAX; i++)
+		if (host->owner_pid[i] > 0 && !cb_host_process_runs(host, (enum cb_process)i)) {
+			host->owner_pid[i] = 0;
+			everywhere = true;
 		}
-	}
-	host->comm_next = at < n ? pids[at] : 0;
-	return false;
+	find_processes(host, everywhere);
+	return host->owner_pid[CB_PROCESS_IRQBALANCE] > 0;
 }

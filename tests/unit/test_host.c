@@ -415,7 +415,7 @@ static void finds_irqbalance(void **state)
 	assert_false(cb_host_irqbalance_runs(host));
 	tree_write(tree, "proc/80/comm", "irqbalance\n");
 	assert_true(cb_host_irqbalance_runs(host));
-	assert_int_equal(host->irqbalance_pid, 80);
+	assert_int_equal(host->owner_pid[CB_PROCESS_IRQBALANCE], 80);
 	assert_true(cb_host_irqbalance_runs(host));
 	tree_remove(tree, "proc/80");
 	assert_false(cb_host_irqbalance_runs(host));
