@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bus.h"
+#include "cpubalance/clock.h"
 #include "log.h"
 #include "metrics.h"
 #include "service.h"

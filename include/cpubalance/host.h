@@ -25,7 +25,6 @@ struct cb_host *cb_host_close(struct cb_host *host); /* NULL is fine; returns NU
 
 uint64_t cb_host_now_usec(const struct cb_host *host);      /* CLOCK_MONOTONIC */
 uint64_t cb_host_realtime_usec(const struct cb_host *host); /* CLOCK_REALTIME */
-uint64_t cb_host_suspended_usec(const struct cb_host *host); /* since boot, in which CLOCK_MONOTONIC stood still */
 const char *cb_host_boot_id(const struct cb_host *host);
 const char *cb_host_kernel(const struct cb_host *host);     /* release */
 uint32_t cb_host_sources(const struct cb_host *host);       /* bit per enum cb_source that this machine can give */

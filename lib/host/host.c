@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "collect.h"
+#include "cpubalance/clock.h"
 #include "host_internal.h"
 #include "writer.h"
 
