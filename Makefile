@@ -10,6 +10,7 @@ BUILD ?= build
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
+libexecdir ?= $(prefix)/libexec/cpubalance
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 sysconfdir ?= /etc
@@ -58,13 +59,14 @@ pure_src := $(sort $(wildcard lib/core/*.c lib/sources/*.c lib/knobs/*.c))
 lib_src := $(pure_src) $(sort $(wildcard lib/host/*.c))
 daemon_src := $(sort $(wildcard daemon/*.c))
 ctl_src := $(sort $(wildcard ctl/*.c))
+metrics_src := $(sort $(wildcard metrics/*.c))
 testlib_src := $(sort $(wildcard tests/testlib/*.c))
 test_src := $(sort $(wildcard tests/unit/test_*.c tests/bus/test_*.c tests/system/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 bench_src := $(sort $(wildcard tests/bench/bench_*.c))
 toollib_src := $(addprefix tests/tools/,tool.c genfs.c giant_files.c giant_model.c)
 tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
-all_src := $(lib_src) $(daemon_src) $(ctl_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
+all_src := $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
 	$(wildcard tests/tools/*.c) tests/fuzz/replay.c
 headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
 scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run completions/*.bash tests/*/*.sh tests/*/*.bash)))
@@ -76,7 +78,8 @@ DAEMONLIB := $(BUILD)/libcpubalanced.a
 CTLLIB := $(BUILD)/libcpubalctl.a
 TESTLIB := $(BUILD)/libtest.a
 TOOLLIB := $(BUILD)/libtools.a
-PROGRAMS := $(BUILD)/cpubalanced $(BUILD)/cpubalctl
+METRICSLIB := $(BUILD)/libcpubalancemetrics.a
+PROGRAMS := $(BUILD)/cpubalanced $(BUILD)/cpubalctl $(BUILD)/cpubalanced-metrics
 tests := $(call prog,$(test_src))
 tools := $(call prog,$(tool_src))
 fuzzers := $(call prog,$(fuzz_src))
@@ -86,7 +89,7 @@ kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/tes
 
 # --- build ------------------------------------------------------------------------------------------
 .PHONY: all
-all: $(PROGRAMS) ## build cpubalanced and cpubalctl (the default)
+all: $(PROGRAMS) ## build cpubalanced, cpubalctl and cpubalanced-metrics (the default)
 
 # Targets that do their own set-up; `make` alone never installs anything.
 need_deps := $(filter check check-% demo run bench fuzz soak coverage lint analyze,$(MAKECMDGOALS))
@@ -108,21 +111,25 @@ $(BUILD)/obj/tests/%.o: private CB_CPPFLAGS += -Itests/testlib -I.
 $(LIB): $(call obj,$(lib_src))
 $(DAEMONLIB): $(call obj,$(filter-out daemon/main.c,$(daemon_src)))
 $(CTLLIB): $(call obj,$(filter-out ctl/main.c,$(ctl_src)))
+$(METRICSLIB): $(call obj,$(filter-out metrics/main.c,$(metrics_src)))
 $(TESTLIB): $(call obj,$(testlib_src))
 $(TOOLLIB): $(call obj,$(toollib_src))
-$(LIB) $(DAEMONLIB) $(CTLLIB) $(TESTLIB) $(TOOLLIB):
+$(LIB) $(DAEMONLIB) $(CTLLIB) $(METRICSLIB) $(TESTLIB) $(TOOLLIB):
 	@$(AS_OWNER) rm -f $@
 	$(call say,AR,$@)$(AS_OWNER) $(AR) rcs $@ $^
 
 link = $(call say,LD,$@)$(AS_OWNER) mkdir -p $(@D) && $(AS_OWNER) $(CC) $(CB_LDFLAGS) $(CFLAGS) $(LDFLAGS) \
 	-o $@ $(filter %.o %.a,$^) $(foreach p,$(LINK_PKGS),$(call libs_of,$(p))) -lm
-$(PROGRAMS): LINK_PKGS = $(PKGS_ALL)
+$(BUILD)/cpubalanced $(BUILD)/cpubalctl: LINK_PKGS = $(PKGS_ALL)
+$(BUILD)/cpubalanced-metrics: LINK_PKGS = libsystemd libmicrohttpd
 $(BUILD)/cpubalanced: $(call obj,daemon/main.c) $(DAEMONLIB) $(LIB)
 	$(link)
 $(BUILD)/cpubalctl: $(call obj,ctl/main.c) $(CTLLIB) $(LIB)
 	$(link)
+$(BUILD)/cpubalanced-metrics: $(call obj,metrics/main.c) $(METRICSLIB)
+	$(link)
 
-test_libs := $(TESTLIB) $(DAEMONLIB) $(CTLLIB) $(LIB)
+test_libs := $(TESTLIB) $(DAEMONLIB) $(CTLLIB) $(METRICSLIB) $(LIB)
 $(tests) $(benches): LINK_PKGS = cmocka $(PKGS_ALL)
 $(fuzzers) $(libfuzzers): LINK_PKGS = $(PKGS_ALL)
 $(tests) $(benches): $(BUILD)/%: $(BUILD)/obj/%.o $(test_libs)
@@ -227,7 +234,7 @@ lint: deps ## gcc and clang with -Werror, cppcheck, shellcheck
 	@$(submake) BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=1 build-tests
 	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability,performance -j2 -D_GNU_SOURCE -D__linux__ -DCB_VERSION='""' -Iinclude \
-		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src)
+		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src)
 	$(call say,LINT,shellcheck)shellcheck -x -e SC2016,SC2317 $(scripts)
 
 analyze: deps ## the clang static analyzer
@@ -247,6 +254,8 @@ docs: all ## write docs/METRICS.md anew from metrics.def
 mans := $(sort $(wildcard docs/man/*.[158]))
 man_dest = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 UNIT := cpubalanced.service
+METRICS_UNIT := cpubalanced-metrics.service
+METRICS_SOCKET := cpubalanced-metrics.socket
 POLICY := org.cpubalance1.conf
 ACTIONS := org.cpubalance1.policy
 bashcompletiondir ?= $(datadir)/bash-completion/completions
@@ -256,15 +265,18 @@ polkitactionsdir ?= /usr/share/polkit-1/actions
 # The daemon looks in /etc by itself.
 config_arg = $(if $(filter-out /etc,$(sysconfdir)), --config $(sysconfdir)/cpubalanced/cpubalanced.conf)
 
-$(BUILD)/$(UNIT): units/$(UNIT).in Makefile
+$(BUILD)/%.service: units/%.service.in Makefile
 	$(call say,GEN,$@)$(AS_OWNER) mkdir -p $(@D) && $(AS_OWNER) sed -e 's|@sbindir@|$(sbindir)|g' \
-		-e 's|@config@|$(config_arg)|' $< | $(AS_OWNER) tee $@ >/dev/null
+		-e 's|@libexecdir@|$(libexecdir)|g' -e 's|@config@|$(config_arg)|' $< | $(AS_OWNER) tee $@ >/dev/null
 
 .PHONY: install uninstall clean help FORCE
-install: all $(BUILD)/$(UNIT) ## below $(DESTDIR)$(prefix); an existing configuration is kept
+install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) ## below $(DESTDIR)$(prefix); an existing configuration is kept
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced $(DESTDIR)$(sbindir)/cpubalanced
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalctl $(DESTDIR)$(bindir)/cpubalctl
 	$(INSTALL) -D -m 0644 $(BUILD)/$(UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(UNIT)
+	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced-metrics $(DESTDIR)$(libexecdir)/cpubalanced-metrics
+	$(INSTALL) -D -m 0644 $(BUILD)/$(METRICS_UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_UNIT)
+	$(INSTALL) -D -m 0644 units/$(METRICS_SOCKET) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_SOCKET)
 	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
 	$(INSTALL) -D -m 0644 units/$(ACTIONS) $(DESTDIR)$(polkitactionsdir)/$(ACTIONS)
 	$(INSTALL) -D -m 0644 completions/cpubalctl.bash $(DESTDIR)$(bashcompletiondir)/cpubalctl
@@ -279,7 +291,8 @@ uninstall: ## put every original back, then remove what install and the daemon l
 	@DESTDIR='$(DESTDIR)' tools/uninstall '$(sbindir)/cpubalanced' '$(runstatedir)/cpubalanced' \
 		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' \
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
-		'$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' \
+		'$(libexecdir)/cpubalanced-metrics' '$(systemdsystemunitdir)/$(METRICS_UNIT)' \
+		'$(systemdsystemunitdir)/$(METRICS_SOCKET)' '$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' \
 		'$(bashcompletiondir)/cpubalctl' '$(zshcompletiondir)/_cpubalctl' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
 clean: ## remove $(BUILD)

@@ -46,7 +46,7 @@ for unit in units/*.socket; do
 done
 units=$(cd "$work" && echo *)
 
-echo "1..$(($(wc -w <<<"$units") + 4))"
+echo "1..$(($(wc -w <<<"$units") + 6))"
 for unit in $units; do
 	# Only what is said about this file: units of the machine are not ours to judge.
 	said=$(SYSTEMD_LOG_LEVEL=warning SYSTEMD_UNIT_PATH="$work:" systemd-analyze verify --man=no "$work/$unit" 2>&1 |
@@ -55,6 +55,7 @@ for unit in $units; do
 done
 
 exposure cpubalanced.service 2.5
+exposure cpubalanced-metrics.service 1.5
 other=$(find "$private/irqbalance" -name irqbalance.service 2>/dev/null | head -n 1)
 if [ -n "$other" ]; then
 	mine=$(score "$work/cpubalanced.service") theirs=$(score "$other")
@@ -74,6 +75,13 @@ while read -r capability; do
 done < <(sed -n 's/^CapabilityBoundingSet=//p' "$work/cpubalanced.service" | tr ' ' '\n')
 if [ -z "$missing" ]; then ok "each capability says what it is for"; else not_ok "each capability says what it is for" "not:$missing"; fi
 
+same=$(sed -n 's/^CapabilityBoundingSet=//p' "$work/cpubalanced-metrics.service")
+if grep -qx 'CapabilityBoundingSet=' "$work/cpubalanced-metrics.service" && [ -z "$same" ] &&
+	grep -qx 'DynamicUser=yes' "$work/cpubalanced-metrics.service"; then
+	ok "who serves HTTP has no capability and is nobody"
+else
+	not_ok "who serves HTTP has no capability and is nobody" "capabilities: $same"
+fi
 if grep -Eq '^(ProtectKernelTunables=yes|ReadOnlyPaths=.*/(proc|sys))' "$work/cpubalanced.service"; then
 	not_ok "interrupts stay writable" "$(grep -E '^(ProtectKernelTunables|ReadOnlyPaths)=' "$work/cpubalanced.service")"
 else
