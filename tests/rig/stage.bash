@@ -36,8 +36,8 @@ rig_job() {
 	mkdir -p "$job"/src/build "$job"/tools
 	cp "$rig/$1" "$job/main"
 	cp $rig/guest.bash tests/testlib/loop.bash "$job/"
-	cp -r Makefile tools units docs completions "$job/src/"
-	cp "$CB_BUILD"/cpubalanced "$CB_BUILD"/cpubalctl "$CB_BUILD"/cpubalanced-metrics "$job/src/build/" &&
+	cp -r Makefile tools units docs "$job/src/"
+	cp "$CB_BUILD"/cpubalanced "$CB_BUILD"/cpubalctl "$job/src/build/" &&
 		cp "$CB_BUILD"/tests/tools/{rpserv,burn,httpload} "$job/tools/" || exit 1
 }
 
