@@ -128,55 +128,38 @@ static const char *row_string(sd_bus_message *reply, const char *key)
 	return value;
 }
 
-static sd_bus_message *call(const char *method, const char *types, ...)
-{
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *message = NULL, *reply = NULL;
-	va_list ap;
-
-	assert_true(sd_bus_message_new_method_call(daemon_.bus, &message, NAME, PATH,
-						   NAME ".Manager", method) >= 0);
-	va_start(ap, types);
-	assert_true(sd_bus_message_appendv(message, types, ap) >= 0);
-	va_end(ap);
-	if (sd_bus_call(daemon_.bus, message, 0, &error, &reply) < 0)
-		fail_msg("%s: %s", method, error.message);
-	sd_bus_message_unref(message);
-	return reply;
-}
-
 static void test_listings(void **state)
 {
 	sd_bus_message *reply;
 
 	(void)state;
-	reply = call("ListCPUs", "");
+	reply = daemon_ask(&daemon_, "ListCPUs", "");
 	assert_true(count_rows(reply) >= (unsigned int)sysconf(_SC_NPROCESSORS_ONLN));
 	sd_bus_message_unref(reply);
-	reply = call("ListSources", "");
+	reply = daemon_ask(&daemon_, "ListSources", "");
 	assert_true(count_rows(reply) > 5);
 	sd_bus_message_unref(reply);
-	reply = call("ListIRQs", "");
+	reply = daemon_ask(&daemon_, "ListIRQs", "");
 	sd_bus_message_unref(reply);
-	reply = call("ListFindings", "");
+	reply = daemon_ask(&daemon_, "ListFindings", "");
 	sd_bus_message_unref(reply);
-	reply = call("ListChanges", "");
+	reply = daemon_ask(&daemon_, "ListChanges", "");
 	assert_true(is_empty(reply));
 	sd_bus_message_unref(reply);
-	reply = call("ListHistory", "t", UINT64_C(0));
+	reply = daemon_ask(&daemon_, "ListHistory", "t", UINT64_C(0));
 	assert_true(is_empty(reply));
 	sd_bus_message_unref(reply);
-	reply = call("ListGroups", "");
+	reply = daemon_ask(&daemon_, "ListGroups", "");
 	assert_true(is_empty(reply));
 	sd_bus_message_unref(reply);
-	reply = call("GetPlan", "");
+	reply = daemon_ask(&daemon_, "GetPlan", "");
 	assert_string_equal(sd_bus_message_get_signature(reply, 1), "a{sv}");
 	sd_bus_message_unref(reply);
 }
 
 static void test_metrics(void **state)
 {
-	sd_bus_message *reply = call("GetMetrics", "");
+	sd_bus_message *reply = daemon_ask(&daemon_, "GetMetrics", "");
 	const char *text;
 
 	(void)state;
@@ -189,7 +172,7 @@ static void test_metrics(void **state)
 static void test_explain(void **state)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = call("Explain", "i", -1);
+	sd_bus_message *reply = daemon_ask(&daemon_, "Explain", "i", -1);
 
 	(void)state;
 	assert_non_null(row_string(reply, "Next"));
@@ -229,14 +212,14 @@ static void test_register(void **state)
 	/* a process has one group */
 	expect(ERROR "Refused", daemon_register(&daemon_, "other", sleeper, 1, &error), &error);
 	assert_int_equal(daemon_get_u32(&daemon_, "Groups"), 1);
-	reply = call("ListWorkers", "s", "web");
+	reply = daemon_ask(&daemon_, "ListWorkers", "s", "web");
 	assert_int_equal(count_rows(reply), 3);
 	sd_bus_message_unref(reply);
 	assert_true(sd_bus_get_property_string(daemon_.bus, NAME, PATH "/group/web", NAME ".Group",
 					       "Mode", &error, &mode) >= 0);
 	assert_string_equal(mode, "observe");
 	free(mode);
-	sd_bus_message_unref(call("Unregister", "s", "web"));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Unregister", "s", "web"));
 	assert_int_equal(daemon_get_u32(&daemon_, "Groups"), 0);
 	assert_int_equal(daemon_get_u32(&daemon_, "Workers"), 0);
 	assert_true(sd_bus_get_property_string(daemon_.bus, NAME, PATH "/group/web", NAME ".Group",
@@ -404,25 +387,16 @@ static void test_permissions(void **state)
 
 /* --- commands --- */
 
-static bool get_bool(const char *property)
-{
-	int value = -1;
-
-	assert_true(sd_bus_get_property_trivial(daemon_.bus, NAME, PATH, NAME ".Manager", property,
-						NULL, 'b', &value) >= 0);
-	return value;
-}
-
 static void test_pause_and_mode(void **state)
 {
 	char *mode;
 
 	(void)state;
-	sd_bus_message_unref(call("Pause", "t", UINT64_C(0)));
-	assert_true(get_bool("Paused"));
-	sd_bus_message_unref(call("Resume", ""));
-	assert_false(get_bool("Paused"));
-	sd_bus_message_unref(call("SetMode", "ss", "", "advise"));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Pause", "t", UINT64_C(0)));
+	assert_true(daemon_get_bool(&daemon_, "Paused"));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Resume", ""));
+	assert_false(daemon_get_bool(&daemon_, "Paused"));
+	sd_bus_message_unref(daemon_ask(&daemon_, "SetMode", "ss", "", "advise"));
 	mode = daemon_get_string(&daemon_, "Mode");
 	assert_string_equal(mode, "advise");
 	free(mode);
@@ -435,7 +409,7 @@ static void test_reload(void **state)
 
 	(void)state;
 	daemon_config(&daemon_, "Mode=advise\n[Group conf]\nMode=observe\n");
-	sd_bus_message_unref(call("Reload", ""));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Reload", ""));
 	text = daemon_get_string(&daemon_, "Mode");
 	assert_string_equal(text, "advise");
 	free(text);
@@ -457,7 +431,7 @@ static void test_reload(void **state)
 	assert_int_equal(daemon_get_u32(&daemon_, "Groups"), 1);
 	/* and mended again; the group is gone from it */
 	daemon_config(&daemon_, "Mode=observe\n");
-	sd_bus_message_unref(call("Reload", ""));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Reload", ""));
 	text = daemon_get_string(&daemon_, "ConfigError");
 	assert_string_equal(text, "");
 	free(text);
@@ -527,9 +501,9 @@ static void test_signals(void **state)
 					"org.freedesktop.DBus.Properties", "PropertiesChanged",
 					on_changed, &seen) >= 0);
 	assert_int_equal(daemon_register(&daemon_, "web", NULL, 0, &error), 0);
-	sd_bus_message_unref(call("Unregister", "s", "web"));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Unregister", "s", "web"));
 	daemon_config(&daemon_, "Mode=advise\n");
-	sd_bus_message_unref(call("Reload", ""));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Reload", ""));
 	wait_until("the signals have come", all_seen, &seen);
 }
 
@@ -569,7 +543,7 @@ static void test_pidfile(void **state)
 	snprintf(conf, sizeof(conf), "Mode=observe\n[Group web]\nPIDFile=%s/web.pid\n",
 		 daemon_.dir);
 	daemon_config(&daemon_, conf);
-	sd_bus_message_unref(call("Reload", ""));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Reload", ""));
 	expect_workers(0);
 	sleeper[0] = start_sleeper();
 	sleeper[1] = start_sleeper();
@@ -604,9 +578,9 @@ static void test_pidfile_that_is_wrong(void **state)
 	snprintf(conf, sizeof(conf), "Mode=observe\n[Group web]\nPIDFile=%s/none.pid\n",
 		 daemon_.dir);
 	daemon_config(&daemon_, conf);
-	sd_bus_message_unref(call("Reload", ""));
+	sd_bus_message_unref(daemon_ask(&daemon_, "Reload", ""));
 	for (unsigned int i = 0;; i++) {
-		reply = call("ListGroups", "");
+		reply = daemon_ask(&daemon_, "ListGroups", "");
 		assert_true(sd_bus_message_enter_container(reply, 'a', "a{sv}") >= 0);
 		note = row_string(reply, "Note");
 		if (note && strstr(note, "none.pid: No such file"))

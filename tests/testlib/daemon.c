@@ -293,6 +293,33 @@ int daemon_call(struct daemon *daemon, const char *method, sd_bus_error *error,
 	return r < 0 ? r : 0;
 }
 
+sd_bus_message *daemon_ask(struct daemon *daemon, const char *method, const char *types, ...)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	va_list ap;
+	int r;
+
+	va_start(ap, types);
+	r = sd_bus_call_methodv(daemon->bus, BUS_NAME, BUS_PATH, INTERFACE, method, &error, &reply,
+				types, ap);
+	va_end(ap);
+	if (r < 0)
+		fail_msg("%s: %s", method, error.message);
+	return reply;
+}
+
+bool daemon_get_bool(struct daemon *daemon, const char *property)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	int value = -1;
+
+	if (sd_bus_get_property_trivial(daemon->bus, BUS_NAME, BUS_PATH, INTERFACE, property,
+					&error, 'b', &value) < 0)
+		fail_msg("%s: %s", property, error.message);
+	return value;
+}
+
 char *daemon_get_string(struct daemon *daemon, const char *property)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;

@@ -49,8 +49,11 @@ int daemon_run(const struct daemon *daemon, const char *const *arguments);
 /* Call a method of the Manager. On failure @error (may be NULL) is set. Returns 0 or a negative errno. */
 int daemon_call(struct daemon *daemon, const char *method, sd_bus_error *error,
 		sd_bus_message **ret, const char *types, ...);
+/* The same where the test expects it to work: fails with the daemon's own words otherwise. */
+sd_bus_message *daemon_ask(struct daemon *daemon, const char *method, const char *types, ...);
 char *daemon_get_string(struct daemon *daemon, const char *property); /* free() it */
 uint32_t daemon_get_u32(struct daemon *daemon, const char *property);
+bool daemon_get_bool(struct daemon *daemon, const char *property);
 
 /* Register @n pids; returns as daemon_call(). */
 int daemon_register(struct daemon *daemon, const char *group, const pid_t *pids, size_t n,
