@@ -8,6 +8,7 @@
 
 #include "cpubalance/cpuset.h"
 #include "cpubalance/err.h"
+#include "cpubalance/selector.h"
 #include "cpubalance/snapshot.h"
 
 enum cb_mode {
@@ -58,6 +59,8 @@ struct cb_group_policy {
 	 * daemon before the engine sees it, "*" where the workers live in the host's network namespace, else "none".
 	 */
 	char interfaces[CB_PATH_MAX];
+	/* Listen=, Unit=, Cgroup=, Process=: for whoever finds the workers. Nothing to the engine, and in no trace. */
+	struct cb_selector selector;
 };
 
 #define CB_POLICY_TYPE_SPAN uint64_t

@@ -13,6 +13,7 @@
  */
 
 #include "cpubalance/irqs.h"
+#include "cpubalance/selector.h"
 #include "cpubalance/snapshot.h"
 
 /* --- stat.c: proc/stat --- */
@@ -130,3 +131,26 @@ struct cb_listener {
 };
 /* @payload: struct inet_diag_msg and its attributes. -EBADMSG for a socket that does not listen. */
 int cb_sockdiag_parse(const void *payload, size_t len, struct cb_listener *ret) _must_check_;
+/* One socket of a dump, in any state. */
+struct cb_socket {
+	struct cb_listen local; /* its protocol is the caller's, who asked for one; port 0: not bound */
+	uint32_t interface;     /* bound to this one alone, 0 any */
+	bool listens;           /* TCP; else the queues are not connections */
+	struct cb_listener queue;
+};
+int cb_socket_parse(const void *payload, size_t len, enum cb_protocol protocol, struct cb_socket *ret) _must_check_;
+
+/* --- serving.c: proc/PID/fdinfo/FD of an epoll descriptor, proc/PID/task/TID/syscall --- */
+/*
+ * Inodes that an epoll descriptor watches, in the file's order; each line that begins with "tfd:" has one. @fn may end it with a
+ * non-zero answer, which is returned. A file cut short is taken as far as it goes.
+ */
+int cb_epoll_parse(const char *buf, size_t len, int (*fn)(uint64_t inode, void *userdata), void *userdata) _must_check_;
+/* "232 0xc 0x7f..." -> the call's number and first argument. -ENODATA for a thread that runs or is in no call. */
+int cb_syscall_parse(const char *buf, size_t len, int64_t *ret_number, uint64_t *ret_first) _must_check_;
+/*
+ * Every path of proc/PID/cgroup, whatever the hierarchy; a non-zero answer of @fn ends it and is returned. -EBADMSG for a line
+ * that is none.
+ */
+int cb_cgroup_each(const char *buf, size_t len, int (*fn)(const char *path, size_t len, void *userdata),
+		   void *userdata) _must_check_;

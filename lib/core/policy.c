@@ -358,6 +358,36 @@ bool cb_name_valid(const char *name)
 	return true;
 }
 
+/* Listen=, Unit=, Cgroup= and Process=. */
+static int set_selector(struct cb_group_policy *group, const char *name, const char *text,
+			struct cb_err *err)
+{
+	struct cb_selector *selector = &group->selector;
+	const char *wants;
+	int r;
+
+	if (strcmp(name, "Listen") == 0) {
+		wants = "up to 8 of tcp:443, udp:[::]:53, tcp:10.0.0.1:8080 with blanks between them";
+		r = cb_listen_parse_list(text, selector->listen, &selector->n_listen);
+	} else if (strcmp(name, "Unit") == 0) {
+		wants = "the full name of a unit, such as nginx.service";
+		r = cb_selector_parse_unit(text, selector->unit);
+	} else if (strcmp(name, "Cgroup") == 0) {
+		wants = "the path of a cgroup, such as /system.slice/nginx.service, less than 256 bytes";
+		r = cb_selector_parse_cgroup(text, selector->cgroup);
+	} else if (strcmp(name, "Process") == 0) {
+		wants = "the name of a program, such as nginx, or its absolute path, less than 256 bytes";
+		r = cb_selector_parse_process(text, selector->process);
+	} else {
+		return cb_err_set(
+			err, -ENOENT,
+			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Listen, Unit, Cgroup, "
+			"Process, PIDFile, Interfaces)",
+			group->name, name);
+	}
+	return r < 0 ? cb_err_set(err, r, "%s=: \"%.64s\" is not %s", name, text, wants) : 0;
+}
+
 static int set_group_option(struct cb_group_policy *group, const char *name, const char *text,
 			    struct cb_err *err)
 {
@@ -383,10 +413,7 @@ static int set_group_option(struct cb_group_policy *group, const char *name, con
 		wants = "names of network interfaces with blanks between them, less than 256 bytes in all";
 		r = parse_interfaces(text, group->interfaces);
 	} else {
-		return cb_err_set(
-			err, -ENOENT,
-			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, PIDFile, Interfaces)",
-			group->name, name);
+		return set_selector(group, name, text, err);
 	}
 	if (r < 0)
 		return cb_err_set(err, r, "%s=: \"%.64s\" is not %s", name, text, wants);

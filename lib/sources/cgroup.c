@@ -79,3 +79,19 @@ int cb_cgroup_parse(const char *buf, size_t len, const char *controller, char *r
 	ret[found.path_len] = '\0';
 	return 0;
 }
+
+int cb_cgroup_each(const char *buf, size_t len,
+		   int (*fn)(const char *path, size_t len, void *userdata), void *userdata)
+{
+	struct cb_scan s = CB_SCAN(buf, len), text;
+	int r = sealed(buf, len) ? 0 : -EBADMSG;
+
+	while (r == 0 && cb_scan_line(&s, &text)) {
+		struct cgroup_line line;
+
+		r = split(&text, &line);
+		if (r == 0)
+			r = fn(line.path, line.path_len, userdata);
+	}
+	return r;
+}

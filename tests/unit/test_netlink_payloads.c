@@ -2,6 +2,7 @@
 /* The payloads of taskstats and sock_diag answers, of kernels older and newer than the headers at hand. */
 #include "sources_test.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 
 #include <linux/inet_diag.h>
@@ -179,12 +180,43 @@ static void listener(void **state)
 	assert_int_equal(got.inode, 5);
 }
 
+static void addresses(void **state)
+{
+	struct inet_diag_msg msg = { .idiag_family = 10, .idiag_state = 7, .idiag_inode = 9 };
+	struct message m = { 0 };
+	struct cb_socket got;
+
+	(void)state;
+	msg.id.idiag_sport = htons(53);
+	msg.id.idiag_if = 3;
+	((uint8_t *)msg.id.idiag_src)[15] = 1;
+	put_raw(&m, &msg, sizeof(msg));
+	assert_int_equal(cb_socket_parse(m.bytes, m.len, CB_PROTOCOL_UDP, &got), 0);
+	assert_int_equal(got.local.protocol, CB_PROTOCOL_UDP);
+	assert_int_equal(got.local.family, CB_ADDRESS_V6);
+	assert_int_equal(got.local.port, 53);
+	assert_int_equal(got.local.address[15], 1);
+	assert_int_equal(got.interface, 3);
+	assert_false(got.listens);
+	msg.idiag_family = 2;
+	m.len = 0;
+	put_raw(&m, &msg, sizeof(msg));
+	assert_int_equal(cb_socket_parse(m.bytes, m.len, CB_PROTOCOL_TCP, &got), 0);
+	assert_int_equal(got.local.family, CB_ADDRESS_V4);
+	assert_int_equal(got.local.address[15], 0); /* what is behind an IPv4 address is nothing */
+	msg.idiag_family = 1;
+	m.len = 0;
+	put_raw(&m, &msg, sizeof(msg));
+	assert_int_equal(cb_socket_parse(m.bytes, m.len, CB_PROTOCOL_TCP, &got), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taskstats_versions),
 		cmocka_unit_test(taskstats_damaged),
 		cmocka_unit_test(listener),
+		cmocka_unit_test(addresses),
 	};
 
 	return cmocka_run_group_tests_name("netlink payloads", tests, NULL, NULL);

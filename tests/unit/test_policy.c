@@ -273,6 +273,14 @@ static void groups(void **state)
 	const struct cb_group_policy *web = &policy.group[0], *db = &policy.group[1];
 
 	(void)state;
+	assert_int_equal(set("Group web", "Listen", "tcp:443 udp:[::]:53"), 0);
+	assert_int_equal(set("Group web", "Unit", "nginx.service"), 0);
+	assert_int_equal(set("Group web", "Cgroup", "/a"), 0);
+	assert_int_equal(set("Group web", "Process", "nginx"), 0);
+	assert_int_equal(set("Group web", "Listen", "443"), -EINVAL);
+	assert_int_equal(set("Group web", "Unit", "nginx"), -EINVAL);
+	assert_int_equal(set("Group web", "Cgroup", "a"), -EINVAL);
+	assert_int_equal(set("Group web", "Process", "a/b"), -EINVAL);
 	assert_int_equal(set("Group web", "PIDFile", "/run/web.pid"), 0);
 	assert_int_equal(set("Group  db-1", "Placement", "core"), 0);
 	assert_int_equal(set("Group web", "Mode", "advise"), 0);
