@@ -146,3 +146,86 @@ void cb_tasks_done(struct cb_tasks *tasks);
 
 /* True when a process named irqbalance runs in this pid namespace. */
 bool cb_host_irqbalance_runs(struct cb_host *host);
+
+/* --- scout.c: workers by what they serve --- */
+
+/*
+ * @guess: it holds a socket of the group and shows no sign of serving it, but nobody else does either. @n_loops: epoll
+ * descriptors of it that watch such sockets, 0 when it waits in another way; more than one is a thread each.
+ */
+typedef void (*cb_scout_fn)(uint32_t group_key, int32_t pid, bool guess, uint32_t n_loops, void *userdata);
+
+/*
+ * Find workers of this group from now on; an empty selector: no longer. @checks: only cb_scout_check() asks, since
+ * candidates come from elsewhere. A selector without addresses means every listening TCP socket. Returns 0, -ENOMEM, -E2BIG.
+ */
+int cb_scout_set(struct cb_host *host, uint32_t group_key, const struct cb_selector *selector, bool checks) _must_check_;
+void cb_scout_forget(struct cb_host *host, uint32_t group_key);
+/*
+ * Once per tick, after cb_heirs_update(); @journal may be NULL. New processes are looked at in this tick and in the next, all
+ * of them, a few milliseconds' worth a tick, when sockets of a group have come or gone, and once a minute. Tells of
+ * processes that are not watched for that group yet. Opens nothing when nothing has changed.
+ */
+void cb_scout_tick(struct cb_host *host, struct cb_journal *journal, cb_scout_fn fn, void *userdata);
+/* Look at all processes now. */
+void cb_scout_all(struct cb_host *host, cb_scout_fn fn, void *userdata);
+/* 1: what the group's selector says holds for this process (guesses included); 0: not; or a negative errno. */
+int cb_scout_check(struct cb_host *host, uint32_t group_key, int32_t pid) _must_check_;
+
+/* Why a group has the workers that it has; of the last look at everything. */
+struct cb_scout_state {
+	uint32_t n_sockets;    /* that the selector names, in the namespaces that were looked at */
+	uint32_t n_candidates; /* processes that the selector names, whatever they serve */
+	uint32_t n_holders;    /* of these, that have such a socket */
+	uint32_t n_found;      /* of these, that serve it, guesses included */
+	uint32_t n_unreadable; /* processes, of any group, whose descriptors or namespace may not be read */
+	bool follows;	       /* new processes are told at once (proc connector); else looked for in every tick */
+};
+/* False for a group without a selector. */
+bool cb_scout_state(struct cb_host *host, uint32_t group_key, struct cb_scout_state *ret);
+
+/* --- census.c: every reuseport group of the machine, read on request --- */
+
+#define CB_CENSUS_GROUPS_MAX  1024u
+#define CB_CENSUS_WORKERS_MAX 16384u
+#define CB_CENSUS_NOTES_MAX   64u
+
+/* Sockets of one network namespace that share protocol, address, port and interface: the kernel spreads clients over them. */
+struct cb_census_group {
+	uint64_t netns;
+	bool own; /* our network namespace */
+	struct cb_listen local;
+	uint32_t interface; /* bound to this one alone, 0 any */
+	uint32_t n_sockets;
+	uint32_t n_unserved; /* that nobody was seen to serve */
+	uint32_t backlog, backlog_max; /* TCP */
+	uint64_t drops;		       /* since they were opened */
+	double skew_ratio; /* most connections of a worker over the mean, 0 with less than two workers or no connection */
+	uint32_t first_worker, n_workers; /* of worker[] */
+};
+
+struct cb_census_worker {
+	uint32_t group; /* index */
+	int32_t pid;
+	int32_t ppid;
+	char comm[CB_COMM_MAX];
+	uint32_t n_sockets;	/* that it serves; of a guess, that it holds */
+	uint32_t n_loops;	/* epoll descriptors that watch them; more than one is a thread each */
+	uint32_t n_threads;
+	uint32_t n_connections; /* TCP, established */
+	bool guess;		/* it holds sockets that nobody is seen to serve */
+};
+
+struct cb_census {
+	uint32_t n_groups, n_workers, n_notes;
+	struct cb_census_group *group;	 /* by namespace (ours first), protocol, port, address */
+	struct cb_census_worker *worker; /* by group, pid */
+	char (*note)[160];		 /* what could not be read, and why */
+};
+
+/*
+ * Reads the descriptors of all processes, which takes some milliseconds for a thousand; gives up after @limit_usec and says so in a
+ * note. Returns 0, or a negative errno with a message. Caller frees with cb_census_free().
+ */
+int cb_host_census(struct cb_host *host, uint64_t limit_usec, struct cb_census **ret, struct cb_err *err) _must_check_;
+struct cb_census *cb_census_free(struct cb_census *census); /* NULL is fine; returns NULL */

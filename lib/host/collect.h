@@ -56,7 +56,13 @@ struct cb_taskstats_answer {
 void cb_taskstats_conn_get(struct cb_taskstats_conn *conn, struct cb_taskstats_answer *answers,
 			   size_t n);
 
-/* --- netlink_diag.c: listening TCP sockets --- */
+/* --- netlink_diag.c: sockets of a network namespace --- */
+
+enum cb_diag_what {
+	CB_DIAG_LISTENERS,   /* TCP */
+	CB_DIAG_DATAGRAMS,   /* UDP without a peer */
+	CB_DIAG_CONNECTIONS, /* TCP, established; without queues */
+};
 
 /*
  * A socket in the network namespace of the process behind @pidfd, or in our own with -1. Returns 0
@@ -65,9 +71,10 @@ void cb_taskstats_conn_get(struct cb_taskstats_conn *conn, struct cb_taskstats_a
  */
 int cb_diag_new(struct cb_host *host, int pidfd, struct cb_diag **ret) _must_check_;
 struct cb_diag *cb_diag_free(struct cb_diag *diag);
-typedef void (*cb_diag_fn)(const struct cb_listener *listener, void *userdata);
-/* Returns 0 when the dump was complete. Never waits. */
-int cb_diag_listeners(struct cb_diag *diag, cb_diag_fn fn, void *userdata) _must_check_;
+typedef void (*cb_diag_fn)(const struct cb_socket *socket, void *userdata);
+/* IPv4, then IPv6. Returns 0 when the dump was complete. Never waits, allocates nothing. */
+int cb_diag_dump(struct cb_diag *diag, enum cb_diag_what what, cb_diag_fn fn, void *userdata)
+	_must_check_;
 
 /* --- threads.c: the threads of one process, by /proc --- */
 
@@ -167,3 +174,9 @@ void cb_netns_scan(struct cb_host *host, struct cb_watch *watch);
 void cb_group_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapshot *snapshot);
 uint32_t cb_group_index(const struct cb_watch_table *table,
 			uint32_t key); /* n_groups when there is none */
+/* The inode of a descriptor that is a socket, by its link in proc/PID/fd. */
+bool cb_socket_inode(int dir_fd, int32_t number, uint32_t *ret);
+
+/* --- scout.c --- */
+
+void cb_scout_free(struct cb_host *host);

@@ -163,10 +163,13 @@ void cb_netns_leave(struct cb_host *host, struct cb_watch *watch)
 
 /* --- listening sockets --- */
 
-static void add_listener(const struct cb_listener *listener, void *userdata)
+static void add_listener(const struct cb_socket *socket, void *userdata)
 {
+	const struct cb_listener *listener = &socket->queue;
 	struct cb_netns *netns = userdata;
 
+	if (!socket->listens)
+		return;
 	if (netns->n == netns->cap) {
 		uint32_t cap = netns->cap ? netns->cap * 2 : 64;
 		struct cb_listener *grown =
@@ -192,7 +195,7 @@ static bool dump(struct cb_netns *netns)
 		return false;
 	netns->n = 0;
 	netns->set_hash = 0;
-	if (cb_diag_listeners(netns->diag, add_listener, netns) < 0) {
+	if (cb_diag_dump(netns->diag, CB_DIAG_LISTENERS, add_listener, netns) < 0) {
 		netns->set_hash = before;
 		return false;
 	}
@@ -208,8 +211,7 @@ static bool is_listening(const struct cb_netns *netns, uint32_t inode)
 	return false;
 }
 
-/* The inode of a descriptor that is a socket. */
-static bool socket_inode(int dir_fd, int32_t number, uint32_t *ret)
+bool cb_socket_inode(int dir_fd, int32_t number, uint32_t *ret)
 {
 	const size_t skip = strlen(SOCKET_LINK);
 	char name[16], link[64];
@@ -252,7 +254,7 @@ static void scan(struct cb_watch_table *table, struct cb_watch *watch, size_t ma
 	for (size_t i = 0; i < n && n_found < CB_LISTENERS_MAX; i++) {
 		uint32_t inode;
 
-		if (socket_inode(watch->fd_dir, number[i], &inode) &&
+		if (cb_socket_inode(watch->fd_dir, number[i], &inode) &&
 		    is_listening(watch->netns, inode))
 			found[n_found++] = inode;
 	}

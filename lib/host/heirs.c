@@ -394,6 +394,7 @@ int cb_heirs_settle(struct cb_writer *writer, struct cb_journal *journal)
 /* --- once per tick --- */
 
 struct sink {
+	struct cb_host *host;
 	struct cb_writer *writer;
 	struct cb_journal *journal;
 };
@@ -403,6 +404,7 @@ static void forked(const struct cb_fork *fork, void *userdata)
 	struct sink *sink = userdata;
 
 	cb_heirs_fork(sink->writer, sink->journal, fork);
+	cb_scout_fork(sink->host, fork);
 }
 
 void cb_heirs_listen(struct cb_host *host)
@@ -420,7 +422,7 @@ void cb_heirs_listen(struct cb_host *host)
 void cb_heirs_update(struct cb_host *host, struct cb_journal *journal)
 {
 	struct cb_writer *writer = host->writer;
-	struct sink sink = { .writer = writer, .journal = journal };
+	struct sink sink = { .host = host, .writer = writer, .journal = journal };
 	struct cb_heirs *heirs;
 	int r;
 
@@ -430,7 +432,8 @@ void cb_heirs_update(struct cb_host *host, struct cb_journal *journal)
 	if (!heirs)
 		return;
 	if (cb_journal_n_tasks(journal) == 0) {
-		host->proc_conn = cb_proc_conn_free(host->proc_conn);
+		if (!host->scout)
+			host->proc_conn = cb_proc_conn_free(host->proc_conn);
 		heirs->no_conn = false; /* ask again when there is something to follow */
 		return;
 	}
@@ -439,6 +442,8 @@ void cb_heirs_update(struct cb_host *host, struct cb_journal *journal)
 		r = cb_proc_conn_drain(host->proc_conn, forked, &sink);
 		if (r < 0)
 			heirs->lost = true;
+		if (r < 0)
+			cb_scout_lost(host);
 		if (r < 0 && r != -ENOBUFS) {
 			host->proc_conn = cb_proc_conn_free(host->proc_conn);
 			heirs->no_conn = true;

@@ -364,6 +364,7 @@ struct cb_host *cb_host_close(struct cb_host *host)
 {
 	if (!host)
 		return NULL;
+	cb_scout_free(host);
 	cb_collector_done(host);
 	cb_proc_conn_free(host->proc_conn);
 	cb_writer_free(host->writer);

@@ -20,6 +20,7 @@ struct cb_watch_table;
 struct cb_taskstats_conn;
 struct cb_diag;
 struct cb_collector;
+struct cb_scout;
 
 /* Processes that set what we set. */
 enum cb_process {
@@ -57,6 +58,7 @@ struct cb_host {
 	struct cb_watch_table *watch;
 	struct cb_taskstats_conn *taskstats;
 	struct cb_diag *diag;
+	struct cb_scout *scout; /* scout.c; NULL while nobody is to be found */
 	int32_t owner_pid[_CB_PROCESS_MAX]; /* last seen, 0 none */
 	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
 };
@@ -67,12 +69,15 @@ struct cb_host {
  */
 #define CB_PATH_PID_MAX	      64u
 #define CB_FMT_PID_FILE	      "proc/%d/%s" /* any of them */
+#define CB_FMT_PID_DIR	      "proc/%d"
 #define CB_FMT_PID_STAT	      "proc/%d/stat"
 #define CB_FMT_PID_STATUS     "proc/%d/status"
 #define CB_FMT_PID_COMM	      "proc/%d/comm"
 #define CB_FMT_PID_CGROUP     "proc/%d/cgroup"
 #define CB_FMT_PID_FD_DIR     "proc/%d/fd"
 #define CB_FMT_PID_NS_DIR     "proc/%d/ns"
+#define CB_FMT_PID_FDINFO     "proc/%d/fdinfo/%d"
+#define CB_FMT_TASK_SYSCALL   "proc/%d/task/%d/syscall"
 #define CB_PATH_OWN_NETNS     "proc/self/ns/net"
 #define CB_PATH_OWN_FD_DIR    "proc/self/fd"
 #define CB_PATH_OWN_SCHEDSTAT "proc/self/schedstat"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listening TCP sockets of one network namespace by sock_diag (net/ipv4/inet_diag.c). A netlink
+ * Sockets of one network namespace by sock_diag (net/ipv4/inet_diag.c). A netlink
  * socket belongs to the namespace in which it was opened, so a worker's namespace is entered for
  * that moment and left again; its counters come through the same socket from then on. Dumps arrive
  * as they are read, so reading never has to wait. libnl opens the socket; the tick uses the
@@ -29,7 +29,9 @@
 /* Ends a dump that does not end: 16,384 buffers hold some two million listeners. */
 #define READS_MAX 16384u
 /* include/net/tcp_states.h; not in the headers for programs under a name that does not collide */
-#define STATE_LISTEN 10u
+#define STATE_ESTABLISHED 1u
+#define STATE_CLOSE	  7u /* of UDP: no peer */
+#define STATE_LISTEN	  10u
 
 struct request {
 	struct nlmsghdr header;
@@ -40,6 +42,7 @@ struct cb_diag {
 	struct nl_sock *sock;
 	int fd;
 	uint32_t seq;
+	enum cb_protocol protocol; /* of the dump that is being read */
 	_Alignas(NLMSG_ALIGNTO) char buf[DUMP_BYTES];
 };
 
@@ -75,9 +78,9 @@ static int connect_there(struct cb_host *host, int pidfd, struct cb_diag *diag)
 	return r;
 }
 
-static void ignore(const struct cb_listener *listener, void *userdata)
+static void ignore(const struct cb_socket *socket, void *userdata)
 {
-	(void)listener;
+	(void)socket;
 	(void)userdata;
 }
 
@@ -90,7 +93,7 @@ int cb_diag_new(struct cb_host *host, int pidfd, struct cb_diag **ret)
 		return -ENOMEM;
 	r = pidfd < 0 ? connect_here(diag) : connect_there(host, pidfd, diag);
 	if (r == 0)
-		r = cb_diag_listeners(diag, ignore, NULL);
+		r = cb_diag_dump(diag, CB_DIAG_LISTENERS, ignore, NULL);
 	if (r < 0) {
 		cb_diag_free(diag);
 		return r;
@@ -107,7 +110,20 @@ struct cb_diag *cb_diag_free(struct cb_diag *diag)
 	return NULL;
 }
 
-static int send_request(struct cb_diag *diag, uint8_t family)
+static unsigned int state_of(enum cb_diag_what what)
+{
+	switch (what) {
+	case CB_DIAG_LISTENERS:
+		return STATE_LISTEN;
+	case CB_DIAG_CONNECTIONS:
+		return STATE_ESTABLISHED;
+	case CB_DIAG_DATAGRAMS:
+		break;
+	}
+	return STATE_CLOSE;
+}
+
+static int send_request(struct cb_diag *diag, uint8_t family, enum cb_diag_what what)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct request request = {
@@ -119,9 +135,11 @@ static int send_request(struct cb_diag *diag, uint8_t family)
 		},
 		.diag = {
 			.sdiag_family = family,
-			.sdiag_protocol = IPPROTO_TCP,
-			.idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1), /* drops */
-			.idiag_states = 1u << STATE_LISTEN,
+			.sdiag_protocol = what == CB_DIAG_DATAGRAMS ? IPPROTO_UDP : IPPROTO_TCP,
+			.idiag_ext = what == CB_DIAG_CONNECTIONS ?
+					     0 :
+					     1 << (INET_DIAG_SKMEMINFO - 1), /* drops */
+			.idiag_states = 1u << state_of(what),
 		},
 	};
 	ssize_t sent;
@@ -139,7 +157,7 @@ static int take_buffer(struct cb_diag *diag, int len, cb_diag_fn fn, void *userd
 	struct nlmsghdr *header = (void *)diag->buf;
 
 	for (; nlmsg_ok(header, len); header = nlmsg_next(header, &len)) {
-		struct cb_listener listener;
+		struct cb_socket socket;
 
 		if (header->nlmsg_seq != diag->seq)
 			continue; /* of a dump that was given up */
@@ -153,16 +171,17 @@ static int take_buffer(struct cb_diag *diag, int len, cb_diag_fn fn, void *userd
 				       -EBADMSG;
 		}
 		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
-		    cb_sockdiag_parse(nlmsg_data(header), (size_t)nlmsg_datalen(header),
-				      &listener) == 0)
-			fn(&listener, userdata);
+		    cb_socket_parse(nlmsg_data(header), (size_t)nlmsg_datalen(header),
+				    diag->protocol, &socket) == 0)
+			fn(&socket, userdata);
 	}
 	return 0;
 }
 
-static int dump_family(struct cb_diag *diag, uint8_t family, cb_diag_fn fn, void *userdata)
+static int dump_family(struct cb_diag *diag, uint8_t family, enum cb_diag_what what, cb_diag_fn fn,
+		       void *userdata)
 {
-	int r = send_request(diag, family);
+	int r = send_request(diag, family, what);
 
 	for (unsigned int i = 0; r == 0 && i < READS_MAX; i++) {
 		ssize_t len = recv(diag->fd, diag->buf, sizeof(diag->buf), MSG_DONTWAIT);
@@ -176,11 +195,13 @@ static int dump_family(struct cb_diag *diag, uint8_t family, cb_diag_fn fn, void
 	return r == 1 ? 0 : r < 0 ? r : -E2BIG;
 }
 
-int cb_diag_listeners(struct cb_diag *diag, cb_diag_fn fn, void *userdata)
+int cb_diag_dump(struct cb_diag *diag, enum cb_diag_what what, cb_diag_fn fn, void *userdata)
 {
-	int r = dump_family(diag, AF_INET, fn, userdata);
-	int r6 = r < 0 ? r : dump_family(diag, AF_INET6, fn, userdata);
+	int r, r6;
 
+	diag->protocol = what == CB_DIAG_DATAGRAMS ? CB_PROTOCOL_UDP : CB_PROTOCOL_TCP;
+	r = dump_family(diag, AF_INET, what, fn, userdata);
+	r6 = r < 0 ? r : dump_family(diag, AF_INET6, what, fn, userdata);
 	/* A kernel without IPv6 has no such sockets. */
 	return r6 == -ENOENT || r6 == -EINVAL || r6 == -EAFNOSUPPORT ? r : r6;
 }

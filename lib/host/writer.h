@@ -94,3 +94,8 @@ struct cb_proc_conn *cb_proc_conn_free(struct cb_proc_conn *conn); /* NULL is fi
 int cb_proc_conn_drain(struct cb_proc_conn *conn,
 		       void (*fork)(const struct cb_fork *fork, void *userdata), void *userdata)
 	_must_check_;
+
+/* --- scout.c: who else hears of forks --- */
+
+void cb_scout_fork(struct cb_host *host, const struct cb_fork *fork);
+void cb_scout_lost(struct cb_host *host); /* some were lost */
