@@ -23,7 +23,17 @@
  */
 #define FDS_PER_CALL 16u
 
-enum { FLAG_ALLOWED, FLAG_MODE, FLAG_PLACEMENT, FLAG_PID_FILE, FLAG_INTERFACES };
+enum {
+	FLAG_ALLOWED,
+	FLAG_MODE,
+	FLAG_PLACEMENT,
+	FLAG_PID_FILE,
+	FLAG_INTERFACES,
+	FLAG_LISTEN,
+	FLAG_UNIT,
+	FLAG_CGROUP,
+	FLAG_PROCESS,
+};
 static const struct cb_flag flags[] = {
 	[FLAG_ALLOWED] = { "--allowed-cpus", "LIST",
 			   "CPUs that its workers may be put on, such as 0-15,32" },
@@ -34,12 +44,50 @@ static const struct cb_flag flags[] = {
 			    "workers by a file of pids; of a single pid its children too" },
 	[FLAG_INTERFACES] = { "--interfaces", "NAMES",
 			      "network interfaces that feed it, separated by blanks" },
+	[FLAG_LISTEN] = { "--listen", "WHERE",
+			  "workers by what they serve: tcp:443, udp:[::]:53, tcp:10.0.0.1:80" },
+	[FLAG_UNIT] = { "--unit", "UNIT", "only processes of this unit, nginx.service" },
+	[FLAG_CGROUP] = { "--cgroup", "PATH", "only processes in or below this cgroup" },
+	[FLAG_PROCESS] = { "--process", "NAME", "only processes with this name or program" },
 	{ NULL, NULL, NULL },
 };
 
 /* As the daemon names its options; the same order as the flags. */
 static const char *const option_names[] = { "AllowedCPUs", "Mode", "Placement", "PIDFile",
-					    "Interfaces" };
+					    "Interfaces",  "Listen", "Unit",	  "Cgroup",
+					    "Process" };
+
+static bool has_selector(const struct cb_args *args)
+{
+	return args->flag[FLAG_LISTEN] || args->flag[FLAG_UNIT] || args->flag[FLAG_CGROUP] ||
+	       args->flag[FLAG_PROCESS];
+}
+
+static int check_selector(const struct cb_ctl *ctl, const struct cb_args *args)
+{
+	struct cb_selector scratch;
+	const char *text = args->flag[FLAG_LISTEN];
+
+	if (text && cb_listen_parse_list(text, scratch.listen, &scratch.n_listen) < 0)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--listen '%s' is not tcp:443, udp:[::]:53 or tcp:10.0.0.1:8080", text);
+	text = args->flag[FLAG_UNIT];
+	if (text && cb_selector_parse_unit(text, scratch.unit) < 0)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--unit '%s' is not the full name of a unit such as nginx.service",
+				   text);
+	text = args->flag[FLAG_CGROUP];
+	if (text && cb_selector_parse_cgroup(text, scratch.cgroup) < 0)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--cgroup '%s' is not a path such as /system.slice/nginx.service",
+				   text);
+	text = args->flag[FLAG_PROCESS];
+	if (text && cb_selector_parse_process(text, scratch.process) < 0)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--process '%s' is not a name such as nginx, nor an absolute path",
+				   text);
+	return CB_EXIT_OK;
+}
 
 static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 {
@@ -55,10 +103,11 @@ static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 	if (placement && strcmp(placement, "auto") != 0 && strcmp(placement, "core") != 0)
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE, "--placement '%s' is not auto or core",
 				   placement);
-	if (args->n == 1 && !args->flag[FLAG_PID_FILE])
+	if (args->n == 1 && !args->flag[FLAG_PID_FILE] && !has_selector(args))
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				   "name at least one pid, or a --pid-file=FILE");
-	return CB_EXIT_OK;
+				   "name at least one pid, or --listen=tcp:PORT, --unit=, --cgroup=, "
+				   "--process= or --pid-file=");
+	return check_selector(ctl, args);
 }
 
 static int open_pid(const struct cb_ctl *ctl, const char *text, int *ret_fd)
@@ -175,6 +224,28 @@ static int send_all(struct cb_ctl *ctl, const struct cb_args *args, const int *f
 	return code;
 }
 
+/* Whom the daemon has found. */
+static int print_found(struct cb_ctl *ctl, const char *group)
+{
+	struct json_object *workers = NULL;
+	int code = cb_client_call_json(ctl, "ListWorkers", CB_CALL_USEC, &workers, "s", group);
+	size_t n;
+
+	if (code != CB_EXIT_OK)
+		return code;
+	n = json_object_array_length(workers);
+	fprintf(ctl->out, "%s: %zu worker%s found:", group, n, n == 1 ? "" : "s");
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *pid = NULL;
+
+		if (json_object_object_get_ex(json_object_array_get_idx(workers, i), "PID", &pid))
+			fprintf(ctl->out, " %d", json_object_get_int(pid));
+	}
+	fputc('\n', ctl->out);
+	json_object_put(workers);
+	return code;
+}
+
 static int run_register(struct cb_ctl *ctl, const struct cb_args *args)
 {
 	size_t n = args->n - 1;
@@ -200,6 +271,8 @@ static int run_register(struct cb_ctl *ctl, const struct cb_args *args)
 				n == 1 ? "" : "es");
 		if (file)
 			fprintf(ctl->out, "%s: workers by %s\n", args->word[0], file);
+		if (has_selector(args) && !n)
+			code = print_found(ctl, args->word[0]);
 	}
 	free(path);
 	close_all(fds, n);
@@ -211,8 +284,10 @@ const struct cb_verb cb_verb_register = {
 	.arguments = "NAME [PID...]",
 	.summary = "make processes the workers of group NAME",
 	.details = "The group is made when it is new; else the processes are added and "
-		   "what the options say is set.",
-	.example = "cpubalctl register nginx $(pgrep -P $(cat /run/nginx.pid)) --allowed-cpus=0-7",
+		   "what the options say is set. Without pids the daemon finds the workers by "
+		   "--listen, --unit, --cgroup and --process, and those that come later too; "
+		   "of what is given all has to hold.",
+	.example = "cpubalctl register nginx --listen=tcp:443 --allowed-cpus=0-7",
 	.flags = flags,
 	.min_words = 1,
 	.max_words = 1 + CB_WORKERS_MAX,

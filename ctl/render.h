@@ -32,6 +32,7 @@ void cb_render_irqs(FILE *out, const struct cb_style *style,
 void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs);
 void cb_render_groups(FILE *out, const struct cb_style *style, struct json_object *groups);
 void cb_render_workers(FILE *out, const struct cb_style *style, struct json_object *workers);
+void cb_render_discover(FILE *out, const struct cb_style *style, struct json_object *rows);
 void cb_render_sources(FILE *out, const struct cb_style *style, struct json_object *sources);
 void cb_render_changes(FILE *out, const struct cb_style *style, struct json_object *changes);
 void cb_render_changes_shell(FILE *out, const struct cb_style *style, struct json_object *changes);

@@ -205,6 +205,7 @@ struct cb_server *cb_server_free(struct cb_server *server)
 	cb_explain_cancel(server);
 	cb_asking_free(server->asking);
 	cb_holds_free(server->holds);
+	cb_census_free(server->census);
 	if (server->bus)
 		sd_bus_detach_event(server->bus);
 	sd_bus_flush_close_unref(server->bus);

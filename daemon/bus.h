@@ -64,6 +64,8 @@ struct cb_server {
 	struct cb_holds *holds;
 	struct cb_client_bucket client[CB_BUS_CLIENTS_MAX];
 	uint64_t n_refused;   /* calls, by cb_bus_may_call() */
+	struct cb_census *census; /* last answer of Discover(), NULL before the first */
+	uint64_t census_until_usec;
 	uint64_t report_usec; /* when the report was filled for a reader */
 	/* what PropertiesChanged and InterfacesAdded have told */
 	uint64_t told[_CB_REPORT_ROW_MAX];
@@ -109,6 +111,11 @@ int cb_bus_reply_group(sd_bus_message *call, const char *name);
 
 /* Count a call of @sender. False: it has made too many. */
 bool cb_bus_may_call(struct cb_server *server, const char *sender, uint64_t now_usec);
+
+/* --- bus_discover.c --- */
+
+/* The handler of Discover(). */
+int cb_bus_discover(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* --- explain.c --- */
 

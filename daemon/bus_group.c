@@ -19,6 +19,8 @@ struct facts {
 	char *path_owned;
 	char allowed[CB_CPULIST_MAX];
 	const char *allowed_cpus;
+	char selector_text[CB_SELECTOR_TEXT_MAX * 2], note_text[256];
+	const char *selector;
 	uint32_t workers, changed, backlog, backlog_max, moves_hour;
 	uint64_t cooldown_left_usec;
 	double cpu, wait_per_sec, packets_per_sec, drops_per_sec, skew;
@@ -52,6 +54,7 @@ static const struct field {
 	{ "MovesThisHour", 'u', offsetof(struct facts, moves_hour), KNOWN },
 	{ "CooldownLeftUSec", 't', offsetof(struct facts, cooldown_left_usec), ALWAYS },
 	{ "PIDFile", 's', offsetof(struct facts, pid_file), ALWAYS },
+	{ "Selector", 's', offsetof(struct facts, selector), ALWAYS },
 	{ "Source", 's', offsetof(struct facts, source), ALWAYS },
 	{ "Note", 's', offsetof(struct facts, note), ALWAYS },
 	{ "Path", 'o', offsetof(struct facts, path), ALWAYS },
@@ -88,12 +91,19 @@ static void fill_view(struct facts *ret, const struct cb_registration *registrat
 		ret->cooldown_left_usec = view->cooldown_until_usec - now_usec;
 }
 
-static const char *note_of(const struct cb_registration *registration, uint32_t n_workers)
+static const char *note_of(const struct cb_registration *registration, struct facts *facts)
 {
-	if (registration->note[0] || n_workers > 0)
+	const struct cb_group_policy *policy = &registration->policy;
+
+	if (registration->note[0])
 		return registration->note;
-	return registration->policy.pid_file[0] ? "no worker yet" :
-						  "no worker: register its pids, or set PIDFile=";
+	if (!cb_selector_empty(&policy->selector))
+		return cb_manager_select_note(registration->manager, registration, facts->note_text,
+					      sizeof(facts->note_text));
+	if (facts->workers > 0)
+		return "";
+	return policy->pid_file[0] ? "no worker yet" :
+				     "no worker: register its pids, or set Listen=, Unit= or PIDFile=";
 }
 
 static void facts_done(struct facts *facts)
@@ -125,7 +135,9 @@ static void fill(struct facts *ret, const struct cb_registration *registration)
 		cb_cpuset_format_list(&policy->allowed_cpus, ret->allowed, sizeof(ret->allowed));
 	if (cb_manager_group_view(registration->manager, registration->key, &view))
 		fill_view(ret, registration, &view);
-	ret->note = note_of(registration, ret->workers);
+	ret->selector = cb_selector_format(&policy->selector, ret->selector_text,
+					   sizeof(ret->selector_text));
+	ret->note = note_of(registration, ret);
 }
 
 /* Facts are plain bytes to the table. */
@@ -212,6 +224,7 @@ static const sd_bus_vtable vtable[] = { SD_BUS_VTABLE_START(0),
 					PROPERTY("MovesThisHour", "u", 0),
 					PROPERTY("CooldownLeftUSec", "t", 0),
 					PROPERTY("PIDFile", "s", 0),
+					PROPERTY("Selector", "s", 0),
 					PROPERTY("Source", "s", 0),
 					PROPERTY("Note", "s", 0),
 					PROPERTY("Path", "o", SD_BUS_VTABLE_PROPERTY_CONST),

@@ -245,6 +245,7 @@ static void worker_figures(struct cb_rows *rows, const struct cb_worker_view *vi
 void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 		    const struct cb_worker_view *view)
 {
+	const struct cb_member *member = cb_manager_worker_by_key(m, view->key);
 	uint64_t now_usec = cb_manager_now(m);
 	char name[CB_NAME_MAX + 16];
 
@@ -262,6 +263,10 @@ void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 	cb_row_cpus(rows, "Allowed", &view->allowed);
 	cb_row_bool(rows, "Changed", view->placed);
 	cb_row_bool(rows, "Foreign", view->foreign);
+	if (member && member->found) {
+		cb_row_bool(rows, "Guess", member->guess);
+		cb_row_u32(rows, "Loops", member->n_loops);
+	}
 	if (view->quarantine_until_usec > now_usec)
 		cb_row_u64(rows, "QuarantineLeftUSec", view->quarantine_until_usec - now_usec);
 }

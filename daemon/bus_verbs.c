@@ -153,6 +153,9 @@ static int add_pidfd(struct cb_registration *registration, int fd, sd_bus_error 
 
 	if (r < 0)
 		return refuse(error, r, CB_BUS_ERROR("NoSuchWorker"), err.msg);
+	r = cb_manager_select_check(registration->manager, registration, pid, &err);
+	if (r < 0)
+		return refuse(error, r, CB_BUS_ERROR("NoSuchWorker"), err.msg);
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0)
 		return -errno;
@@ -161,18 +164,21 @@ static int add_pidfd(struct cb_registration *registration, int fd, sd_bus_error 
 }
 
 /*
- * All or nothing where it can be: a group that this call has made goes again when a worker is refused. Options are
- * settings of the group; without any, an existing group keeps its own.
+ * All or nothing where it can be: a group that this call has made goes again when a worker is refused or none is
+ * found, and one that was there gets its settings back. Options are settings of the group; without any, an existing
+ * group keeps its own.
  */
 static int do_register(struct cb_manager *m, const struct cb_policy *scratch, const char *name,
 		       const int *fds, size_t n, sd_bus_error *error)
 {
 	struct cb_registration *registration = cb_manager_group_find(m, name);
-	struct cb_group_policy bare = { .has_mode = false };
+	struct cb_group_policy bare = { .has_mode = false }, before;
 	bool fresh = !registration, changes = scratch->n_groups > 0;
 	struct cb_err err = { .msg = "" };
 	int r = 0;
 
+	if (!fresh)
+		before = registration->policy;
 	if (!fresh && registration->from_config && changes)
 		return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
 					 "the settings of group %s are in the configuration file",
@@ -185,8 +191,16 @@ static int do_register(struct cb_manager *m, const struct cb_policy *scratch, co
 		return refuse(error, r, CB_BUS_ERROR("InvalidArgument"), err.msg);
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = add_pidfd(registration, fds[i], error);
+	if (r >= 0 && n == 0 && changes && !cb_selector_empty(&registration->policy.selector)) {
+		r = cb_manager_select_now(m, registration, &err);
+		if (r < 0)
+			refuse(error, r, CB_BUS_ERROR("NoSuchWorker"), err.msg);
+	}
 	if (r < 0 && fresh)
 		cb_manager_group_remove(m, registration);
+	else if (r < 0 && changes &&
+		 cb_manager_group_set(m, &before, false, &registration, NULL) < 0)
+		cb_log(LOG_ERR, "Failed to give group %s its settings back", name);
 	cb_manager_saved_write(m);
 	return r;
 }

@@ -327,6 +327,12 @@ void cb_config_print(FILE *out)
 	}
 	fputs("\n# One section for each group of SO_REUSEPORT workers, here one called \"web\".\n"
 	      "#[Group web]\n"
+	      "# What its workers serve: up to 8 of tcp:443, udp:[::]:53, tcp:10.0.0.1:8080, separated by blanks.\n"
+	      "#Listen=tcp:443\n"
+	      "# The unit or the cgroup that they are in, their program; of what is set, all has to hold.\n"
+	      "#Unit=nginx.service\n"
+	      "#Cgroup=/system.slice/nginx.service\n"
+	      "#Process=nginx\n"
 	      "# File with the workers' pids, one a line; with a single pid in it, that process's children are the workers.\n"
 	      "#PIDFile=/run/nginx.pid\n"
 	      "# auto, advise or observe; without it, the manager's Mode= holds.\n"

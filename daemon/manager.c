@@ -411,6 +411,7 @@ static void tick(struct cb_manager *m)
 		cb_heirs_update(m->host, m->journal);
 	}
 	cb_manager_pidfiles(m);
+	cb_manager_selected(m);
 	watch_journal(m);
 	cb_manager_owners_watch(m);
 	watch_suspend(m);

@@ -7,7 +7,8 @@
  * engine goes through cb_manager_feed(). Single-threaded, on one sd-event loop.
  *
  * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
- * manager_owners.c: who else sets what we set; manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
+ * manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_owners.c: who else sets what we set;
+ * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
  * what is shown.
  */
 
@@ -47,6 +48,9 @@ struct cb_member {
 	int32_t pid;
 	uint64_t start_ticks;
 	sd_event_source *exit; /* NULL where the host has no descriptor for it */
+	bool found;	       /* by a selector */
+	bool guess;	       /* it holds a socket of the group, but was not seen to serve it */
+	uint32_t n_loops;      /* epoll descriptors that watch the group's sockets */
 };
 
 /* What is known about a PIDFile=; see manager_pidfile.c. */
@@ -213,6 +217,24 @@ uint32_t cb_manager_worker_find(const struct cb_manager *m, const char *name);
 /* --- manager_pidfile.c --- */
 
 void cb_manager_pidfiles(struct cb_manager *m); /* once per tick */
+void cb_manager_pidfile_now(struct cb_registration *registration); /* read it at once */
+
+/* --- manager_select.c --- */
+
+/* What the group's selector says holds from now on. Returns 0 or a negative errno with a message. */
+int cb_manager_select(struct cb_manager *m, struct cb_registration *registration, struct cb_err *err)
+	_must_check_;
+void cb_manager_selected(struct cb_manager *m); /* once per tick */
+/* Look for the workers of this group at once. Returns 0, or why there are none: -ESRCH, -EEXIST when they are another's. */
+int cb_manager_select_now(struct cb_manager *m, struct cb_registration *registration,
+			  struct cb_err *err) _must_check_;
+/* 0 when the process is what the group's selector says, -EINVAL with a message when not. */
+int cb_manager_select_check(struct cb_manager *m, struct cb_registration *registration, int32_t pid,
+			    struct cb_err *err) _must_check_;
+/* Why it has the workers that it has; "" when there is nothing to say. Returns @buf. */
+const char *cb_manager_select_note(const struct cb_manager *m,
+				   const struct cb_registration *registration, char *buf,
+				   size_t size);
 
 /* --- manager_saved.c --- */
 

@@ -145,7 +145,7 @@ int cb_manager_group_set(struct cb_manager *m, const struct cb_group_policy *pol
 	if (fresh)
 		cb_server_group_added(m->server, registration);
 	*ret = registration;
-	return 0;
+	return cb_manager_select(m, registration, err);
 }
 
 /* By the journal: heirs of a worker that has ended are the group's too. */
@@ -185,6 +185,7 @@ void cb_manager_group_remove(struct cb_manager *m, struct cb_registration *regis
 			cb_manager_worker_gone(m, m->member[i]);
 	cb_manager_feed_event(m, &event);
 	cb_server_group_removed(m->server, registration);
+	cb_scout_forget(m->host, registration->key);
 	if (!registration->from_config)
 		m->saved_dirty = true;
 	for (uint32_t i = 0; i < m->n_registrations; i++)

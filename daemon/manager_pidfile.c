@@ -75,8 +75,11 @@ static void add_workers(struct cb_registration *registration, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		struct cb_err err = { .msg = "" };
-		int r = cb_manager_worker_add(registration->manager, registration, pids[i], 0, -1,
-					      &err);
+		int r = cb_manager_select_check(registration->manager, registration, pids[i], &err);
+
+		if (r >= 0)
+			r = cb_manager_worker_add(registration->manager, registration, pids[i], 0,
+						  -1, &err);
 
 		if (r == 0)
 			n_added++;
@@ -193,6 +196,12 @@ static void check(struct cb_registration *registration, uint64_t now_usec)
 	if (pidfile->single_pid != 0 &&
 	    (pidfile->relist || now_usec - pidfile->listed_usec >= LIST_EVERY_USEC))
 		list_single(registration);
+}
+
+void cb_manager_pidfile_now(struct cb_registration *registration)
+{
+	registration->pidfile.checked_usec = 0;
+	check(registration, cb_manager_now(registration->manager));
 }
 
 void cb_manager_pidfiles(struct cb_manager *m)

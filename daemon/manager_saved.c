@@ -29,6 +29,22 @@ static void add_option(json_object *object, const char *name, const char *value)
 		json_object_object_add(object, name, json_object_new_string(value));
 }
 
+static void add_selector(json_object *object, const struct cb_selector *selector)
+{
+	char list[CB_LISTEN_MAX * CB_LISTEN_TEXT_MAX] = "", text[CB_LISTEN_TEXT_MAX];
+
+	for (uint32_t i = 0; i < selector->n_listen; i++) {
+		size_t len = strlen(list);
+
+		snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? " " : "",
+			 cb_listen_format(&selector->listen[i], text, sizeof(text)));
+	}
+	add_option(object, "Listen", list);
+	add_option(object, "Unit", selector->unit);
+	add_option(object, "Cgroup", selector->cgroup);
+	add_option(object, "Process", selector->process);
+}
+
 static json_object *format_options(const struct cb_group_policy *policy)
 {
 	json_object *object = json_object_new_object();
@@ -42,6 +58,7 @@ static json_object *format_options(const struct cb_group_policy *policy)
 		add_option(object, "AllowedCPUs", cpus);
 	add_option(object, "PIDFile", policy->pid_file);
 	add_option(object, "Interfaces", policy->interfaces);
+	add_selector(object, &policy->selector);
 	return object;
 }
 

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* discover: the reuseport groups of the machine, and who serves them. */
+
+#include "client.h"
+#include "json.h"
+#include "render.h"
+#include "table.h"
+
+/* Pids named in a table; more are counted. */
+#define PIDS_MAX 8u
+
+static bool show_backlog(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	uint64_t backlog, max;
+
+	(void)style;
+	if (!cb_json_u64(row, "Backlog", &backlog) || !cb_json_u64(row, "BacklogMax", &max))
+		return false;
+	cb_buf_add(buf, "%llu/%llu", (unsigned long long)backlog, (unsigned long long)max);
+	return true;
+}
+
+static bool show_where(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	uint64_t netns;
+
+	(void)style;
+	if (cb_json_true(row, "OwnNamespace") || !cb_json_u64(row, "NetworkNamespace", &netns))
+		return false;
+	cb_buf_add(buf, "net:[%llu]", (unsigned long long)netns);
+	return true;
+}
+
+static bool show_count(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	(void)style;
+	cb_buf_add(buf, "%zu", cb_json_length(cb_json_array(row, "Workers")));
+	return true;
+}
+
+static bool show_connections(struct json_object *row, const struct cb_style *style,
+			     struct cb_buf *buf)
+{
+	struct json_object *workers = cb_json_array(row, "Workers");
+	uint64_t sum = 0, n;
+	bool known = false;
+
+	(void)style;
+	for (size_t i = 0; i < cb_json_length(workers); i++)
+		if (cb_json_u64(json_object_array_get_idx(workers, i), "Connections", &n)) {
+			known = true;
+			sum += n;
+		}
+	if (known)
+		cb_buf_add(buf, "%llu", (unsigned long long)sum);
+	return known;
+}
+
+/* "nginx 101 102 103", "haproxy 77 (4 threads)", "python3 55?" */
+static bool show_workers(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	struct json_object *workers = cb_json_array(row, "Workers");
+	size_t n = cb_json_length(workers);
+	const char *comm = n > 0 ? cb_json_text(json_object_array_get_idx(workers, 0), "Comm") :
+				   NULL;
+	uint64_t unserved = 0;
+
+	(void)style;
+	if (comm)
+		cb_buf_add(buf, "%s", comm);
+	for (size_t i = 0; i < CB_MIN(n, (size_t)PIDS_MAX); i++) {
+		struct json_object *worker = json_object_array_get_idx(workers, i);
+		uint64_t pid, loops;
+
+		if (!cb_json_u64(worker, "PID", &pid))
+			continue;
+		cb_buf_add(buf, " %llu%s", (unsigned long long)pid,
+			   cb_json_true(worker, "Guess") ? "?" : "");
+		if (cb_json_u64(worker, "Loops", &loops) && loops > 1)
+			cb_buf_add(buf, " (%llu threads)", (unsigned long long)loops);
+	}
+	if (n > PIDS_MAX)
+		cb_buf_add(buf, " and %zu more", n - PIDS_MAX);
+	(void)cb_json_u64(row, "SocketsUnserved", &unserved);
+	if (unserved)
+		cb_buf_join(buf, "; ", "%llu sockets without one", (unsigned long long)unserved);
+	return buf->length > 0;
+}
+
+void cb_render_discover(FILE *out, const struct cb_style *style, struct json_object *rows)
+{
+	static const struct cb_column columns[] = {
+		{ .title = "LISTEN", .cell = CB_CELL_TEXT, .key = "Listen", .min_cols = 12 },
+		{ .title = "WHERE", .show = show_where, .optional = true, .drop = 3 },
+		{ .title = "GROUP", .cell = CB_CELL_TEXT, .key = "Group", .optional = true },
+		{ .title = "SOCKETS", .cell = CB_CELL_NUMBER, .key = "Sockets" },
+		{ .title = "WORKERS", .show = show_count, .right = true },
+		{ .title = "CONNS", .show = show_connections, .right = true },
+		{ .title = "SKEW", .cell = CB_CELL_RATIO, .key = "Skew", .drop = 1 },
+		{ .title = "BACKLOG", .show = show_backlog, .right = true, .drop = 2 },
+		{ .title = "DROPS", .cell = CB_CELL_NUMBER, .key = "Drops", .drop = 4 },
+		{ .title = "SERVED BY", .show = show_workers, .min_cols = 16 },
+	};
+	struct json_object *groups = cb_must(json_object_new_array());
+
+	for (size_t i = 0; i < cb_json_length(rows); i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i);
+
+		if (!cb_json_text(row, "Note"))
+			json_object_array_add(groups, json_object_get(row));
+	}
+	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), groups, 0,
+		       "no two sockets wait at the same address and port");
+	json_object_put(groups);
+	for (size_t i = 0; i < cb_json_length(rows); i++) {
+		const char *note = cb_json_text(json_object_array_get_idx(rows, i), "Note");
+
+		if (note)
+			cb_sentence(out, style, CB_COLOR_DIM, "%s", note);
+	}
+}
+
+static int run(struct cb_ctl *ctl, const struct cb_args *args)
+{
+	(void)args;
+	return cb_show_list(ctl, "Discover", cb_render_discover);
+}
+
+const struct cb_verb cb_verb_discover = {
+	.name = "discover",
+	.arguments = "",
+	.summary = "services that several workers share, registered or not",
+	.details =
+		"Every group of SO_REUSEPORT sockets of the machine, in other network namespaces too: "
+		"those that wait at one address and port. SKEW is the most connections of a worker over "
+		"the mean. A pid with ? holds a socket that nobody is seen to serve: a guess.",
+	.example = "cpubalctl discover",
+	.run = run,
+};

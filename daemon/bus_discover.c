@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Discover(): every reuseport group of the machine, registered or not. Everybody may ask, and it costs more than a tick: the
+ * same answer serves for a while, the longer the more it cost.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "bus.h"
+#include "bus_rows.h"
+
+#define LIMIT_USEC (1 * CB_USEC_PER_SEC)
+#define AGE_USEC   (1 * CB_USEC_PER_SEC)
+#define AGE_COSTS  20u /* times what it cost: no more than a twentieth of the time */
+
+static const char *address_of(const struct cb_listen *local, char *buf, size_t size)
+{
+	const char *text = inet_ntop(local->family == CB_ADDRESS_V6 ? AF_INET6 : AF_INET,
+				     local->address, buf, (socklen_t)size);
+
+	return text ? text : "";
+}
+
+static void row_of_worker(struct cb_rows *rows, const struct cb_manager *m,
+			  const struct cb_census_group *group,
+			  const struct cb_census_worker *worker)
+{
+	const struct cb_member *member = cb_manager_worker_by_pid(m, worker->pid);
+
+	cb_row_open(rows);
+	cb_row_i32(rows, "PID", worker->pid);
+	cb_row_string(rows, "Comm", worker->comm);
+	cb_row_u32(rows, "Sockets", worker->n_sockets);
+	cb_row_u32(rows, "Threads", worker->n_threads);
+	cb_row_u32(rows, "Loops", worker->n_loops);
+	if (group->local.protocol == CB_PROTOCOL_TCP)
+		cb_row_u32(rows, "Connections", worker->n_connections);
+	cb_row_bool(rows, "Guess", worker->guess);
+	if (member)
+		cb_row_string(rows, "Group", member->registration->policy.name);
+	cb_row_close(rows);
+}
+
+/* The name under which its workers are registered; NULL for none, or several. */
+static const char *registered_as(const struct cb_manager *m, const struct cb_census *census,
+				 const struct cb_census_group *group)
+{
+	const struct cb_registration *found = NULL;
+
+	for (uint32_t i = 0; i < group->n_workers; i++) {
+		const struct cb_member *member =
+			cb_manager_worker_by_pid(m, census->worker[group->first_worker + i].pid);
+
+		if (!member || (found && member->registration != found))
+			return NULL;
+		found = member->registration;
+	}
+	return found ? found->policy.name : NULL;
+}
+
+static void row_of_group(struct cb_rows *rows, const struct cb_manager *m,
+			 const struct cb_census *census, const struct cb_census_group *group)
+{
+	char address[INET6_ADDRSTRLEN], listen[CB_LISTEN_TEXT_MAX];
+
+	cb_row_open(rows);
+	cb_row_string(rows, "Listen", cb_listen_format(&group->local, listen, sizeof(listen)));
+	cb_row_string(rows, "Protocol", cb_protocol_name(group->local.protocol));
+	cb_row_string(rows, "Address", address_of(&group->local, address, sizeof(address)));
+	cb_row_u32(rows, "Port", group->local.port);
+	cb_row_u64(rows, "NetworkNamespace", group->netns);
+	cb_row_bool(rows, "OwnNamespace", group->own);
+	cb_row_u32(rows, "Sockets", group->n_sockets);
+	cb_row_u32(rows, "SocketsUnserved", group->n_unserved);
+	if (group->local.protocol == CB_PROTOCOL_TCP) {
+		cb_row_u32(rows, "Backlog", group->backlog);
+		cb_row_u32(rows, "BacklogMax", group->backlog_max);
+	}
+	cb_row_u64(rows, "Drops", group->drops);
+	if (group->skew_ratio > 0)
+		cb_row_double(rows, "Skew", group->skew_ratio);
+	cb_row_string(rows, "Group", registered_as(m, census, group));
+	cb_row_list_open(rows, "Workers");
+	for (uint32_t i = 0; i < group->n_workers; i++)
+		row_of_worker(rows, m, group, &census->worker[group->first_worker + i]);
+	cb_row_list_close(rows);
+	cb_row_close(rows);
+}
+
+static void rows_of(struct cb_rows *rows, const struct cb_manager *m,
+		    const struct cb_census *census)
+{
+	cb_list_open(rows);
+	for (uint32_t i = 0; i < census->n_groups; i++)
+		row_of_group(rows, m, census, &census->group[i]);
+	for (uint32_t i = 0; i < census->n_notes; i++) {
+		cb_row_open(rows);
+		cb_row_string(rows, "Note", census->note[i]);
+		cb_row_close(rows);
+	}
+	cb_list_close(rows);
+}
+
+static int refresh(struct cb_server *server, sd_bus_error *error)
+{
+	struct cb_manager *m = server->manager;
+	uint64_t now_usec = cb_manager_now(m);
+	struct cb_err err = { .msg = "" };
+	struct cb_census *census;
+	int r;
+
+	if (server->census && now_usec < server->census_until_usec)
+		return 0;
+	r = cb_host_census(m->host, LIMIT_USEC, &census, &err);
+	if (r < 0)
+		return sd_bus_error_set(error, CB_BUS_ERROR("Refused"), err.msg);
+	cb_census_free(server->census);
+	server->census = census;
+	server->census_until_usec = cb_manager_now(m);
+	server->census_until_usec +=
+		CB_MAX(AGE_USEC, (server->census_until_usec - now_usec) * AGE_COSTS);
+	return 0;
+}
+
+int cb_bus_discover(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_manager *m = userdata;
+	struct cb_rows rows = { .r = 0 };
+	int r = refresh(m->server, error);
+
+	if (r < 0)
+		return r;
+	r = sd_bus_message_new_method_return(call, &rows.message);
+	if (r < 0)
+		return r;
+	rows_of(&rows, m, m->server->census);
+	r = rows.r;
+	if (r >= 0)
+		r = sd_bus_send(NULL, rows.message, NULL);
+	sd_bus_message_unref(rows.message);
+	return r < 0 ? r : 1;
+}

@@ -1,0 +1,420 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# test_discover.sh - real, unmodified servers, found by their port alone: nginx, HAProxy, Python in several ways. The daemon
+# and the servers are in a network namespace of their own, so that ports are free; another one stands for a container.
+# No figure of time is asserted; everything is waited for with a limit.
+set -u
+
+CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
+CB_BUILD=${CB_BUILD:-$CB_SRC/build}
+CB_PRIVATE=${CB_PRIVATE:-$CB_BUILD/private}
+export CB_SRC CB_BUILD CB_PRIVATE
+PATH=$CB_PRIVATE/bin:$PATH:/usr/sbin:/sbin
+cd "$CB_SRC" || exit 1
+# shellcheck source=tests/testlib/loop.bash
+. tests/testlib/loop.bash
+
+CASES=(
+	"nginx_by_its_port_and_after_a_reload"
+	"nginx_by_its_pid_file_and_port"
+	"nginx_replaced_by_a_new_program"
+	"haproxy_is_one_floating_process"
+	"haproxy_after_a_reload"
+	"python_with_epoll_and_a_worker_replaced"
+	"python_that_blocks_in_accept"
+	"python_that_polls_is_a_guess"
+	"udp_by_its_port"
+	"a_process_by_name_and_cgroup"
+	"another_network_namespace"
+	"connections_are_counted_as_they_are"
+	"without_the_connector"
+	"what_matches_nothing_is_refused"
+	"two_groups_that_claim_a_worker"
+	"a_group_in_the_configuration_waits_for_its_server"
+	"a_registration_outlives_the_daemon"
+	"a_go_server"
+)
+
+say() { echo "# $*"; }
+must() {
+	"$@" && return
+	say "failed: $*"
+	return 1
+}
+quietly() { "$@" >"$loop_dir/out" 2>&1 || { sed 's/^/#   /' "$loop_dir/out"; return 1; }; }
+have() {
+	command -v "$1" >/dev/null 2>&1 && return
+	skip="no $1 here"
+	return 1
+}
+
+# --- the daemon and what it says ------------------------------------------------------------------------
+
+configuration() {
+	printf '[Manager]\nMode=observe\nSampleIntervalSec=250ms\n%s\n' "${1:-}" >"$loop_dir/test.conf"
+}
+
+# In the namespace, where nothing else listens.
+daemon() {
+	loop_net_run "$CB_BUILD/cpubalanced" --bus="$CB_BUS_ADDRESS" --config="$loop_dir/test.conf" \
+		--run-dir="$loop_dir/run" --state-dir="$loop_dir/state" 2>>"$loop_dir/daemon.log"
+	loop_daemon=$loop_pid
+	must loop_try 20 loop_daemon_up && must loop_alive "$loop_daemon"
+}
+
+fresh() { configuration "${1:-}" && daemon; }
+
+# pids_of GROUP - as registered, sorted
+pids_of() {
+	json_rows "$(ctl --json workers "$1" | json_flat)" "" | while IFS= read -r row; do json_in "$row" PID; done |
+		sort -n | paste -sd' '
+}
+are_workers() { [ "$(pids_of "$1")" = "$2" ]; }
+note_of() { json_in "$(json_row "$(ctl --json groups | json_flat)" "" "Name=$1")" Note; }
+notes() { note_of "$1" | grep -q -- "$2"; }
+
+# served LISTEN KEY - of discover
+served() { json_in "$(json_row "$(ctl --json discover | json_flat)" "" "Listen=$1")" "$2"; }
+# discovered LISTEN - pids, sorted
+discovered() {
+	local flat row
+	flat=$(ctl --json discover | json_flat)
+	row=$(awk -v want=".Listen=$1" 'substr($0, index($0, ".")) == want { sub(/\..*/, ""); print; exit }' <<<"$flat")
+	[ -n "$row" ] || return 1
+	awk -v prefix="$row.Workers." 'index($0, prefix) == 1 && /\.PID=/ { sub(/.*=/, ""); print }' <<<"$flat" |
+		sort -n | paste -sd' '
+}
+discovers() { [ "$(discovered "$1")" = "$2" ]; }
+
+# --- servers --------------------------------------------------------------------------------------------
+
+children() { pgrep -P "$1" | sort -n | paste -sd' '; }
+n_children() { [ "$(pgrep -P "$1" | wc -l)" = "$2" ]; }
+listening() { [ "$(nsenter --net --target "${3:-$loop_net}" ss -Hltn "sport = :$1" | wc -l)" = "$2" ]; }
+
+# start_nginx PORT [on] - four workers, a socket each; $master is their master. With "on" it is nobody's child: only
+# then does it replace its program.
+start_nginx() {
+	mkdir -p "$loop_dir/nginx"
+	cat >"$loop_dir/nginx.conf" <<-END
+		daemon ${2:-off};
+		worker_processes 4;
+		pid $loop_dir/nginx/pid;
+		error_log $loop_dir/nginx/error.log;
+		events { worker_connections 256; }
+		http {
+			access_log off;
+			client_body_temp_path $loop_dir/nginx/a; proxy_temp_path $loop_dir/nginx/b;
+			fastcgi_temp_path $loop_dir/nginx/c; uwsgi_temp_path $loop_dir/nginx/d; scgi_temp_path $loop_dir/nginx/e;
+			server { listen 127.0.0.1:$1 reuseport; return 200 "hello\n"; }
+		}
+	END
+	loop_net_run nginx -p "$loop_dir/nginx" -c "$loop_dir/nginx.conf" 2>>"$loop_dir/nginx.log"
+	master=$loop_pid
+	if [ "${2:-off}" = on ]; then
+		must loop_try 10 test -s "$loop_dir/nginx/pid" || return 1
+		master=$(cat "$loop_dir/nginx/pid")
+		loop_pids+=("$master")
+	fi
+	must loop_try 10 n_children "$master" 4 && must loop_try 10 listening "$1" 4
+}
+
+start_python() {
+	loop_net_run tests/tools/pyserver.py "$1" "$2" "$3"
+	parent=$loop_pid
+	must loop_try 10 n_children "$parent" "$2"
+	[ "$3" = udp ] || must loop_try 10 listening "$1" "$2"
+}
+
+# --- nginx ----------------------------------------------------------------------------------------------
+
+nginx_by_its_port_and_after_a_reload() {
+	have nginx || return 0
+	local before after
+	start_nginx 8443 && fresh || return 1
+	before=$(children "$master")
+	must loop_try 10 discovers tcp:127.0.0.1:8443 "$before" &&
+		must quietly ctl register web --listen tcp:8443 && must are_workers web "$before" || return 1
+	kill -HUP "$master"
+	must loop_try 10 is_replaced "$before" || return 1
+	after=$(children "$master")
+	must loop_try 10 are_workers web "$after" && must loop_try 10 discovers tcp:127.0.0.1:8443 "$after" || return 1
+	# A worker that crashes is replaced.
+	kill -KILL "${after%% *}"
+	must loop_try 10 is_replaced_by_4 "$after" && must loop_try 10 are_workers web "$(children "$master")"
+}
+is_replaced() { n_children "$master" 4 && ! children "$master" | tr ' ' '\n' | grep -qxF -- "$(tr ' ' '\n' <<<"$1")"; }
+is_replaced_by_4() { n_children "$master" 4 && [ "$(children "$master")" != "$1" ]; }
+
+nginx_by_its_pid_file_and_port() {
+	have nginx || return 0
+	start_nginx 8443 && fresh || return 1
+	must quietly ctl register web --pid-file "$loop_dir/nginx/pid" --listen tcp:8443 &&
+		must are_workers web "$(children "$master")" || return 1
+	! ctl register other --pid-file "$loop_dir/nginx/pid" --listen tcp:8444 >"$loop_dir/out" 2>&1 || return 1
+}
+
+# USR2: a new master with new workers, that inherit the sockets; then the old ones are told to go.
+nginx_replaced_by_a_new_program() {
+	have nginx || return 0
+	local old new
+	start_nginx 8443 on && fresh || return 1
+	must quietly ctl register web --listen tcp:8443 || return 1
+	old=$(children "$master")
+	kill -USR2 "$master"
+	must loop_try 10 new_master || return 1
+	new=$(cat "$loop_dir/nginx/pid")
+	loop_pids+=("$new")
+	must loop_try 10 n_children "$new" 4 || return 1
+	must loop_try 10 are_workers web "$(echo "$old $(children "$new")" | tr ' ' '\n' | sort -n | paste -sd' ')" || return 1
+	kill -QUIT "$master"
+	must loop_try 10 are_workers web "$(children "$new")"
+}
+new_master() { [ "$(cat "$loop_dir/nginx/pid" 2>/dev/null)" != "$master" ] && [ -s "$loop_dir/nginx/pid" ]; }
+
+# --- HAProxy --------------------------------------------------------------------------------------------
+
+start_haproxy() {
+	cat >"$loop_dir/haproxy.cfg" <<-END
+		global
+			nbthread 4
+			stats socket $loop_dir/haproxy.sock mode 600 level admin expose-fd listeners
+		defaults
+			mode http
+			timeout client 10s
+			timeout connect 1s
+			timeout server 10s
+		frontend web
+			bind 127.0.0.1:8444 shards by-thread
+			http-request return status 200
+	END
+	loop_net_run haproxy -db -f "$loop_dir/haproxy.cfg" "$@" >>"$loop_dir/haproxy.log" 2>&1
+	haproxy=$loop_pid
+}
+
+haproxy_is_one_floating_process() {
+	have haproxy || return 0
+	start_haproxy && must loop_try 10 listening 8444 4 && fresh || return 1
+	must loop_try 10 discovers tcp:127.0.0.1:8444 "$haproxy" && must [ "$(served tcp:127.0.0.1:8444 Sockets)" = 4 ] &&
+		must quietly ctl register proxy --listen tcp:8444 && must are_workers proxy "$haproxy" &&
+		must notes proxy "serves with 4 threads"
+}
+
+haproxy_after_a_reload() {
+	have haproxy || return 0
+	local old
+	start_haproxy && must loop_try 10 listening 8444 4 && fresh &&
+		must quietly ctl register proxy --listen tcp:8444 && must are_workers proxy "$haproxy" || return 1
+	old=$haproxy
+	start_haproxy -sf "$old"
+	must loop_try 10 ended "$old" && must loop_try 10 are_workers proxy "$haproxy"
+}
+ended() { ! loop_alive "$1"; }
+
+# --- Python ---------------------------------------------------------------------------------------------
+
+python_with_epoll_and_a_worker_replaced() {
+	start_python 8445 3 epoll && fresh || return 1
+	must loop_try 10 discovers tcp:127.0.0.1:8445 "$(children "$parent")" &&
+		must quietly ctl register py --listen tcp:127.0.0.1:8445 && must are_workers py "$(children "$parent")" || return 1
+	kill -USR1 "$parent"
+	sleep 0.2
+	must loop_try 10 n_children "$parent" 3 && must loop_try 10 are_workers py "$(children "$parent")"
+}
+
+python_that_blocks_in_accept() {
+	start_python 8446 2 accept && fresh && must quietly ctl register py --listen tcp:8446 &&
+		must are_workers py "$(children "$parent")" && must [ -z "$(note_of py)" ]
+}
+
+python_that_polls_is_a_guess() {
+	start_python 8447 2 poll && fresh && must quietly ctl register py --listen tcp:8447 &&
+		must are_workers py "$(children "$parent")" && must notes py "a guess" &&
+		must loop_try 10 discovers tcp:127.0.0.1:8447 "$(children "$parent")"
+}
+
+udp_by_its_port() {
+	start_python 8448 2 udp && fresh || return 1
+	must loop_try 10 discovers udp:127.0.0.1:8448 "$(children "$parent")" &&
+		must quietly ctl register dns --listen udp:127.0.0.1:8448 && must are_workers dns "$(children "$parent")"
+}
+
+a_process_by_name_and_cgroup() {
+	start_python 8445 2 epoll && fresh || return 1
+	local path
+	path=$(head -n 1 "/proc/$parent/cgroup" | cut -d: -f3-)
+	must quietly ctl register byname --process pyserver.py && must are_workers byname "$(children "$parent")" &&
+		must quietly ctl unregister byname || return 1
+	# All that is said has to hold.
+	! ctl register none --process nobody --listen tcp:8445 >"$loop_dir/out" 2>&1 || return 1
+	[ "$path" = / ] || must quietly ctl register bycgroup --cgroup "$path" --listen tcp:8445 || return 1
+	[ "$path" = / ] || must are_workers bycgroup "$(children "$parent")"
+}
+
+# --- elsewhere ------------------------------------------------------------------------------------------
+
+# A port alone means the daemon's own namespace; with a name it means the namespaces of those processes.
+another_network_namespace() {
+	local there row
+	# shellcheck disable=SC2016 # expanded by that shell
+	loop_run tests/tools/netns-run.sh sh -c 'exec tests/tools/pyserver.py 8450 2 epoll'
+	there=$loop_pid
+	must loop_try 10 n_children "$there" 2 && must loop_try 10 listening 8450 2 "$there" && fresh || return 1
+	must loop_try 10 discovers tcp:127.0.0.1:8450 "$(children "$there")" &&
+		must [ "$(served tcp:127.0.0.1:8450 OwnNamespace)" = false ] || return 1
+	! ctl register far --listen tcp:8450 >"$loop_dir/out" 2>&1 || return 1
+	must quietly ctl register far --listen tcp:8450 --process pyserver.py && must are_workers far "$(children "$there")"
+}
+
+# 40 connections are held; the table has as many, over the workers that the kernel gave them to.
+connections_are_counted_as_they_are() {
+	start_python 8445 3 epoll && fresh || return 1
+	loop_net_run python3 -c '
+import socket, time
+kept = [socket.create_connection(("127.0.0.1", 8445)) for _ in range(40)]
+print("connected", flush=True)
+time.sleep(600)' >"$loop_dir/clients"
+	must loop_try 10 grep -q connected "$loop_dir/clients" && must loop_try 10 sums_to 40
+}
+sums_to() {
+	[ "$(ctl --json discover | json_flat | awk -F= '/Connections=/ { sum += $2 } END { print sum }')" = "$1" ]
+}
+
+# In a namespace of pids the kernel tells of no forks: new workers are found all the same.
+without_the_connector() {
+	local before
+	configuration
+	# shellcheck disable=SC2016 # expanded by that shell
+	loop_net_run unshare --pid --fork --kill-child --mount-proc sh -c 'tests/tools/pyserver.py 8445 2 epoll & exec "$@"' sh \
+		"$CB_BUILD/cpubalanced" --bus="$CB_BUS_ADDRESS" --config="$loop_dir/test.conf" \
+		--run-dir="$loop_dir/run" --state-dir="$loop_dir/state" 2>>"$loop_dir/daemon.log"
+	loop_daemon=$loop_pid
+	must loop_try 20 loop_daemon_up && must loop_alive "$loop_daemon" && must loop_try 10 listening 8445 2 &&
+		must loop_try 10 quietly ctl register py --listen tcp:8445 || return 1
+	before=$(pids_of py)
+	must [ "$(wc -w <<<"$before")" = 2 ] || return 1
+	# The parent is the daemon's child there.
+	kill -USR1 "$(pgrep -P "$(pgrep -P "$loop_daemon")")"
+	must loop_try 10 one_is_new "$before"
+}
+one_is_new() { local now; now=$(pids_of py) && [ "$now" != "$1" ] && [ "$(wc -w <<<"$now")" = 2 ]; }
+
+# --- words ----------------------------------------------------------------------------------------------
+
+what_matches_nothing_is_refused() {
+	fresh || return 1
+	local code
+	ctl register none --listen tcp:8999 >"$loop_dir/out" 2>&1
+	code=$?
+	must [ "$code" = 5 ] && must grep -q "nothing listens on tcp:8999" "$loop_dir/out" &&
+		must [ -z "$(json_row "$(ctl --json groups | json_flat)" "" Name=none)" ] || return 1
+	ctl register none --unit nobody.service >"$loop_dir/out" 2>&1
+	must grep -q "no process is Unit=nobody.service" "$loop_dir/out" || return 1
+	ctl register none --listen 443 >"$loop_dir/out" 2>&1
+	must [ $? = 2 ] || return 1
+	# A group that is there keeps what it had.
+	start_python 8445 2 epoll && must quietly ctl register py --listen tcp:8445 || return 1
+	! ctl register py --listen tcp:8999 --process nobody >"$loop_dir/out" 2>&1 || return 1
+	must [ "$(json_in "$(json_row "$(ctl --json groups | json_flat)" "" Name=py)" Selector)" = tcp:8445 ]
+}
+
+two_groups_that_claim_a_worker() {
+	start_python 8445 2 epoll && fresh "$(printf '[Group one]\nListen=tcp:8445\n[Group two]\nProcess=pyserver.py\n')" || return 1
+	must loop_try 10 claimed && must loop_try 10 claim_is_told || return 1
+	ctl register three --listen tcp:8445 >"$loop_dir/out" 2>&1
+	must [ $? = 6 ] && must grep -q "is a worker of group" "$loop_dir/out"
+}
+claimed() { are_workers one "$(children "$parent")" || are_workers two "$(children "$parent")"; }
+claim_is_told() { notes one "is a worker of group two" || notes two "is a worker of group one"; }
+
+a_group_in_the_configuration_waits_for_its_server() {
+	fresh "$(printf '[Group web]\nListen=tcp:8445\n')" && must loop_try 10 notes web "nothing listens on tcp:8445" &&
+		start_python 8445 2 epoll && must loop_try 10 are_workers web "$(children "$parent")"
+}
+
+a_registration_outlives_the_daemon() {
+	start_python 8445 2 epoll && fresh && must quietly ctl register py --listen tcp:8445 || return 1
+	kill -KILL "$loop_daemon"
+	wait "$loop_daemon" 2>/dev/null
+	kill -USR1 "$parent"
+	sleep 0.2
+	must loop_try 10 n_children "$parent" 2 && daemon && must loop_try 10 are_workers py "$(children "$parent")"
+}
+
+# Built here when there is a compiler; it is too big to be fetched for a test.
+a_go_server() {
+	have go || { skip="no go compiler here, and it is too big to be fetched for a test"; return 0; }
+	cat >"$loop_dir/server.go" <<-'END'
+		package main
+
+		import ("context"; "net"; "syscall")
+
+		func main() {
+			c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+				return raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, 15, 1) })
+			}}
+			l, err := c.Listen(context.Background(), "tcp", "127.0.0.1:8451")
+			if err != nil { panic(err) }
+			for { l.Accept() }
+		}
+	END
+	(cd "$loop_dir" && HOME=$loop_dir GOFLAGS=-mod=mod go build -o goserver server.go) >"$loop_dir/out" 2>&1 || { skip="go cannot build here"; return 0; }
+	local a b
+	loop_net_run "$loop_dir/goserver" && a=$loop_pid
+	loop_net_run "$loop_dir/goserver" && b=$loop_pid
+	must loop_try 10 listening 8451 2 && fresh && must quietly ctl register go --listen tcp:8451 &&
+		must are_workers go "$(printf '%s\n%s\n' "$a" "$b" | sort -n | paste -sd' ')"
+}
+
+# --- run ------------------------------------------------------------------------------------------------
+
+clear_stage() {
+	[ -n "$loop_daemon" ] && loop_daemon_stop
+	loop_stop_all "$loop_net"
+	rm -rf "$loop_dir/run" "$loop_dir/state" "$loop_dir/nginx"
+}
+
+run_cases() {
+	local i name skip master='' parent='' haproxy=''
+	trap 'trap "" INT TERM HUP; loop_end' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	loop_begin || exit 1
+	if ! loop_net_start; then
+		echo "1..0 # SKIP no network namespace can be made here"
+		exit 0
+	fi
+	echo "1..${#CASES[@]}"
+	for ((i = 0; i < ${#CASES[@]}; i++)); do
+		name=${CASES[i]}
+		: >"$loop_dir/daemon.log"
+		skip=
+		if "$name"; then
+			echo "ok $((i + 1)) - $name${skip:+ # SKIP $skip}"
+		else
+			[ -n "$loop_daemon" ] && { ctl groups; ctl workers; ctl discover; } 2>&1 | sed 's/^/#   /'
+			sed 's/^/#   /' "$loop_dir/out" 2>/dev/null
+			sed 's/^/# daemon: /' "$loop_dir/daemon.log"
+			echo "not ok $((i + 1)) - $name"
+		fi
+		clear_stage
+	done
+}
+
+case ${1:-} in
+--inside)
+	# Some of the cases alone: test_discover.sh NAME...
+	shift
+	[ $# -eq 0 ] || CASES=("$@")
+	run_cases
+	exit
+	;;
+esac
+if [ "$(id -u)" != 0 ]; then
+	echo "1..0 # SKIP needs root, to read the descriptors of other processes"
+	exit 0
+fi
+have ss || { echo "1..0 # SKIP $skip"; exit 0; }
+have python3 || { echo "1..0 # SKIP $skip"; exit 0; }
+loop_session "$0" --inside "$@"
