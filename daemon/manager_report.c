@@ -272,9 +272,10 @@ void cb_manager_report(struct cb_manager *m)
 		why = cb_journal_state(m->journal);
 	report->journal = why;
 	report->missing = m->missing;
-	report->interrupts_owner = m->irqbalance		? "irqbalance" :
-				   m->policy->manage_interrupts ? "cpubalanced" :
-								  "none";
+	report->interrupts_owner = m->irqbalance ? "irqbalance" :
+				   strcmp(m->policy->manage_interrupts, "none") != 0 ?
+					       "cpubalanced" :
+					       "none";
 	report->config_error = m->config_error;
 	write_headline(m);
 	report->headline = m->headline;

@@ -7,6 +7,7 @@
  */
 
 #include "cpubalance/cpuset.h"
+#include "cpubalance/macro.h"
 
 #define CB_IRQ_NAME_MAX 64u
 #define CB_IFNAME_MAX 16u /* IFNAMSIZ */
@@ -38,3 +39,13 @@ struct cb_irqs {
 
 /* NULL when there is no such interrupt. */
 const struct cb_irq_info *cb_irqs_find(const struct cb_irqs *irqs, uint32_t irq);
+
+/*
+ * ManageInterrupts=: "feeding", "network", "all", "none", or a list of numbers such as "40-47,51"; "yes" and the like are feeding,
+ * "no" is none. @ret, of @size bytes, is what cb_irq_scope_has() takes. Returns 0, -EINVAL, or -ERANGE when it is too long.
+ */
+int cb_irq_scope_parse(const char *text, char *ret, size_t size) _must_check_;
+/* Whether the scope leaves this interrupt to us; of "feeding", whether a group is fed by it is for the caller to know. */
+bool cb_irq_scope_has(const char *scope, const struct cb_irq_info *info);
+/* It reaches beyond the interrupts of a group's interfaces. */
+bool cb_irq_scope_is_wide(const char *scope);

@@ -71,6 +71,7 @@ struct cb_group_policy {
 #define CB_POLICY_TYPE_DETAIL enum cb_detail
 typedef char cb_policy_path_t[CB_PATH_MAX]; /* an array type cannot be written in front of a name */
 #define CB_POLICY_TYPE_PATH cb_policy_path_t
+#define CB_POLICY_TYPE_SCOPE cb_policy_path_t /* as cb_irq_scope_parse() made it */
 
 struct cb_policy {
 #define CB_POLICY_SECTION(name)

@@ -91,7 +91,7 @@ enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_stat
 	return engine->totals.canary ? CB_MAX(mode, CB_MODE_ADVISE) : mode;
 }
 
-bool engine_group_feeds(const struct group_state *group, const struct cb_irq_info *info)
+static bool feeds_by_interface(const struct group_state *group, const struct cb_irq_info *info)
 {
 	const char *p = group->policy.interfaces;
 	size_t len = strlen(info->ifname);
@@ -107,6 +107,22 @@ bool engine_group_feeds(const struct group_state *group, const struct cb_irq_inf
 		p += strspn(p, " \t,");
 	}
 	return false;
+}
+
+/* Beyond the interrupts of interfaces each has one group, the first, so that it has one settings and one release. */
+bool engine_group_feeds(const struct cb_engine *engine, const struct group_state *group,
+			const struct cb_irq_info *info)
+{
+	const char *scope = engine->policy.manage_interrupts;
+
+	if (feeds_by_interface(group, info))
+		return true;
+	if (!cb_irq_scope_is_wide(scope) || !cb_irq_scope_has(scope, info))
+		return false;
+	for (uint32_t i = 0; i < engine->n_groups; i++)
+		if (feeds_by_interface(engine->group[i], info))
+			return false;
+	return engine->n_groups > 0 && group == engine->group[0];
 }
 
 static int take_topology(struct cb_engine *engine, struct cb_topology *topology)

@@ -168,7 +168,8 @@ struct group_state *engine_group(const struct cb_engine *engine, uint32_t key);
 struct worker_state *engine_worker(const struct cb_engine *engine, uint32_t key);
 struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq);
 enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group);
-bool engine_group_feeds(const struct group_state *group, const struct cb_irq_info *info);
+bool engine_group_feeds(const struct cb_engine *engine, const struct group_state *group,
+			const struct cb_irq_info *info);
 
 /* engine_rates.c: snapshot -> rates, attribution, windows */
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);

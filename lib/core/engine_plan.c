@@ -303,7 +303,7 @@ static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
 		const struct group_state *group = engine_group(engine, engine->releasing_group);
 
 		if (engine->releasing_group == 0 ||
-		    (group && engine_group_feeds(group, &engine->irqs->irq[i])))
+		    (group && engine_group_feeds(engine, group, &engine->irqs->irq[i])))
 			engine->irq[i].placed = false;
 	}
 	for (uint32_t i = 0; i < engine->n_groups; i++) {

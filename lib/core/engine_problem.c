@@ -102,7 +102,8 @@ static void worker_item(struct cb_engine *engine, const struct worker_state *wor
 
 enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state, bool feeds)
 {
-	if (!feeds || !engine->policy.manage_interrupts)
+	if (!feeds || !cb_irq_scope_has(engine->policy.manage_interrupts,
+					&engine->irqs->irq[state - engine->irq]))
 		return CB_REJECT_NOT_FEEDING;
 	if (engine->irqbalance)
 		return CB_REJECT_IRQBALANCE;
@@ -130,7 +131,7 @@ static void irq_item(struct cb_engine *engine, uint32_t index, const struct grou
 		.mask = &info->affinity,
 		.target = keep_target(engine, &target),
 		.single = true,
-		.reject = engine_irq_reject(engine, state, engine_group_feeds(group, info)),
+		.reject = engine_irq_reject(engine, state, engine_group_feeds(engine, group, info)),
 	};
 }
 

@@ -113,7 +113,7 @@ void cb_engine_irq(const struct cb_engine *engine, uint32_t index, struct cb_irq
 		.foreign = state->foreign,
 	};
 	for (uint32_t i = 0; i < engine->n_groups && ret->group_key == 0; i++)
-		if (engine_group_feeds(engine->group[i], info))
+		if (engine_group_feeds(engine, engine->group[i], info))
 			ret->group_key = engine->group[i]->key;
 	ret->reject = engine_irq_reject(engine, state, ret->group_key != 0);
 }

@@ -22,6 +22,7 @@ enum value_type {
 	TYPE_MODE,
 	TYPE_DETAIL,
 	TYPE_PATH,
+	TYPE_SCOPE,
 };
 
 /*
@@ -241,6 +242,8 @@ static int parse_value(enum value_type type, const char *text, union value *ret)
 		return parse_detail(text, &ret->detail);
 	case TYPE_PATH:
 		return parse_path(text, ret->path);
+	case TYPE_SCOPE:
+		return cb_irq_scope_parse(text, ret->path, sizeof(ret->path));
 	}
 	return -EINVAL;
 }
@@ -261,6 +264,7 @@ static size_t value_size(enum value_type type)
 	case TYPE_DETAIL:
 		return sizeof(enum cb_detail);
 	case TYPE_PATH:
+	case TYPE_SCOPE:
 		return CB_PATH_MAX;
 	}
 	return 0;
@@ -283,6 +287,8 @@ static const char *type_wants(enum value_type type)
 		return "summary, cpu or full";
 	case TYPE_PATH:
 		return "an absolute path of less than 256 bytes, or empty";
+	case TYPE_SCOPE:
+		return "feeding, network, all, none, or a list of interrupts such as 40-47,51";
 	}
 	return "?";
 }
@@ -301,6 +307,7 @@ static bool at_least(enum value_type type, const union value *value, const union
 	case TYPE_MODE:
 	case TYPE_DETAIL:
 	case TYPE_PATH:
+	case TYPE_SCOPE:
 		break;
 	}
 	return true;
@@ -587,6 +594,7 @@ int cb_policy_format(const struct cb_policy *policy, const char *name, char *buf
 		snprintf(text, sizeof(text), "%s", cb_detail_name(value.detail));
 		break;
 	case TYPE_PATH:
+	case TYPE_SCOPE:
 		snprintf(text, sizeof(text), "%s", value.path);
 		break;
 	}

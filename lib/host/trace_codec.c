@@ -74,6 +74,7 @@ static const char *class_name(int value)
 #define POLICY_MODE(f)	 ENUM(struct cb_policy, #f, f, mode_name, _CB_MODE_MAX)
 #define POLICY_DETAIL(f) ENUM(struct cb_policy, #f, f, detail_name, _CB_DETAIL_MAX)
 #define POLICY_PATH(f)	 TEXT(struct cb_policy, #f, f)
+#define POLICY_SCOPE(f)	 TEXT(struct cb_policy, #f, f)
 static const struct cb_trace_field policy_fields[] = {
 #define CB_POLICY_SECTION(name)
 #define CB_POLICY_ROW(type, field, Name, def, min, max, help) POLICY_##type(field),

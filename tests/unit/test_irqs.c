@@ -221,12 +221,43 @@ static void outside(void **state)
 	free(irqs);
 }
 
+static void scopes(void **state)
+{
+	static const struct {
+		const char *scope;
+		bool wide, network, other; /* a network interrupt 44, another 51 */
+	} cases[] = {
+		{ "feeding", false, true, true }, { "none", false, false, false },
+		{ "network", true, true, false }, { "all", true, true, true },
+		{ "40-47", true, true, false },	  { "1,51", true, false, true },
+		{ "44,51", true, true, true },
+	};
+	static const char *const bad[] = { "", "some", "1,", "5-4", "-1", "4294967296", "44 51", "all,44" };
+	const struct cb_irq_info network = { .irq = 44, .class = CB_IRQ_NETWORK }, other = { .irq = 51 };
+	char scope[16] = "kept";
+
+	(void)state;
+	for (size_t i = 0; i < CB_ARRAY_SIZE(bad); i++)
+		assert_int_equal(cb_irq_scope_parse(bad[i], scope, sizeof(scope)), -EINVAL);
+	assert_int_equal(cb_irq_scope_parse("40,41,42,43,44,45", scope, sizeof(scope)), -ERANGE);
+	assert_string_equal(scope, "kept");
+	for (size_t i = 0; i < CB_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(cb_irq_scope_parse(cases[i].scope, scope, sizeof(scope)), 0);
+		assert_string_equal(scope, cases[i].scope);
+		assert_int_equal(cb_irq_scope_is_wide(scope), cases[i].wide);
+		assert_int_equal(cb_irq_scope_has(scope, &network), cases[i].network);
+		assert_int_equal(cb_irq_scope_has(scope, &other), cases[i].other);
+	}
+	assert_int_equal(cb_irq_scope_parse("Yes", scope, sizeof(scope)), 0);
+	assert_string_equal(scope, "feeding");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(none), TEST(reads_each), TEST(virtio), TEST(two_ports), TEST(outside),
+		TEST(none), TEST(reads_each), TEST(virtio), TEST(two_ports), TEST(outside), TEST(scopes),
 	};
 
 	return cmocka_run_group_tests_name("irqs", tests, NULL, NULL);

@@ -65,7 +65,7 @@ static void defaults(void **state)
 	assert_true(policy.hot_on_ratio >= 0.8 && policy.hot_on_ratio <= 0.8);
 	assert_int_equal(policy.harm_wait_usec, 50000);
 	assert_int_equal(policy.plan_steps, 2);
-	assert_true(policy.manage_interrupts);
+	assert_string_equal(policy.manage_interrupts, "feeding");
 	assert_false(policy.use_isolated);
 	assert_int_equal(policy.quarantine_max_usec, 3600 * CB_USEC_PER_SEC);
 	assert_int_equal(policy.n_groups, 0);
@@ -273,6 +273,14 @@ static void groups(void **state)
 	const struct cb_group_policy *web = &policy.group[0], *db = &policy.group[1];
 
 	(void)state;
+	assert_int_equal(set("Plan", "ManageInterrupts", "no"), 0);
+	assert_string_equal(policy.manage_interrupts, "none");
+	assert_int_equal(set("Plan", "ManageInterrupts", "Yes"), 0);
+	assert_string_equal(policy.manage_interrupts, "feeding");
+	assert_int_equal(set("Plan", "ManageInterrupts", "40-47,51"), 0);
+	assert_string_equal(policy.manage_interrupts, "40-47,51");
+	assert_int_equal(set("Plan", "ManageInterrupts", "40-"), -EINVAL);
+	assert_int_equal(set("Plan", "ManageInterrupts", "some"), -EINVAL);
 	assert_int_equal(set("Group web", "Listen", "tcp:443 udp:[::]:53"), 0);
 	assert_int_equal(set("Group web", "Unit", "nginx.service"), 0);
 	assert_int_equal(set("Group web", "Cgroup", "/a"), 0);
