@@ -92,7 +92,7 @@ kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/tes
 all: $(PROGRAMS) ## build cpubalanced, cpubalctl and cpubalanced-metrics (the default)
 
 # Targets that do their own set-up; `make` alone never installs anything.
-need_deps := $(filter check check-% demo run bench fuzz soak coverage lint analyze,$(MAKECMDGOALS))
+need_deps := $(filter check check-% demo run bench bench-% fuzz soak coverage lint analyze,$(MAKECMDGOALS))
 first := $(if $(need_deps),$(if $(CB_DEPS_DONE),,deps))
 submake = +$(MAKE) --no-print-directory CB_DEPS_DONE=1
 flags_now = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(subst ','"'"',$(CB_CPPFLAGS) $(CB_CFLAGS)) $(CB_LDFLAGS)
@@ -212,7 +212,7 @@ fuzz-run: $(libfuzzers)
 	@$(KEEP_OWNER) env BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-fuzzers $(libfuzzers)
 
 # --- to see it work ---------------------------------------------------------------------------------
-.PHONY: demo run bench soak
+.PHONY: demo run bench bench-planner soak
 with_env = $(KEEP_OWNER) env BUILD=$(BUILD) CB_BUILD=$(abspath $(BUILD)) CB_SRC=$(CURDIR) \
 	PATH="$(CB_PRIVATE)/bin:$$PATH"
 demo: deps all $(tools) ## a hot core found, mended and proved, on real workers (root, < 90 s)
@@ -223,6 +223,9 @@ run: deps all ## cpubalanced in the foreground on a private bus, nothing install
 
 bench: deps build-tests ## what a tick, a parser and a plan cost
 	@$(with_env) tools/run-benches $(benches)
+
+bench-planner: $(first) $(BUILD)/tests/bench/bench_planner ## the planner on the instances of DIR=..., else on a set of its own; NOISE=sigma
+	@$(KEEP_OWNER) $(BUILD)/tests/bench/bench_planner $(if $(NOISE),--noise $(NOISE)) $(DIR)
 
 soak: deps build-tests ## SOAK_SECONDS=1800 of steady balanced load: no move at all (root)
 	@$(with_env) SOAK_SECONDS=$(SOAK_SECONDS) tests/soak/soak.sh

@@ -58,8 +58,8 @@ struct cb_planner_problem {
 	int32_t hot_cpu;    /* the CPU to be mended; not used by cb_planner_place() */
 	uint32_t max_steps; /* <= CB_STEPS_MAX; not used by cb_planner_place() */
 	double min_gain_ratio; /* smallest fall of the hottest CPU's effective load per step; not used by cb_planner_place() */
-	double min_item_ratio; /* smaller items stay */
-	double hysteresis_ratio; /* nothing is done until the hottest CPU exceeds the bound by this share, see cb_noise */
+	double min_item_ratio;	 /* smaller items stay */
+	double hysteresis_ratio; /* of the loads: what is within it is taken for noise, see noise.h */
 	struct cb_planner_scratch *scratch;
 };
 

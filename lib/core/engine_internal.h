@@ -8,6 +8,7 @@
  */
 
 #include "cpubalance/engine.h"
+#include "cpubalance/noise.h"
 #include "cpubalance/planner.h"
 #include "cpubalance/verifier.h"
 
@@ -31,6 +32,7 @@ struct cpu_state {
 	uint64_t ctxsw_usec; /* its context switches may be read less often */
 	uint32_t present;    /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
+	struct cb_noise noise; /* of busy, while no plan is under way */
 	struct cb_rate ctxsw_per_sec, softnet_dropped_per_sec;
 	struct cb_rate softirqs_per_sec[_CB_SOFTIRQ_MAX];
 	double workers_ratio, irqs_ratio, irq_rate_sum;

@@ -8,7 +8,8 @@
 
 #include "engine_internal.h"
 
-struct group_state *engine_group_of_finding(const struct cb_engine *engine, const struct cb_finding *finding)
+struct group_state *engine_group_of_finding(const struct cb_engine *engine,
+					    const struct cb_finding *finding)
 {
 	return finding->group_key ? engine_group(engine, finding->group_key) : NULL;
 }
@@ -20,7 +21,8 @@ struct group_state *engine_group_of_finding(const struct cb_engine *engine, cons
 static double wanted(const struct worker_state *worker)
 {
 	double load = worker->cpu_share_ratio;
-	double most = worker->last.present & CB_WORKER_HAS_THREADS ? (double)worker->last.n_threads : 1.0;
+	double most =
+		worker->last.present & CB_WORKER_HAS_THREADS ? (double)worker->last.n_threads : 1.0;
 
 	if (worker->present & CB_WORKER_HAS_WAIT)
 		load += CB_MIN(worker->wait_per_sec.smooth, CB_MAX(most - load, 0.0));
@@ -51,11 +53,13 @@ static struct cb_cpuset target_of(const struct cb_engine *engine, const struct w
 }
 
 /* Why a worker cannot be given any other CPU than its own; NONE when it can. */
-static enum cb_reject place_reject(const struct cb_engine *engine, const struct worker_state *worker,
+static enum cb_reject place_reject(const struct cb_engine *engine,
+				   const struct worker_state *worker,
 				   const struct cb_cpuset *target, const struct cb_cpuset *allowed)
 {
-	struct cb_cpuset here = worker->cpu_attributed >= 0 ? cb_cpuset_of((unsigned int)worker->cpu_attributed) :
-							      CB_CPUSET_EMPTY;
+	struct cb_cpuset here = worker->cpu_attributed >= 0 ?
+					cb_cpuset_of((unsigned int)worker->cpu_attributed) :
+					CB_CPUSET_EMPTY;
 	struct cb_cpuset online = cb_cpuset_and(&worker->cpuset, &engine->topology->online);
 
 	if (!cb_cpuset_empty(target) && !cb_cpuset_subset(target, &here))
@@ -80,8 +84,8 @@ static const struct cb_cpuset *keep_target(struct cb_engine *engine, const struc
 	return &engine->target[engine->n_targets++];
 }
 
-static void worker_item(struct cb_engine *engine, const struct worker_state *worker, const struct group_state *group,
-			struct cb_planner_item *ret)
+static void worker_item(struct cb_engine *engine, const struct worker_state *worker,
+			const struct group_state *group, struct cb_planner_item *ret)
 {
 	struct cb_cpuset allowed, target = target_of(engine, worker, &allowed);
 
@@ -100,7 +104,8 @@ static void worker_item(struct cb_engine *engine, const struct worker_state *wor
 		ret->reject = CB_REJECT_QUARANTINE;
 }
 
-enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state, bool feeds)
+enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state,
+				 bool feeds)
 {
 	if (!feeds || !cb_irq_scope_has(engine->policy.manage_interrupts,
 					&engine->irqs->irq[state - engine->irq]))
@@ -119,8 +124,9 @@ static void irq_item(struct cb_engine *engine, uint32_t index, const struct grou
 {
 	const struct cb_irq_info *info = &engine->irqs->irq[index];
 	const struct irq_state *state = &engine->irq[index];
-	struct cb_cpuset target = engine->policy.use_isolated ? engine->topology->online :
-								cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset target = engine->policy.use_isolated ?
+					  engine->topology->online :
+					  cb_topology_housekeeping(engine->topology);
 
 	if (group->policy.has_allowed)
 		target = cb_cpuset_and(&target, &group->policy.allowed_cpus);
@@ -140,7 +146,8 @@ static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem 
 {
 	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++) {
 		const struct cpu_state *cpu = &engine->cpu[i];
-		double capacity = (double)engine->topology->cpu[i].capacity / CB_CAPACITY_FULL - cpu->steal.smooth;
+		double capacity = (double)engine->topology->cpu[i].capacity / CB_CAPACITY_FULL -
+				  cpu->steal.smooth;
 
 		engine->floor_ratio[i] = cpu->busy.smooth;
 		engine->capacity_ratio[i] = CB_MAX(capacity, 0.05);
@@ -157,6 +164,26 @@ static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem 
 	}
 }
 
+/* What the loads vary by from window to window, see noise.h. */
+static double hysteresis(const struct cb_engine *engine)
+{
+	double noise_square = 0, load_square = 0;
+	uint32_t n = 0;
+
+	CB_CPUSET_FOREACH(cpu, &engine->topology->online) {
+		const struct cpu_state *state = &engine->cpu[cpu];
+
+		if (cpu >= engine->topology->n_cpu_ids)
+			break;
+		noise_square += state->noise.square;
+		load_square += state->busy.smooth * state->busy.smooth;
+		n++;
+	}
+	return cb_noise_hysteresis_ratio(noise_square, load_square, n,
+					 engine->policy.sample_interval_usec,
+					 engine->policy.smooth_usec);
+}
+
 /* What is counted on no CPU, or on one that is gone, is no item: the kernel has it somewhere else already. */
 static bool is_online(const struct cb_engine *engine, int32_t cpu)
 {
@@ -164,7 +191,8 @@ static bool is_online(const struct cb_engine *engine, int32_t cpu)
 	       cb_cpuset_has(&engine->topology->online, (unsigned int)cpu);
 }
 
-static uint32_t fill_items(struct cb_engine *engine, const struct group_state *group, int32_t hot_cpu)
+static uint32_t fill_items(struct cb_engine *engine, const struct group_state *group,
+			   int32_t hot_cpu)
 {
 	uint32_t n = 0;
 
@@ -178,7 +206,8 @@ static uint32_t fill_items(struct cb_engine *engine, const struct group_state *g
 	/* interrupts of no importance are left out, but for those on the hot CPU: explain() names them */
 	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n && n < ENGINE_ITEMS_MAX; i++) {
 		const struct irq_state *state = &engine->irq[i];
-		bool matters = state->load_ratio >= engine->policy.min_item_ratio || state->effective_cpu == hot_cpu;
+		bool matters = state->load_ratio >= engine->policy.min_item_ratio ||
+			       state->effective_cpu == hot_cpu;
 
 		if (!is_online(engine, state->effective_cpu))
 			continue;
@@ -196,8 +225,8 @@ static void reject_all(struct cb_engine *engine, uint32_t n_items, enum cb_rejec
 			engine->item[i].reject = reject;
 }
 
-void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding, struct group_state *group,
-		     uint32_t max_steps, struct cb_plan *ret)
+void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
+		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret)
 {
 	struct cb_planner_problem problem = {
 		.topology = engine->topology,
@@ -206,6 +235,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		.scratch = engine->scratch,
 		.item = engine->item,
 		.weights = CB_PLANNER_WEIGHTS,
+		.hysteresis_ratio = hysteresis(engine),
 		.hot_cpu = finding->cpu,
 		.max_steps = max_steps,
 		.min_gain_ratio = engine->policy.min_gain_ratio,
@@ -241,6 +271,7 @@ void engine_keep_refusals(struct cb_engine *engine)
 {
 	uint32_t n = CB_MIN(engine->result.n_refusals, CB_REFUSALS_MAX - engine->n_refusals);
 
-	memcpy(engine->refusal + engine->n_refusals, engine->result.refusal, n * sizeof(engine->refusal[0]));
+	memcpy(engine->refusal + engine->n_refusals, engine->result.refusal,
+	       n * sizeof(engine->refusal[0]));
 	engine->n_refusals += n;
 }

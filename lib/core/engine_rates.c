@@ -34,9 +34,10 @@ static double per_sec(uint64_t now, uint64_t before, uint64_t dt_usec)
 /*
  * Shares of the CPU over the interval. The whole is the sum of the ticks, not the clock: an idle tickless CPU accounts late, and a
  * share of a sum is at most 1. A guest's time is inside user; idle and iowait are idle; steal is nobody's work here.
+ * @quiet: no plan of ours is at work, so that what varies does so by itself.
  */
 static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t dt_usec,
-			   uint64_t tau_usec)
+			   uint64_t tau_usec, bool quiet)
 {
 	uint64_t d[_CB_TIME_MAX], all = 0, user, guest;
 	int first = !(cpu->present & CB_CPU_HAS_TIMES);
@@ -58,6 +59,8 @@ static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *no
 	cb_rate_update(&cpu->softirq, (double)d[CB_TIME_SOFTIRQ] / whole, dt_usec, tau_usec, first);
 	cb_rate_update(&cpu->steal, (double)d[CB_TIME_STEAL] / whole, dt_usec, tau_usec, first);
 	all -= d[CB_TIME_IDLE] + d[CB_TIME_IOWAIT] + d[CB_TIME_STEAL];
+	if (!first && quiet)
+		cb_noise_update(&cpu->noise, (double)all / whole, cpu->busy.smooth);
 	cb_rate_update(&cpu->busy, (double)all / whole, dt_usec, tau_usec, first);
 	cpu->present |= CB_CPU_HAS_TIMES;
 }
@@ -117,7 +120,8 @@ static void rate_cpus(struct cb_engine *engine, const struct cb_snapshot *snapsh
 
 		if (cpu->last_usec && dt_usec) {
 			if (now->present & cpu->last.present & CB_CPU_HAS_TIMES)
-				cpu_time_rates(cpu, now, dt_usec, engine->policy.smooth_usec);
+				cpu_time_rates(cpu, now, dt_usec, engine->policy.smooth_usec,
+					       !engine_plan_applied(engine));
 			cpu_counter_rates(cpu, now, snapshot->time_usec, dt_usec,
 					  engine->policy.smooth_usec);
 		}

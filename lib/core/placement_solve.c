@@ -30,7 +30,7 @@
 
 static double enough_of(const struct cb_planner_problem *problem)
 {
-	return CB_MAX(ENOUGH, problem->hysteresis_ratio);
+	return ENOUGH + problem->hysteresis_ratio;
 }
 
 static int64_t effort_of(const struct cb_planner_scratch *p, int64_t fixed, int64_t each)

@@ -6,10 +6,10 @@
  *     bench_planner [--noise SIGMA] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]
  *
  * `ratio` is the hottest CPU over a lower bound, `again` the moves when the planner is run once more on its own result, `usec` the
- * least of some runs. In the last line `geo` is the geometric mean of the ratios, `moved` the mean share of the items that moved, and
+ * least CPU time of some runs. In the last line `geo` is the geometric mean of the ratios, `moved` the mean share of the items that moved, and
  * `usec` the slowest instance.
  *
- * With --noise the loads that the planner is shown are the true ones times a lognormal factor, new for each of 80 windows; see noise().
+ * With --noise the loads of every window are the true ones times a lognormal factor, and a plan may be made in each; see noise().
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cpubalance/noise.h"
 #include "instance.h"
 
 #define INSTANCES_MAX 4096u
@@ -31,7 +32,8 @@ struct bench {
 	uint64_t seed;
 	uint32_t n;
 	double ratio[INSTANCES_MAX];
-	double log_sum, moved_sum, max_usec, max_again_usec;
+	double log_sum, moved_sum, max_usec, max_rest_usec;
+	double ratio_sum, true_sum; /* with noise */
 	uint64_t again, violations, moves, items;
 };
 
@@ -47,7 +49,7 @@ static double now_usec(void)
 	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* The least time of some runs: others on the machine only make it longer. */
+/* CPU time, and the least of some runs: what else runs on the machine only makes it longer. */
 static uint32_t timed_place(const struct bench *bench, int32_t *ret_cpu, double *ret_usec)
 {
 	uint32_t moves = 0;
@@ -84,6 +86,109 @@ static void quality(struct bench *bench)
 	bench->again += again;
 	bench->violations += instance_violations(&instance, place);
 	bench->max_usec = CB_MAX(bench->max_usec, usec);
+	/* where it ends well, nothing is hot when it is run again */
+	if (ratio <= 1.016)
+		bench->max_rest_usec = CB_MAX(bench->max_rest_usec, again_usec);
+}
+
+/* --- noise --- */
+
+/* Windows that loads are smoothed over, of which the noise is known before the first plan, and that are counted. */
+#define SMOOTH_WINDOWS	3
+#define WARM_WINDOWS	10
+#define COUNTED_WINDOWS 80
+
+/* What a caller knows: smoothed loads of items, noise of CPUs. */
+struct caller {
+	double smooth[INSTANCE_ITEMS];
+	struct cb_noise noise[INSTANCE_CPUS];
+};
+
+/* Loads of this window: the true ones times a lognormal factor of mean 1. */
+static void draw_window(const struct bench *bench, uint64_t *seed, struct instance *shown)
+{
+	double sigma = bench->sigma_ratio;
+
+	for (uint32_t i = 0; i < instance.n_items; i++)
+		shown->item[i].load =
+			(int64_t)((double)instance.item[i].load *
+				  exp(sigma * instance_normal(seed) - sigma * sigma / 2));
+}
+
+/* The caller sees the window, and has an opinion of the noise. */
+static void watch(struct caller *caller, const struct instance *shown, const int32_t *cpu)
+{
+	double measured[INSTANCE_CPUS] = { 0 }, expected[INSTANCE_CPUS] = { 0 };
+	double noise_square = 0, load_square = 0;
+
+	for (uint32_t i = 0; i < instance.n_items; i++) {
+		double load = (double)shown->item[i].load / 1e6;
+
+		measured[cpu[i]] += load;
+		expected[cpu[i]] += caller->smooth[i];
+		caller->smooth[i] += (load - caller->smooth[i]) / (1 + SMOOTH_WINDOWS);
+		ip.item[i].load_ratio = caller->smooth[i];
+		ip.item[i].cpu = cpu[i];
+	}
+	for (uint32_t i = 0; i < instance.n_cpus; i++) {
+		cb_noise_update(&caller->noise[i], measured[i], expected[i]);
+		noise_square += caller->noise[i].square;
+		load_square += expected[i] * expected[i];
+	}
+	ip.problem.hysteresis_ratio = cb_noise_hysteresis_ratio(noise_square, load_square,
+								instance.n_cpus, 1, SMOOTH_WINDOWS);
+}
+
+/*
+ * How calm: from the start of the instance, a while to get to know the loads, a plan that mends the start, and then windows in
+ * each of which a plan may be made. Judged after the plan by the loads of that window (`ratio`) and by the true ones (`true`).
+ */
+static void noise(struct bench *bench)
+{
+	static struct instance shown;
+	static struct caller caller;
+	uint64_t seed = bench->seed * 1000003;
+	double ratio = 0, true_ratio = 0, hysteresis = 0,
+	       bound = (double)CB_MAX(instance_bound(&instance), 1);
+	uint32_t moves = 0, mended = 0;
+
+	shown = instance;
+	memset(&caller, 0, sizeof(caller));
+	draw_window(bench, &seed, &shown);
+	for (uint32_t i = 0; i < instance.n_items; i++) {
+		place[i] = instance.item[i].start;
+		caller.smooth[i] = (double)shown.item[i].load / 1e6;
+	}
+	for (int window = 1 - WARM_WINDOWS; window <= COUNTED_WINDOWS; window++) {
+		uint32_t now;
+
+		draw_window(bench, &seed, &shown);
+		watch(&caller, &shown, place);
+		if (window < 0)
+			continue;
+		now = cb_planner_place(&ip.problem, place_again);
+		memcpy(place, place_again, sizeof(place));
+		bench->violations += instance_violations(&instance, place);
+		if (window == 0) {
+			mended = now;
+			continue;
+		}
+		moves += now;
+		hysteresis += ip.problem.hysteresis_ratio / COUNTED_WINDOWS;
+		ratio += (double)instance_hottest(&shown, place) /
+			 (double)CB_MAX(instance_bound(&shown), 1);
+		true_ratio += (double)instance_hottest(&instance, place) / bound;
+	}
+	ratio /= COUNTED_WINDOWS;
+	true_ratio /= COUNTED_WINDOWS;
+	if (!bench->quiet)
+		printf("%-44s ratio %.4f true %.4f moves %.3f a window, %u to mend the start, hysteresis %.3f\n",
+		       instance.name, ratio, true_ratio, (double)moves / COUNTED_WINDOWS, mended,
+		       hysteresis);
+	bench->ratio[bench->n++] = ratio;
+	bench->ratio_sum += ratio;
+	bench->true_sum += true_ratio;
+	bench->moves += moves;
 }
 
 static bool run_instance(struct bench *bench)
@@ -96,7 +201,10 @@ static bool run_instance(struct bench *bench)
 		fprintf(stderr, "%s: %s\n", instance.name, strerror(ENOMEM));
 		return false;
 	}
-	quality(bench);
+	if (bench->sigma_ratio > 0)
+		noise(bench);
+	else
+		quality(bench);
 	instance_problem_done(&ip);
 	return true;
 }
@@ -177,9 +285,18 @@ static void sum_up(struct bench *bench)
 {
 	uint32_t p99 = CB_MAX((bench->n * 99 + 99) / 100, 1u) - 1;
 
+	if (bench->sigma_ratio > 0) {
+		printf("planner-noise: sigma=%.2f instances=%u windows=%d ratio=%.4f true=%.4f moves_per_window=%.3f violations=%llu\n",
+		       bench->sigma_ratio, bench->n, COUNTED_WINDOWS, bench->ratio_sum / bench->n,
+		       bench->true_sum / bench->n,
+		       (double)bench->moves / bench->n / COUNTED_WINDOWS,
+		       (unsigned long long)bench->violations);
+		return;
+	}
 	qsort(bench->ratio, bench->n, sizeof(bench->ratio[0]), ascending);
-	printf("moves=%llu items=%llu\n", (unsigned long long)bench->moves,
-	       (unsigned long long)bench->items);
+	printf("%llu of %llu items moved; slowest where nothing is hot: %.0f usec\n",
+	       (unsigned long long)bench->moves, (unsigned long long)bench->items,
+	       bench->max_rest_usec);
 	printf("planner: instances=%u geo=%.4f p99=%.4f worst=%.4f moved=%.4f again=%llu violations=%llu max_usec=%.0f\n",
 	       bench->n, exp(bench->log_sum / bench->n), bench->ratio[p99],
 	       bench->ratio[bench->n - 1], bench->moved_sum / bench->n,
