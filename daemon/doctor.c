@@ -165,7 +165,15 @@ static void check_irqs(struct doctor *doctor, const struct cb_irqs *irqs)
 
 static void check_owners(struct doctor *doctor, struct cb_host *host)
 {
-	if (cb_host_irqbalance_runs(host))
+	struct cb_owner owner[_CB_OWNER_MAX];
+	bool irqbalance = cb_host_irqbalance_runs(host);
+
+	cb_host_owners(host, owner);
+	for (int i = 0; i < _CB_OWNER_MAX; i++)
+		if (owner[i].present && i != CB_OWNER_IRQBALANCE)
+			say(doctor, NOTE, owner[i].name, owner[i].consequence, "sets %s",
+			    owner[i].owns);
+	if (irqbalance)
 		say(doctor, NOTE, "irqbalance",
 		    "to have interrupts moved with their workers: systemctl disable --now irqbalance",
 		    "it runs, and interrupts are left to it");
