@@ -269,7 +269,7 @@ int cb_journal_open(const char *run_dir, const char *boot_id, struct cb_journal 
 			return r;
 		}
 		if (news.msg[0])
-			say(journal, true, news.msg);
+			say(journal, !cb_journal_file_read_only(journal->file), news.msg);
 	}
 	*ret = journal;
 	return 0;

@@ -35,12 +35,16 @@
 #define FILE_BYTES_MAX	 (INT64_C(1) << 30)
 #define NEW_BUFFER_BYTES (UINT32_C(64) * 1024)
 
+#define OPEN_FLAGS	     (O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+#define OPEN_READ_ONLY_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+
 struct cb_journal_file {
 	int dir_fd; /* holds the lock */
 	int fd;	    /* the journal, -1 before it is made */
 	int new_fd; /* its successor while that is written */
 	off_t size; /* end of the last whole record */
 	bool torn;  /* something may stand behind it */
+	bool read_only; /* opened so, since the file system is: what it says can be put back all the same */
 	char dir[256];
 	char boot_id[64];
 	char *buffer; /* of the successor */
@@ -142,9 +146,12 @@ static int set_aside(struct cb_journal_file *file, bool keep, const char *why, s
 static int open_existing(struct cb_journal_file *file, int *ret_fd, struct cb_err *err)
 {
 	struct stat st;
-	int fd =
-		openat(file->dir_fd, NAME, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(file->dir_fd, NAME, OPEN_FLAGS);
 
+	if (fd < 0 && errno == EROFS) {
+		fd = openat(file->dir_fd, NAME, OPEN_READ_ONLY_FLAGS);
+		file->read_only = fd >= 0;
+	}
 	if (fd < 0) {
 		if (errno == ENOENT)
 			return 1;
@@ -267,6 +274,13 @@ static int load_text(struct cb_journal_file *file, const char *text, size_t len,
 	r = load_records(&s, fn, userdata, &bad, &end, &damage);
 	if (r < 0)
 		return cb_err_set(err, r, "%s/" NAME ": cannot load: %s", file->dir, damage.msg);
+	file->size = end - text;
+	if (file->read_only) {
+		/* Nothing can be set aside or cut off now; an append has to cut first, once there can be one. */
+		file->torn = end < s.end;
+		cb_err_set(news, 0, "%s/" NAME ": %s", file->dir, strerror(EROFS));
+		return 0;
+	}
 	if (bad > 0) {
 		char said[160];
 
@@ -275,7 +289,6 @@ static int load_text(struct cb_journal_file *file, const char *text, size_t len,
 		*ret_rewrite = true;
 		return set_aside(file, true, said, news, err);
 	}
-	file->size = end - text;
 	if (end < s.end) {
 		if (ftruncate(file->fd, file->size) < 0 || fdatasync(file->fd) < 0)
 			return cb_err_set(err, -errno,
@@ -324,11 +337,37 @@ static int write_all(int fd, const char *buf, size_t len)
 	return 0;
 }
 
+/* The file system may be writable by now; what was read has to be what is there still. */
+static int open_for_writing(struct cb_journal_file *file)
+{
+	int fd = openat(file->dir_fd, NAME, OPEN_FLAGS);
+	struct stat old, now;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(file->fd, &old) < 0 || fstat(fd, &now) < 0 || old.st_ino != now.st_ino ||
+	    old.st_dev != now.st_dev) {
+		close(fd);
+		return -ESTALE;
+	}
+	cb_closep(&file->fd);
+	file->fd = fd;
+	file->read_only = false;
+	return 0;
+}
+
+bool cb_journal_file_read_only(const struct cb_journal_file *file)
+{
+	return file->read_only;
+}
+
 /* Cut off what a failed append may have left. */
 static int mend(struct cb_journal_file *file)
 {
-	if (!file->torn)
-		return 0;
+	int r = file->read_only ? open_for_writing(file) : 0;
+
+	if (r < 0 || !file->torn)
+		return r;
 	if (ftruncate(file->fd, file->size) < 0)
 		return -errno;
 	file->torn = false;

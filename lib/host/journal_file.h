@@ -30,6 +30,9 @@ typedef int (*cb_journal_line_fn)(const char *line, size_t len, void *userdata, 
 int cb_journal_file_load(struct cb_journal_file *file, cb_journal_line_fn fn, void *userdata,
 			 bool *ret_rewrite, struct cb_err *news, struct cb_err *err) _must_check_;
 
+/* On a read-only file system what is there is loaded all the same; every append tries again to open it for writing. */
+bool cb_journal_file_read_only(const struct cb_journal_file *file);
+
 /* Add one record (without a newline) and have it on the disk. On failure the file is as it was. */
 int cb_journal_file_append(struct cb_journal_file *file, const char *line, size_t len,
 			   struct cb_err *err) _must_check_;

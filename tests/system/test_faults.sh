@@ -28,6 +28,7 @@ CASES=(
 	"a_full_run_directory_moves_nothing"
 	"a_run_directory_that_fills_up_loses_nothing"
 	"a_read_only_run_directory_loses_nothing"
+	"an_offline_restore_reads_a_read_only_run_directory"
 	"a_bus_that_goes_away_loses_nothing"
 	"a_daemon_that_is_held_up_counts_it"
 	"a_suspend_starts_the_measuring_anew"
@@ -167,11 +168,16 @@ a_run_directory_that_fills_up_loses_nothing() {
 # Found so by a start after a crash; all the time nothing is moved, and the journal is taken over once it can be written.
 a_read_only_run_directory_loses_nothing() {
 	small_run_dir && kept_placement && must mount -o remount,ro "$loop_dir/run" && daemon && must says "Read-only" &&
-		must quietly ctl workers && must loop_all_on "$loop_b" "${w[0]}" || return 1
+		must lists_change && must loop_all_on "$loop_b" "${w[0]}" || return 1
 	! quietly ctl move "${w[0]}" "$loop_a" >/dev/null || return 1
 	must loop_alive "$loop_daemon" && must mount -o remount,rw "$loop_dir/run" && must loop_try 60 healthy &&
 		must lists_change && invariant "${w[@]}" && must quietly ctl release --all && must back "${w[@]}" &&
 		must lists_none && must loop_daemon_stop
+}
+
+# What the journal says can be put back though it cannot be forgotten.
+an_offline_restore_reads_a_read_only_run_directory() {
+	small_run_dir && kept_placement && must mount -o remount,ro "$loop_dir/run" && must restore && must back "${w[@]}"
 }
 
 # --- the bus ----------------------------------------------------------------------------------------------
