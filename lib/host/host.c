@@ -36,6 +36,9 @@
  */
 #define BUF_MAX (64u * 1024u * 1024u)
 
+/* Races with renames elsewhere that are lost before the path is walked by hand; more than three in a row were not seen. */
+#define RACES_MAX 32u
+
 void cb_closep(int *fd)
 {
 	if (*fd >= 0)
@@ -66,11 +69,12 @@ int cb_host_openat(struct cb_host *host, const char *path, int flags)
 	};
 	long fd;
 
-	if (!host->no_openat2) {
+	/* Any rename on the machine meanwhile, and a path with ".." on its way is not vouched for: once more then. */
+	for (unsigned int tries = 0; !host->no_openat2 && tries < RACES_MAX; tries++) {
 		fd = syscall(SYS_openat2, host->root_fd, path, &how, sizeof(how));
-		if (fd >= 0 || errno != ENOSYS)
+		if (fd >= 0 || (errno != ENOSYS && errno != EAGAIN))
 			return fd < 0 ? -errno : (int)fd;
-		host->no_openat2 = true;
+		host->no_openat2 = errno == ENOSYS;
 	}
 	if (!host->live)
 		return cb_resolve_openat(host->root_fd, path, flags);
