@@ -96,6 +96,25 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 	}
 }
 
+/* A CPU without workers may be hot by interrupts: the group that most of them feed is the one to plan for. */
+static void look_at_interrupts(const struct cb_engine *engine, struct cb_finding *finding)
+{
+	double most = 0;
+
+	for (uint32_t i = 0; engine->irqs && i < engine->n_groups; i++) {
+		double load = 0;
+
+		for (uint32_t j = 0; j < engine->irqs->n; j++)
+			if (engine->irq[j].effective_cpu == finding->cpu &&
+			    engine_group_feeds(engine->group[i], &engine->irqs->irq[j]))
+				load += engine->irq[j].load_ratio;
+		if (load > most) {
+			most = load;
+			finding->group_key = engine->group[i]->key;
+		}
+	}
+}
+
 static void latch(struct cb_engine *engine, struct cpu_state *cpu)
 {
 	double busy = cpu->busy.smooth;
@@ -142,6 +161,8 @@ static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *
 	};
 	find_coolest(engine, ret);
 	look_at_workers(engine, ret, &bound_key);
+	if (!ret->group_key)
+		look_at_interrupts(engine, ret);
 	if (bound_key) {
 		ret->kind = CB_FINDING_WORKER_BOUND;
 		ret->worker_key = bound_key;
