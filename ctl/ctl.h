@@ -97,6 +97,11 @@ void cb_args_help(FILE *out, const struct cb_style *style, const struct cb_verb 
 void cb_agent_open(struct cb_ctl *ctl);
 void cb_agent_close(struct cb_ctl *ctl);
 
+/*
+ * Become the daemon's own program, with @argv. Returns only when it cannot be run, with the exit code. doctor.c
+ */
+int cb_ctl_run_daemon(struct cb_ctl *ctl, char **argv);
+
 /* Checks of single arguments; each prints its message and returns CB_EXIT_USAGE, or CB_EXIT_OK. */
 int cb_check_u32(const struct cb_ctl *ctl, const char *what, const char *text, uint32_t min,
 		 uint32_t max, uint32_t *ret);
@@ -110,4 +115,4 @@ extern const struct cb_verb cb_verb_status, cb_verb_cpus, cb_verb_irqs, cb_verb_
 	cb_verb_plan, cb_verb_apply, cb_verb_move, cb_verb_rollback, cb_verb_veto, cb_verb_release,
 	cb_verb_history, cb_verb_explain, cb_verb_pause, cb_verb_resume, cb_verb_mode,
 	cb_verb_metrics, cb_verb_reload, cb_verb_monitor, cb_verb_run, cb_verb_hold, cb_verb_config,
-	cb_verb_doctor, cb_verb_discover;
+	cb_verb_doctor, cb_verb_capture, cb_verb_discover;

@@ -14,11 +14,19 @@
 
 #define DAEMON "cpubalanced"
 
-static int run(struct cb_ctl *ctl, const struct cb_args *args)
+int cb_ctl_run_daemon(struct cb_ctl *ctl, char **argv)
 {
 	/* Administrators' programs are not on everybody's PATH. */
 	static const char *const places[] = { DAEMON, "/usr/local/sbin/" DAEMON,
 					      "/usr/sbin/" DAEMON };
+
+	for (size_t i = 0; i < CB_ARRAY_SIZE(places); i++)
+		execvp(places[i], argv);
+	return cb_ctl_fail(ctl, CB_EXIT_FAILED, "%s cannot be run: %s", DAEMON, strerror(errno));
+}
+
+static int run(struct cb_ctl *ctl, const struct cb_args *args)
+{
 	char bus[512];
 	char *argv[] = { (char *)(uintptr_t)DAEMON, (char *)(uintptr_t) "--doctor", bus,
 			 ctl->json ? (char *)(uintptr_t) "--json" : NULL, NULL };
@@ -26,9 +34,7 @@ static int run(struct cb_ctl *ctl, const struct cb_args *args)
 	(void)args;
 	if ((size_t)snprintf(bus, sizeof(bus), "--bus=%s", ctl->bus_name) >= sizeof(bus))
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE, "the address of the bus is too long");
-	for (size_t i = 0; i < CB_ARRAY_SIZE(places); i++)
-		execvp(places[i], argv);
-	return cb_ctl_fail(ctl, CB_EXIT_FAILED, "%s cannot be run: %s", DAEMON, strerror(errno));
+	return cb_ctl_run_daemon(ctl, argv);
 }
 
 const struct cb_verb cb_verb_doctor = {

@@ -80,6 +80,28 @@ static int restore(const struct cb_options *options)
 	return result.n_failed > 0 ? CB_EXIT_FAILED : CB_EXIT_OK;
 }
 
+static int capture(const struct cb_options *options)
+{
+	struct cb_host_options host_options = { .sysroot = options->manager.sysroot,
+						.dry_run = true,
+						.no_netlink = true };
+	struct cb_err err = { .msg = "" };
+	struct cb_host *host = NULL;
+	uint32_t n_files;
+	int r = cb_host_open(&host_options, &host, &err);
+
+	if (r >= 0)
+		r = cb_host_capture(host, options->capture, &n_files, &err);
+	cb_host_close(host);
+	if (r < 0) {
+		cb_log(LOG_ERR, "Failed to capture: %s", err.msg);
+		return CB_EXIT_FAILED;
+	}
+	printf("%s: %u files; look at it with cpubalanced --sysroot %s\n", options->capture,
+	       n_files, options->capture);
+	return CB_EXIT_OK;
+}
+
 static int load_config(const struct cb_options *options, struct cb_policy *ret,
 		       struct cb_config_origins *ret_origins)
 {
@@ -212,6 +234,8 @@ static int do_verb(const struct cb_options *options)
 		return with_policy(options);
 	case CB_VERB_DOCTOR:
 		return cb_doctor(options);
+	case CB_VERB_CAPTURE:
+		return capture(options);
 	case CB_VERB_REPLAY:
 		return replay(options);
 	case CB_VERB_RESTORE:

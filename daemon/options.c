@@ -26,6 +26,7 @@ enum option_id {
 	OPTION_UNLESS_RESTARTING,
 	OPTION_CHECK_CONFIG,
 	OPTION_DOCTOR,
+	OPTION_CAPTURE,
 	OPTION_JSON,
 	OPTION_PRINT_CONFIG,
 	OPTION_PRINT_METRICS_DOC,
@@ -46,6 +47,7 @@ static const struct option long_options[] = {
 	{ "unless-restarting", no_argument, NULL, OPTION_UNLESS_RESTARTING },
 	{ "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
 	{ "doctor", no_argument, NULL, OPTION_DOCTOR },
+	{ "capture", required_argument, NULL, OPTION_CAPTURE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "print-config", no_argument, NULL, OPTION_PRINT_CONFIG },
 	{ "print-metrics-doc", no_argument, NULL, OPTION_PRINT_METRICS_DOC },
@@ -72,6 +74,7 @@ void cb_options_help(void)
 	       "  --check-config       read the configuration, say what is wrong, and exit\n"
 	       "  --doctor             say what this machine lets it do, what stands in the way, and the remedy; and exit\n"
 	       "  --json               with --doctor: as JSON\n"
+	       "  --capture DIR        copy what is read of /proc and /sys, without processes, to the new directory DIR, for --sysroot\n"
 	       "  --print-config       print an example configuration with every option and its default\n"
 	       "  --print-metrics-doc  print docs/METRICS.md\n"
 	       "  --version            print the version\n"
@@ -98,6 +101,8 @@ static enum cb_verb verb_of(int id)
 		return CB_VERB_CHECK_CONFIG;
 	case OPTION_DOCTOR:
 		return CB_VERB_DOCTOR;
+	case OPTION_CAPTURE:
+		return CB_VERB_CAPTURE;
 	case OPTION_PRINT_CONFIG:
 		return CB_VERB_PRINT_CONFIG;
 	case OPTION_PRINT_METRICS_DOC:
@@ -138,6 +143,9 @@ static void take(struct cb_options *options, int id, const char *value)
 		break;
 	case OPTION_REPLAY:
 		options->replay = value;
+		break;
+	case OPTION_CAPTURE:
+		options->capture = value;
 		break;
 	case OPTION_UNLESS_RESTARTING:
 		options->unless_restarting = true;

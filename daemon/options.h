@@ -13,6 +13,7 @@ enum cb_verb {
 	CB_VERB_RESTORE,
 	CB_VERB_CHECK_CONFIG,
 	CB_VERB_DOCTOR,
+	CB_VERB_CAPTURE,
 	CB_VERB_PRINT_CONFIG,
 	CB_VERB_PRINT_METRICS_DOC,
 	CB_VERB_VERSION,
@@ -33,6 +34,7 @@ struct cb_options {
 	enum cb_verb verb;
 	struct cb_manager_options manager;
 	const char *replay;
+	const char *capture;
 	bool unless_restarting;
 	bool json; /* with --doctor */
 };

@@ -124,6 +124,14 @@ struct cb_restore_result {
 int cb_restore_offline(struct cb_host *host, const char *run_dir, void (*say)(const char *line, void *userdata),
 		       void *userdata, struct cb_restore_result *ret, struct cb_err *err) _must_check_;
 
+/* --- capture.c: a machine as a directory --- */
+
+/*
+ * Copy what is read of /proc and /sys about this machine, and nothing about its processes, below the new directory @dir, which is then good for
+ * --sysroot. Returns 0, or a negative errno: -EEXIST when @dir is there already.
+ */
+int cb_host_capture(struct cb_host *host, const char *dir, uint32_t *ret_n_files, struct cb_err *err) _must_check_;
+
 /* --- tasks.c: who runs on a CPU, read on request --- */
 
 #define CB_TASKS_MAX 16384u
