@@ -18,6 +18,8 @@ CASES=(
 	"a_thousand_cpus_are_shown_each_in_its_place"
 	"a_thousand_cpus_are_answered_for_cheaply"
 	"holes_and_slow_cores_are_shown"
+	"a_capture_is_the_same_machine"
+	"a_capture_of_this_machine_is_one_and_says_nothing_of_its_processes"
 	"writes_are_refused_as_a_kernel_refuses_them"
 	"hot_interrupts_are_moved_and_put_back"
 )
@@ -132,6 +134,48 @@ holes_shown() {
 		must json_row "$cpus" "" CPU=7 Isolated=true >/dev/null
 }
 
+# --- captures -----------------------------------------------------------------------------------------
+
+# What is known of CPUs and interrupts without rates
+identity() {
+	reply cpus | grep -E '\.(CPU|Online|Node|Package|LLC|Core|Isolated)='
+	reply irqs | grep -E '\.(IRQ|Name|Interface|Affinity|CPU|Node|Movable)='
+}
+
+a_capture_is_the_same_machine() {
+	on --cpus 96 --nodes 2 --holes 7 --slow 25 --isolated 5 --nics 3 --queues 4 -- capture_same
+}
+capture_same() {
+	: >"$loop_dir/web.pid"
+	daemon --sysroot "$loop_dir/machine" && must loop_try 10 has_irqs || return 1
+	identity >"$loop_dir/original"
+	must loop_daemon_stop && must tests/tools/capture "$loop_dir/copy" "$loop_dir/machine" >"$loop_dir/out" || return 1
+	say "$(tail -n 1 "$loop_dir/out")"
+	conf
+	must loop_daemon_start "$loop_dir/test.conf" --sysroot "$loop_dir/copy" && must loop_try 10 has_irqs || return 1
+	identity >"$loop_dir/again"
+	must diff "$loop_dir/original" "$loop_dir/again" && rm -rf "$loop_dir/copy"
+}
+has_irqs() { reply irqs | grep -q '\.Name='; }
+
+a_capture_of_this_machine_is_one_and_says_nothing_of_its_processes() {
+	local address
+	must tests/tools/capture "$loop_dir/copy" >"$loop_dir/out" || return 1
+	must is "$(find "$loop_dir/copy/proc" -mindepth 1 -maxdepth 1 -name '[0-9]*')" '' &&
+		must is "$(cat "$loop_dir/copy/sys/devices/system/cpu/online")" "$(cat /sys/devices/system/cpu/online)" || return 1
+	for address in $(cat /sys/class/net/*/address) "$(cat /proc/sys/kernel/random/boot_id)" "$(uname -n)"; do
+		[ "$address" = 00:00:00:00:00:00 ] && continue
+		! grep -rF -- "$address" "$loop_dir/copy" || { say "$address is in it"; return 1; }
+	done
+	: >"$loop_dir/web.pid"
+	conf
+	must loop_daemon_start "$loop_dir/test.conf" --sysroot "$loop_dir/copy" && must ctl status >"$loop_dir/out" &&
+		must loop_daemon_stop
+	local rc=$?
+	rm -rf "$loop_dir/copy" "$loop_dir/run" "$loop_dir/state"
+	return $rc
+}
+
 # --- in the place of the real files -------------------------------------------------------------------
 
 # fails_with TEXT COMMAND - as the shell says it
@@ -170,13 +214,14 @@ some_changed() { [ "$(changed_irqs)" -gt 0 ]; }
 none_changed() { cat /proc/stat >/dev/null; [ "$(changed_irqs)" = 0 ]; }
 judged() { [ -n "$(json_of "$(reply history)" 0.Verdict)" ]; }
 
-# One real worker, whose interfaces' interrupts all start on CPU 0.
+# One real worker, which does nothing and is not on CPU 0, where all its interfaces' interrupts start.
 hot_interrupts_are_moved_and_put_back() {
+	[ "$(nproc --all)" -gt 1 ] || { skip="there is one real CPU only"; return 0; }
 	on --cover --cpus 64 --nodes 2 --nics 2 --queues 8 --start 1 --load 2 -- moved_and_back
 }
 moved_and_back() {
 	masks >"$loop_dir/before"
-	loop_run sleep 600
+	loop_run taskset -c 1 sleep 600
 	echo "$loop_pid" >"$loop_dir/web.pid"
 	daemon && must loop_try 60 some_changed && must loop_try 60 judged || return 1
 	say "verdict: $(json_of "$(reply history)" 0.Verdict), $(json_of "$(reply history)" 0.Sentence)"
@@ -186,14 +231,14 @@ moved_and_back() {
 # --- run ----------------------------------------------------------------------------------------------
 
 run_cases() {
-	local i name failed=0
+	local i name skip failed=0
 	trap 'trap "" INT TERM HUP; loop_end' EXIT
 	loop_begin || exit 1
 	echo "1..${#CASES[@]}"
 	for ((i = 0; i < ${#CASES[@]}; i++)); do
-		name=${CASES[i]}
+		name=${CASES[i]} skip=
 		if "$name"; then
-			echo "ok $((i + 1)) - $name"
+			echo "ok $((i + 1)) - $name${skip:+ # SKIP $skip}"
 		else
 			echo "not ok $((i + 1)) - $name"
 			failed=1
