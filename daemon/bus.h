@@ -63,7 +63,7 @@ struct cb_server {
 	struct cb_asking *asking; /* who waits for an authorisation; access.h */
 	struct cb_holds *holds;
 	struct cb_client_bucket client[CB_BUS_CLIENTS_MAX];
-	uint64_t n_refused;   /* calls, by cb_bus_may_call() */
+	uint64_t n_refused;	  /* calls, by cb_bus_may_call() */
 	struct cb_census *census; /* last answer of Discover(), NULL before the first */
 	uint64_t census_until_usec;
 	uint64_t report_usec; /* when the report was filled for a reader */

@@ -90,8 +90,7 @@ static void strange_files(void **state)
 					     "../../etc/shadow\n",
 					     "\"policyName\":\"",
 					     "\"policyName\":\"static",
-					     "a\x01"
-					     "b\n" };
+					     "a\001b\n" };
 	struct cb_owner owner[_CB_OWNER_MAX];
 	struct tree tree;
 	char text[20000];
