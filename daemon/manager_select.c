@@ -41,7 +41,8 @@ static void note_refusal(struct cb_registration *registration, const char *text)
 
 	if (strncmp(registration->note, text, sizeof(registration->note) - 1) == 0)
 		return;
-	snprintf(registration->note, sizeof(registration->note), "%s", text);
+	snprintf(registration->note, sizeof(registration->note), "%.*s",
+		 (int)sizeof(registration->note) - 1, text);
 	fields.group = registration->policy.name;
 	cb_log_with(LOG_NOTICE, &fields, "Group %s: %s", fields.group, text);
 }

@@ -511,6 +511,6 @@ bool cb_scout_state(struct cb_host *host, uint32_t group_key, struct cb_scout_st
 	ret->follows = host->proc_conn != NULL;
 	for (uint32_t i = 0; i < scout->n_spaces; i++)
 		for (uint32_t j = 0; j < scout->space[i].n; j++)
-			ret->n_sockets += scout->space[i].socket[j].groups >> index & 1;
+			ret->n_sockets += (scout->space[i].socket[j].groups >> index & 1) != 0;
 	return true;
 }
