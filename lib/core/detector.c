@@ -106,7 +106,7 @@ static void look_at_interrupts(const struct cb_engine *engine, struct cb_finding
 
 		for (uint32_t j = 0; j < engine->irqs->n; j++)
 			if (engine->irq[j].effective_cpu == finding->cpu &&
-			    engine_group_feeds(engine->group[i], &engine->irqs->irq[j]))
+			    engine_group_feeds(engine, engine->group[i], &engine->irqs->irq[j]))
 				load += engine->irq[j].load_ratio;
 		if (load > most) {
 			most = load;
