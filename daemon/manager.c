@@ -336,7 +336,7 @@ static void watch_suspend(struct cb_manager *m)
 	if (m->n_ticks == 0 || grown_usec < CB_USEC_PER_SEC)
 		return;
 	cb_log(LOG_NOTICE, "The machine was suspended for %" PRIu64 " s: measuring starts anew",
-	       grown_usec / CB_USEC_PER_SEC);
+	       (grown_usec + CB_USEC_PER_SEC / 2) / CB_USEC_PER_SEC);
 	r = cb_manager_feed_topology(m, &err);
 	if (r >= 0)
 		r = cb_manager_feed_irqs(m, &err);
