@@ -8,6 +8,9 @@
 
 #include "engine_internal.h"
 
+/* An interrupt on the hot CPU with less load than this is not worth a line of explanation. */
+#define IRQ_NAMED_RATIO 0.005
+
 struct group_state *engine_group_of_finding(const struct cb_engine *engine,
 					    const struct cb_finding *finding)
 {
@@ -203,15 +206,15 @@ static uint32_t fill_items(struct cb_engine *engine, const struct group_state *g
 		if (worker->group_key == group->key && is_online(engine, worker->cpu_attributed))
 			worker_item(engine, worker, group, &engine->item[n++]);
 	}
-	/* interrupts of no importance are left out, but for those on the hot CPU: explain() names them */
+	/* interrupts of no importance are left out; on the hot CPU, only those that nobody would ask about */
 	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n && n < ENGINE_ITEMS_MAX; i++) {
 		const struct irq_state *state = &engine->irq[i];
-		bool matters = state->load_ratio >= engine->policy.min_item_ratio ||
-			       state->effective_cpu == hot_cpu;
+		double least = state->effective_cpu == hot_cpu ? IRQ_NAMED_RATIO :
+								 engine->policy.min_item_ratio;
 
 		if (!is_online(engine, state->effective_cpu))
 			continue;
-		if (matters && state->load_ratio > 0)
+		if (state->load_ratio >= least && state->load_ratio > 0)
 			irq_item(engine, i, group, &engine->item[n++]);
 	}
 	return n;
