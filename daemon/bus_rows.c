@@ -238,6 +238,12 @@ static void worker_figures(struct cb_rows *rows, const struct cb_worker_view *vi
 		cb_row_u32(rows, "Threads", view->n_threads);
 	if (view->present & CB_WORKER_HAS_FDS)
 		cb_row_u32(rows, "FDs", view->n_fds);
+	if (view->present & CB_WORKER_HAS_LISTEN) {
+		cb_row_u32(rows, "Listeners", view->n_listeners);
+		cb_row_u32(rows, "Backlog", view->backlog);
+		cb_row_u32(rows, "BacklogMax", view->backlog_max);
+		cb_row_double(rows, "DropsPerSec", view->drops_per_sec.smooth);
+	}
 	if (view->present & CB_WORKER_HAS_LAST_CPU)
 		cb_row_index(rows, "LastCPU", view->last_cpu);
 }

@@ -298,6 +298,22 @@ METRIC(WORKER_DELAY)
 		cb_metric_value(metrics, each.view.wait_per_sec.raw, each.view.group, each.label);
 }
 
+METRIC(WORKER_BACKLOG)
+{
+	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_LISTEN };
+
+	while (next_worker(&each))
+		cb_metric_count(metrics, each.view.backlog, each.view.group, each.label);
+}
+
+METRIC(WORKER_FDS)
+{
+	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_FDS };
+
+	while (next_worker(&each))
+		cb_metric_count(metrics, each.view.n_fds, each.view.group, each.label);
+}
+
 /* --- what was done --- */
 
 METRIC(PLANS)

@@ -217,6 +217,9 @@ struct cb_worker_view {
 	struct cb_rate wait_per_sec; /* run-queue wait, seconds per second */
 	struct cb_rate vol_per_sec, invol_per_sec;
 	uint32_t n_threads, n_fds;
+	/* CB_WORKER_HAS_LISTEN: of the listening sockets that it alone serves */
+	uint32_t n_listeners, backlog, backlog_max;
+	struct cb_rate drops_per_sec;
 	int32_t last_cpu;
 	int32_t cpu_attributed; /* the CPU its load is counted on, -1 unknown */
 	struct cb_cpuset mask, original;

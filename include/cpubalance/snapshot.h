@@ -78,6 +78,7 @@ struct cb_irq_sample {
 #define CB_WORKER_HAS_LAST_CPU (1u << 4)
 #define CB_WORKER_HAS_MASK (1u << 5)
 #define CB_WORKER_HAS_FDS (1u << 6)
+#define CB_WORKER_HAS_LISTEN (1u << 7)   /* n_listeners, backlog, backlog_max, drops */
 
 struct cb_worker_sample {
 	uint32_t key; /* the worker's number, unique while the daemon runs; 0 is none */
@@ -89,6 +90,11 @@ struct cb_worker_sample {
 	uint32_t n_threads;
 	int32_t last_cpu;
 	uint32_t n_fds;
+	/* Of the listening sockets that this worker alone serves; those that several share are the group's. */
+	uint32_t n_listeners;
+	uint32_t backlog;     /* connections waiting to be accepted, now */
+	uint32_t backlog_max; /* what the sockets allow */
+	uint64_t drops;       /* since they were opened */
 	struct cb_cpuset mask; /* of the main thread */
 };
 

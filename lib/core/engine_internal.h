@@ -57,6 +57,8 @@ struct worker_state {
 	uint64_t last_usec;
 	uint32_t present; /* CB_WORKER_HAS_*; for counters: a rate is there */
 	struct cb_rate cpu, wait_per_sec, vol_per_sec, invol_per_sec;
+	struct cb_rate drops_per_sec; /* at the listeners that it alone serves */
+	bool has_drops;
 	double cpu_share_ratio; /* of cpu.smooth after clamping to what its CPU was busy */
 	int32_t cpu_attributed;
 	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */

@@ -168,6 +168,12 @@ static void rate_worker(struct cb_engine *engine, struct worker_state *worker,
 		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->invol_per_sec,
 			    now->invol_switches, last->invol_switches, 1, dt_usec, tau_usec);
 		worker->present |= now->present & last->present & counters;
+		if (now->present & last->present & CB_WORKER_HAS_LISTEN) {
+			cb_rate_update(&worker->drops_per_sec,
+				       per_sec(now->drops, last->drops, dt_usec), dt_usec, tau_usec,
+				       !worker->has_drops);
+			worker->has_drops = true;
+		}
 	}
 	worker->present = (worker->present & (now->present | ~counters) & counters) |
 			  (now->present & ~counters);

@@ -112,6 +112,11 @@ int cb_dir_numbers(int dir_fd, int32_t *ret, size_t cap, size_t *ret_n) _must_ch
 struct cb_netns;
 
 #define CB_LISTENERS_MAX 256u /* of one worker */
+struct cb_own_listener {
+	uint32_t inode;
+	bool serves; /* it was seen to wait for clients there; a master only holds them */
+};
+
 struct cb_watch {
 	uint32_t key, group_key;
 	int32_t pid;
@@ -128,12 +133,16 @@ struct cb_watch {
 	struct cb_threads threads;
 	struct cb_netns *netns;
 	uint32_t n_listeners;
-	uint32_t *listener; /* inodes of its listening sockets */
+	struct cb_own_listener *listener; /* its listening sockets, ascending inode */
+	uint32_t looks;			  /* at who serves them, since they changed */
 };
 
+#define CB_NOBODY UINT32_MAX
 struct cb_listener_ref {
 	uint32_t inode;
-	uint32_t group; /* index */
+	uint32_t group;	 /* index */
+	uint32_t worker; /* index of who alone serves it, or CB_NOBODY */
+	bool serves;	 /* while they are collected */
 };
 
 struct cb_watch_group {

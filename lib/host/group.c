@@ -8,7 +8,8 @@
  * A listening socket is the group's when one of its workers has it open. That is found by reading
  * the links of the worker's descriptors when it is registered, again whenever the set of listening
  * sockets of its namespace has changed, and now and then for sockets that were handed over. Inodes
- * of sockets are unique on the machine.
+ * of sockets are unique on the machine. Who of those that have it open waits for clients there is looked up when
+ * a worker's sockets have changed: a queue that one worker alone serves is that worker's too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "collect.h"
+#include "serving.h"
 
 /*
  * Descriptors of a worker whose links are read: servers open their listeners first, so these have
@@ -29,6 +30,8 @@
 /* How often one more worker has its sockets looked up though nothing seems to have changed. */
 #define ROTATE_USEC (10 * CB_USEC_PER_SEC)
 #define SOCKET_LINK "socket:["
+/* Looks at a worker that seems to serve nothing: servers take over a socket a moment after they have opened it. */
+#define LOOKS_MAX 3u
 
 struct cb_netns {
 	struct cb_netns *next;
@@ -241,8 +244,58 @@ static int compare_u32(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* True when these are not the sockets that the worker had before. */
+static bool take_listeners(struct cb_watch *watch, const uint32_t *found, uint32_t n)
+{
+	bool same = n == watch->n_listeners;
+
+	for (uint32_t i = 0; same && i < n; i++)
+		same = found[i] == watch->listener[i].inode;
+	if (same)
+		return false;
+	if (n > watch->n_listeners) {
+		struct cb_own_listener *grown = reallocarray(watch->listener, n, sizeof(*grown));
+
+		if (!grown)
+			return false;
+		watch->listener = grown;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		watch->listener[i] = (struct cb_own_listener){ .inode = found[i] };
+	watch->n_listeners = n;
+	watch->looks = 0;
+	return true;
+}
+
+static bool serves_any(const struct cb_watch *watch)
+{
+	for (uint32_t i = 0; i < watch->n_listeners; i++)
+		if (watch->listener[i].serves)
+			return true;
+	return false;
+}
+
+/* Which of its sockets the worker serves: when they have changed, and some times more when it seems to serve none. */
+static void look_served(struct cb_host *host, struct cb_watch *watch)
+{
+	struct cb_wanted wanted[CB_LISTENERS_MAX];
+	struct cb_holdings holdings;
+
+	if (watch->n_listeners == 0 || watch->looks == LOOKS_MAX || serves_any(watch))
+		return;
+	watch->looks++;
+	for (uint32_t i = 0; i < watch->n_listeners; i++)
+		wanted[i] = (struct cb_wanted){ .inode = watch->listener[i].inode, .tag = i };
+	if (cb_holdings_read(host, watch->pid, wanted, watch->n_listeners, NULL, NULL, &holdings) <
+	    0)
+		return;
+	for (uint32_t i = 0; i < holdings.n; i++)
+		watch->listener[holdings.held[i].index].serves |= holdings.held[i].serves;
+	host->watch->dirty |= holdings.serves;
+}
+
 /* Look up the worker's listening sockets; its namespace has just been dumped. */
-static void scan(struct cb_watch_table *table, struct cb_watch *watch, size_t max)
+static void scan(struct cb_host *host, struct cb_watch *watch, size_t max)
 {
 	int32_t number[LINKS_FIRST_MAX];
 	uint32_t found[CB_LISTENERS_MAX], n_found = 0;
@@ -259,20 +312,8 @@ static void scan(struct cb_watch_table *table, struct cb_watch *watch, size_t ma
 			found[n_found++] = inode;
 	}
 	qsort(found, n_found, sizeof(found[0]), compare_u32);
-	if (n_found == watch->n_listeners &&
-	    (n_found == 0 || memcmp(found, watch->listener, n_found * sizeof(found[0])) == 0))
-		return;
-	if (n_found > watch->n_listeners) {
-		uint32_t *grown = reallocarray(watch->listener, n_found, sizeof(found[0]));
-
-		if (!grown)
-			return;
-		watch->listener = grown;
-	}
-	if (n_found > 0)
-		memcpy(watch->listener, found, n_found * sizeof(found[0]));
-	watch->n_listeners = n_found;
-	table->dirty = true;
+	host->watch->dirty |= take_listeners(watch, found, n_found);
+	look_served(host, watch);
 }
 
 void cb_netns_scan(struct cb_host *host, struct cb_watch *watch)
@@ -281,7 +322,7 @@ void cb_netns_scan(struct cb_host *host, struct cb_watch *watch)
 		return;
 	dump(watch->netns);
 	if (watch->netns->dumped)
-		scan(host->watch, watch, LINKS_FIRST_MAX);
+		scan(host, watch, LINKS_FIRST_MAX);
 	else
 		watch->scan = true;
 }
@@ -314,25 +355,46 @@ static int reserve_refs(struct cb_watch_table *table)
 	return 0;
 }
 
+/* Of the @n workers that have a socket open: the one that serves it, or holds it alone. */
+static uint32_t only_server(const struct cb_listener_ref *ref, uint32_t n)
+{
+	uint32_t n_serve = 0, worker = CB_NOBODY;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (ref[i].serves) {
+			n_serve++;
+			worker = ref[i].worker;
+		}
+	return n_serve == 1 ? worker : n_serve == 0 && n == 1 ? ref[0].worker : CB_NOBODY;
+}
+
 /* Workers that inherited one socket share it: a group has it once. */
 static void build_refs(struct cb_watch_table *table)
 {
-	uint32_t n = 0, n_distinct = 0;
+	uint32_t n = 0, n_distinct = 0, n_same;
 
 	for (uint32_t i = 0; i < table->n; i++) {
 		const struct cb_watch *watch = table->watch[i];
 
 		for (uint32_t j = 0; j < watch->n_listeners; j++)
 			table->ref[n++] = (struct cb_listener_ref){
-				.inode = watch->listener[j],
+				.inode = watch->listener[j].inode,
 				.group = cb_group_index(table, watch->group_key),
+				.worker = i,
+				.serves = watch->listener[j].serves,
 			};
 	}
 	if (n > 0)
 		qsort(table->ref, n, sizeof(*table->ref), compare_refs);
-	for (uint32_t i = 0; i < n; i++)
-		if (i == 0 || compare_refs(&table->ref[i], &table->ref[n_distinct - 1]) != 0)
-			table->ref[n_distinct++] = table->ref[i];
+	for (uint32_t i = 0; i < n; i += n_same) {
+		struct cb_listener_ref ref = table->ref[i];
+
+		for (n_same = 1;
+		     i + n_same < n && compare_refs(&table->ref[i + n_same], &ref) == 0;)
+			n_same++;
+		ref.worker = only_server(&table->ref[i], n_same);
+		table->ref[n_distinct++] = ref;
+	}
 	table->n_refs = n_distinct;
 }
 
@@ -379,6 +441,21 @@ static void read_packets(struct cb_host *host, struct cb_netns *netns)
 			table->group[i].packets += delta;
 }
 
+static void add_own_queue(const struct cb_listener *listener, struct cb_worker_sample *sample)
+{
+	if (sample->present == 0)
+		return; /* gone */
+	if (!(sample->present & CB_WORKER_HAS_LISTEN)) {
+		sample->n_listeners = sample->backlog = sample->backlog_max = 0;
+		sample->drops = 0;
+		sample->present |= CB_WORKER_HAS_LISTEN;
+	}
+	sample->n_listeners++;
+	sample->backlog += listener->backlog;
+	sample->backlog_max += listener->backlog_max;
+	sample->drops += listener->has_drops ? listener->drops : 0;
+}
+
 static void add_queues(const struct cb_watch_table *table, const struct cb_listener *listener,
 		       struct cb_snapshot *snapshot)
 {
@@ -399,6 +476,8 @@ static void add_queues(const struct cb_watch_table *table, const struct cb_liste
 		sample->backlog_max += listener->backlog_max;
 		sample->drops += listener->has_drops ? listener->drops : 0;
 		sample->present |= CB_GROUP_HAS_LISTEN;
+		if (table->ref[low].worker < snapshot->n_workers)
+			add_own_queue(listener, &snapshot->worker[table->ref[low].worker]);
 	}
 }
 
@@ -406,8 +485,10 @@ static void add_queues(const struct cb_watch_table *table, const struct cb_liste
  * Look up again the sockets of one worker a tick, of those in whose namespace listeners came or
  * went.
  */
-static void scan_one(struct cb_watch_table *table, uint64_t now_usec)
+static void scan_one(struct cb_host *host, uint64_t now_usec)
 {
+	struct cb_watch_table *table = host->watch;
+
 	if (now_usec >= table->rotate_usec && table->n > 0) {
 		table->rotate_usec = now_usec + ROTATE_USEC;
 		table->rotate = (table->rotate + 1) % table->n;
@@ -418,7 +499,7 @@ static void scan_one(struct cb_watch_table *table, uint64_t now_usec)
 
 		if (!watch->scan || !watch->netns || !watch->netns->dumped)
 			continue;
-		scan(table, watch, LINKS_TICK_MAX);
+		scan(host, watch, LINKS_TICK_MAX);
 		return;
 	}
 }
@@ -462,7 +543,7 @@ void cb_group_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapsho
 		return;
 	refresh(table);
 	read_namespaces(host, snapshot);
-	scan_one(table, now_usec);
+	scan_one(host, now_usec);
 	refresh(table);
 	for (uint32_t i = 0; i < table->n_groups; i++)
 		snapshot->group[i] = (struct cb_group_sample){

@@ -82,6 +82,12 @@ static void put_worker(struct cb_trace_out *out, const struct cb_worker_sample *
 		cb_trace_i64(out, NULL, worker->last_cpu);
 	if (worker->present & CB_WORKER_HAS_FDS)
 		cb_trace_u64(out, NULL, worker->n_fds);
+	if (worker->present & CB_WORKER_HAS_LISTEN) {
+		cb_trace_u64(out, NULL, worker->n_listeners);
+		cb_trace_u64(out, NULL, worker->backlog);
+		cb_trace_u64(out, NULL, worker->backlog_max);
+		cb_trace_u64(out, NULL, worker->drops);
+	}
 	if (worker->present & CB_WORKER_HAS_MASK)
 		cb_trace_cpuset(out, NULL, &worker->mask);
 	cb_trace_close_bracket(out, ']');
@@ -201,7 +207,7 @@ static void get_worker(struct row *row, void *entry)
 	struct cb_worker_sample *worker = entry;
 	const uint32_t known = CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES |
 			       CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK |
-			       CB_WORKER_HAS_FDS;
+			       CB_WORKER_HAS_FDS | CB_WORKER_HAS_LISTEN;
 
 	worker->key = row_u32(row, "key");
 	worker->present = (uint32_t)row_number(row, "present", known);
@@ -219,6 +225,12 @@ static void get_worker(struct row *row, void *entry)
 		worker->last_cpu = row_i32(row, "last_cpu");
 	if (worker->present & CB_WORKER_HAS_FDS)
 		worker->n_fds = row_u32(row, "n_fds");
+	if (worker->present & CB_WORKER_HAS_LISTEN) {
+		worker->n_listeners = row_u32(row, "n_listeners");
+		worker->backlog = row_u32(row, "backlog");
+		worker->backlog_max = row_u32(row, "backlog_max");
+		worker->drops = row_u64(row, "drops");
+	}
 	if (worker->present & CB_WORKER_HAS_MASK) {
 		struct json_object *value = next(row, "mask");
 

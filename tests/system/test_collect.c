@@ -425,7 +425,7 @@ static void sees_queues_elsewhere(void **state)
 	open_machine(m, false);
 	NEEDS_SOURCE(m, CB_SOURCE_LISTEN);
 	c = child_new();
-	child_do(c, "nlf");
+	child_do(c, "nlfw");
 	assert_int_equal(cb_host_children(m->host, c->pid, &shares, 1, &n), 0);
 	assert_int_equal(n, 1);
 	watch(m, 1, 7, c->pid);
@@ -441,11 +441,20 @@ static void sees_queues_elsewhere(void **state)
 	child_do(c, "cc");
 	collect(m);
 	assert_int_equal(g->backlog, 2);
+	/* Both have it open; the queue is that one's which waits for clients there. */
+	assert_true(m->snapshot.worker[0].present & CB_WORKER_HAS_LISTEN);
+	assert_int_equal(m->snapshot.worker[0].n_listeners, 1);
+	assert_int_equal(m->snapshot.worker[0].backlog, 2);
+	assert_int_equal(m->snapshot.worker[0].backlog_max, 5);
+	assert_false(m->snapshot.worker[1].present & CB_WORKER_HAS_LISTEN);
 	assert_true(g->packets >= packets + 6); /* two handshakes */
 	child_do(c, "m");
 	collect(m); /* sees that something new listens, and looks up whose it is */
 	collect(m);
 	assert_int_equal(g->backlog_max, 14);
+	/* Who alone has one open serves it, however it waits. */
+	assert_int_equal(m->snapshot.worker[0].n_listeners, 2);
+	assert_int_equal(m->snapshot.worker[0].backlog_max, 14);
 	/* The namespace was entered through one worker and stays readable without it. */
 	cb_host_unwatch(m->host, 1);
 	child_end(c);

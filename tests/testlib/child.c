@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -68,6 +69,16 @@ static void listen_here(unsigned int backlog, uint16_t port)
 	if (listener_fd < 0 || ioctl(listener_fd, SIOCSIFFLAGS, &up) < 0 ||
 	    bind(listener_fd, (void *)&address, sizeof(address)) < 0 ||
 	    listen(listener_fd, (int)backlog) < 0)
+		_exit(1);
+}
+
+/* As a server does: the descriptor watches, nobody asks it. */
+static void watch_listener(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = epoll_create1(0);
+
+	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, listener_fd, &event) < 0)
 		_exit(1);
 }
 
@@ -135,6 +146,9 @@ static void obey(char command)
 		break;
 	case 'm':
 		listen_here(9, 8002);
+		break;
+	case 'w':
+		watch_listener();
 		break;
 	case 'c':
 		connect_here(8001);

@@ -24,6 +24,7 @@ struct child *child_new(void); /* at most CHILDREN_MAX */
  *   n  enter a new network namespace
  *   l  listen there at 127.0.0.1:8001 with a backlog of 5
  *   m  the same at port 8002 with a backlog of 9
+ *   w  wait for clients of the last one with an epoll descriptor
  *   c  connect to port 8001
  *   f  fork a process that shares everything and waits
  *   x  the main thread ends, alone

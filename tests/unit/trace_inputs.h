@@ -108,7 +108,7 @@ static void fill_snapshot(void)
 	snapshot.worker[0].key = 1;
 	snapshot.worker[1] = (struct cb_worker_sample){
 		.key = UINT32_MAX,
-		.present = (1u << 7) - 1,
+		.present = (1u << 8) - 1,
 		.cpu_nsec = UINT64_MAX,
 		.wait_nsec = 1,
 		.vol_switches = 2,
@@ -116,6 +116,10 @@ static void fill_snapshot(void)
 		.n_threads = UINT32_MAX,
 		.last_cpu = -1,
 		.n_fds = 4,
+		.n_listeners = 5,
+		.backlog = UINT32_MAX,
+		.backlog_max = 6,
+		.drops = UINT64_MAX,
 		.mask = cb_cpuset_of(CB_CPUS_MAX - 1),
 	};
 	snapshot.group[0].key = 1;
