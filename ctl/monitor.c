@@ -25,8 +25,8 @@ static void print_json(struct cb_ctl *ctl, const char *member, struct json_objec
 }
 
 /*
- * Every signal of ours is (kind s, cpu i, sentence s) or (plan u, [verdict s,] sentence s): the
- * values in order read well.
+ * Every signal of ours is (kind s, cpu i, group s, worker s, sentence s) or (plan u, [verdict s,] sentence s): the values
+ * in order read well, without those that say "none". The sentence names the CPU.
  */
 static void print_line(struct cb_ctl *ctl, const char *member, struct json_object *args)
 {
@@ -43,6 +43,8 @@ static void print_line(struct cb_ctl *ctl, const char *member, struct json_objec
 		bool is_plan = strncmp(member, "Plan", 4) == 0 && i == 0;
 		const char *text = json_object_get_string(arg);
 
+		if (!is_plan && (json_object_is_type(arg, json_type_int) || !text || !*text))
+			continue;
 		cb_buf_add(&buf, "  %s%s", is_plan ? "#" : "", text ? text : "-");
 	}
 	clean = cb_text_clean(&ctl->style, buf.text);

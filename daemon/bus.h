@@ -86,7 +86,9 @@ void cb_server_tick(struct cb_server *server);
 
 /* --- tell the bus something now; nothing happens without one --- */
 
-void cb_server_finding(struct cb_server *server, bool began, const struct cb_notice *notice);
+/* @group, @worker: names, "" none. */
+void cb_server_finding(struct cb_server *server, bool began, const struct cb_notice *notice,
+		       const char *group, const char *worker);
 void cb_server_plan(struct cb_server *server, const char *signal, const struct cb_notice *notice);
 void cb_server_group_added(struct cb_server *server, const struct cb_registration *registration);
 void cb_server_group_removed(struct cb_server *server, const struct cb_registration *registration);

@@ -430,8 +430,12 @@ static const sd_bus_vtable read_vtable[] = {
 				method_get_metrics, READ),
 	SD_BUS_METHOD_WITH_ARGS("GetMetricsFile", SD_BUS_ARGS("s", format),
 				SD_BUS_RESULT("h", file), method_get_metrics_file, READ),
-	SD_BUS_SIGNAL_WITH_ARGS("FindingBegan", SD_BUS_ARGS("s", kind, "i", cpu, "s", sentence), 0),
-	SD_BUS_SIGNAL_WITH_ARGS("FindingEnded", SD_BUS_ARGS("s", kind, "i", cpu, "s", sentence), 0),
+	SD_BUS_SIGNAL_WITH_ARGS(
+		"FindingBegan",
+		SD_BUS_ARGS("s", kind, "i", cpu, "s", group, "s", worker, "s", sentence), 0),
+	SD_BUS_SIGNAL_WITH_ARGS(
+		"FindingEnded",
+		SD_BUS_ARGS("s", kind, "i", cpu, "s", group, "s", worker, "s", sentence), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("PlanProposed", SD_BUS_ARGS("u", id, "s", sentence), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("PlanApplied", SD_BUS_ARGS("u", id, "s", sentence), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("PlanEnded", SD_BUS_ARGS("u", id, "s", verdict, "s", sentence), 0),
@@ -440,13 +444,14 @@ static const sd_bus_vtable read_vtable[] = {
 
 /* --- signals --- */
 
-void cb_server_finding(struct cb_server *server, bool began, const struct cb_notice *notice)
+void cb_server_finding(struct cb_server *server, bool began, const struct cb_notice *notice,
+		       const char *group, const char *worker)
 {
 	if (server && server->owned)
 		sd_bus_emit_signal(server->bus, CB_BUS_PATH, CB_BUS_MANAGER,
-				   began ? "FindingBegan" : "FindingEnded", "sis",
-				   cb_finding_kind_name(notice->finding), notice->cpu,
-				   notice->sentence);
+				   began ? "FindingBegan" : "FindingEnded", "sisss",
+				   cb_finding_kind_name(notice->finding), notice->cpu, group,
+				   worker, notice->sentence);
 }
 
 void cb_server_plan(struct cb_server *server, const char *signal, const struct cb_notice *notice)

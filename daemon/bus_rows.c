@@ -279,6 +279,21 @@ void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 
 /* --- findings --- */
 
+#define FIGURE_RATIO cb_row_double
+#define FIGURE_RATE  cb_row_double
+#define FIGURE_COUNT cb_row_u32
+#define FIGURE_CPU   cb_row_i32
+
+/* The evidence, as far as it is known. */
+static void figures(struct cb_rows *rows, const struct cb_finding *finding)
+{
+#define CB_FIGURE_ROW(id, type, field, key) \
+	if (finding->known & CB_KNOWS(id))  \
+		FIGURE_##type(rows, key, finding->field);
+#include "cpubalance/finding.def"
+#undef CB_FIGURE_ROW
+}
+
 void cb_rows_finding(struct cb_rows *rows, const struct cb_manager *m,
 		     const struct cb_finding *finding)
 {
@@ -300,14 +315,16 @@ void cb_rows_finding(struct cb_rows *rows, const struct cb_manager *m,
 	cb_row_u64(rows, "SinceUSec",
 		   now_usec > finding->since_usec ? now_usec - finding->since_usec : 0);
 	cb_row_bool(rows, "Confirmed", finding->confirmed);
+	if (!finding->confirmed)
+		cb_row_u64(rows, "ConfirmedInUSec",
+			   finding->since_usec + finding->confirm_usec > now_usec ?
+				   finding->since_usec + finding->confirm_usec - now_usec :
+				   0);
 	cb_row_bool(rows, "Harm", finding->harm);
-	cb_row_double(rows, "Busy", finding->busy_ratio);
-	cb_row_double(rows, "Limit", finding->limit_ratio);
-	if (finding->coolest_cpu >= 0) {
-		cb_row_i32(rows, "CoolestCPU", finding->coolest_cpu);
-		cb_row_double(rows, "CoolestBusy", finding->coolest_ratio);
-	}
-	cb_row_double(rows, "WaitPerSec", finding->wait_per_sec);
+	figures(rows, finding);
 	cb_row_string(rows, "Sentence",
 		      cb_engine_finding_sentence(m->engine, finding, text, sizeof(text)));
+	cb_row_string(rows, "Meaning", cb_finding_meaning(finding->kind));
+	cb_row_string(rows, "Role", cb_finding_role_name(cb_finding_role(finding->kind)));
+	cb_row_string(rows, "Remedy", cb_finding_remedy(finding->kind));
 }

@@ -349,7 +349,7 @@ static void next(const struct cb_manager *m, const struct cb_finding *finding, c
 		 size_t size)
 {
 	const struct cb_plan *plan = cb_engine_plan(m->engine);
-	uint64_t now_usec = cb_manager_now(m), needed_usec;
+	uint64_t now_usec = cb_manager_now(m);
 	struct cb_totals totals;
 	const char *why;
 
@@ -362,12 +362,12 @@ static void next(const struct cb_manager *m, const struct cb_finding *finding, c
 		snprintf(buf, size, "nothing: balancing is paused (cpubalctl resume)");
 	} else if (!finding) {
 		snprintf(buf, size, "nothing: there is no finding about this CPU");
-	} else if (finding->kind != CB_FINDING_HOT_CPU) {
-		snprintf(buf, size, "nothing: no move can help");
+	} else if (cb_finding_role(finding->kind) == CB_ROLE_INFORMS) {
+		snprintf(buf, size, "nothing: no move can help. %s",
+			 cb_finding_remedy(finding->kind));
 	} else if (!finding->confirmed) {
-		needed_usec = finding->harm ? m->policy->hot_harm_usec : m->policy->hot_idle_usec;
 		snprintf(buf, size, "confirmed in %" PRIu64 " s if it stays hot",
-			 cb_seconds_left(finding->since_usec + needed_usec, now_usec));
+			 cb_seconds_left(finding->since_usec + finding->confirm_usec, now_usec));
 	} else if (totals.quiet_until_usec > now_usec) {
 		snprintf(buf, size, "no plan for another %" PRIu64 " s (QuietStartSec=)",
 			 cb_seconds_left(totals.quiet_until_usec, now_usec));

@@ -101,6 +101,8 @@ static bool send_to_journal(int priority, const struct cb_log_fields *fields, co
 		record_add(&record, "VERDICT=%s", fields->verdict);
 	if (fields->group && fields->group[0])
 		record_add(&record, "GROUP=%s", fields->group);
+	if (fields->worker)
+		record_add(&record, "WORKER=%s", fields->worker);
 	return sd_journal_sendv(record.iov, record.n) >= 0;
 }
 

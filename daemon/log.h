@@ -18,6 +18,7 @@ struct cb_log_fields {
 	const char *finding; /* FINDING= */
 	const char *verdict; /* VERDICT= */
 	const char *group;   /* GROUP= */
+	const char *worker;  /* WORKER= */
 };
 #define CB_LOG_NO_FIELDS ((struct cb_log_fields){ .cpu = -1 })
 

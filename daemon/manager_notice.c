@@ -82,12 +82,21 @@ static void remember(struct cb_manager *m, const struct cb_plan *plan)
 
 static void tell_finding(struct cb_manager *m, const struct cb_notice *notice, bool began)
 {
+	const struct cb_registration *group =
+		notice->group_key ? cb_manager_group_by_key(m, notice->group_key) : NULL;
+	struct cb_item_ref item = { .kind = CB_ITEM_WORKER, .key = notice->worker_key };
 	struct cb_log_fields fields = { .cpu = notice->cpu,
-					.finding = cb_finding_kind_name(notice->finding) };
+					.finding = cb_finding_kind_name(notice->finding),
+					.group = group ? group->policy.name : NULL };
+	char worker[96] = "";
 
+	if (notice->worker_key) {
+		cb_engine_item_name(m->engine, item, worker, sizeof(worker));
+		fields.worker = worker;
+	}
 	cb_log_with(began ? LOG_NOTICE : LOG_INFO, &fields, "%s%s: %s",
 		    began ? "" : "Over: ", fields.finding, notice->sentence);
-	cb_server_finding(m->server, began, notice);
+	cb_server_finding(m->server, began, notice, fields.group ? fields.group : "", worker);
 }
 
 static void tell_ended(struct cb_manager *m, const struct cb_notice *notice)

@@ -142,6 +142,8 @@ struct cb_notice {
 	enum cb_notice_kind kind;
 	enum cb_finding_kind finding; /* FINDING_* */
 	int32_t cpu;                  /* -1 none */
+	uint32_t worker_key;          /* FINDING_*: 0 none */
+	uint32_t group_key;           /* FINDING_*: 0 none */
 	uint32_t plan_id;             /* 0 none */
 	enum cb_verdict verdict;
 	char sentence[256];
@@ -278,7 +280,7 @@ uint32_t cb_engine_n_irqs(const struct cb_engine *engine);
 void cb_engine_irq(const struct cb_engine *engine, uint32_t index, struct cb_irq_view *ret);
 uint32_t cb_engine_n_groups(const struct cb_engine *engine);
 void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_group_view *ret);
-uint32_t cb_engine_n_findings(const struct cb_engine *engine); /* confirmed and not; hottest first */
+uint32_t cb_engine_n_findings(const struct cb_engine *engine); /* confirmed and not; what matters most first: findings that plans follow, hottest first */
 const struct cb_finding *cb_engine_finding(const struct cb_engine *engine, uint32_t index);
 const struct cb_plan *cb_engine_plan(const struct cb_engine *engine);      /* proposed or in flight, NULL for none */
 const struct cb_plan *cb_engine_last_plan(const struct cb_engine *engine); /* last that ended, NULL for none */
@@ -291,7 +293,7 @@ uint64_t cb_engine_now(const struct cb_engine *engine); /* of the last input */
 
 /* "nginx/3" or "eth0-rx-3 (irq 41)"; works for gone items too, then with the bare number. Returns @buf. */
 const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_ref item, char *buf, size_t size);
-/* "CPU 3 is 96 % busy for 41 s; CPU 7 is at 12 %; its workers wait 212 ms/s" Returns @buf. */
+/* "CPU 3 is 96 % busy for 41 s, the coolest it could use is CPU 7 at 12 %; its workers wait 212 ms/s" Returns @buf. */
 const char *cb_engine_finding_sentence(const struct cb_engine *engine, const struct cb_finding *finding, char *buf,
 				       size_t size);
 /* What a plan would do now, without doing it (for `plan` and `explain` when none is proposed). @ret->n_steps may be 0. */

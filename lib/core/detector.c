@@ -8,9 +8,6 @@
  * suffers, HotNoHarmSec where nobody does yet.
  */
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine_internal.h"
 
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker)
@@ -51,15 +48,15 @@ static void find_coolest(const struct cb_engine *engine, struct cb_finding *find
 {
 	struct cb_cpuset eligible = eligible_from(engine, (uint32_t)finding->cpu);
 
-	finding->coolest_cpu = -1;
 	CB_CPUSET_FOREACH(cpu, &eligible) {
 		if (cpu >= engine->topology->n_cpu_ids)
 			break;
 		if (!(engine->cpu[cpu].present & CB_CPU_HAS_TIMES))
 			continue;
-		if (finding->coolest_cpu >= 0 &&
+		if ((finding->known & CB_KNOWS(COOLEST_CPU)) &&
 		    engine->cpu[cpu].busy.smooth >= finding->coolest_ratio)
 			continue;
+		finding->known |= CB_KNOWS(COOLEST_CPU) | CB_KNOWS(COOLEST_BUSY);
 		finding->coolest_cpu = (int32_t)cpu;
 		finding->coolest_ratio = engine->cpu[cpu].busy.smooth;
 	}
@@ -80,6 +77,8 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 		if (worker->cpu_attributed != finding->cpu || !group)
 			continue;
 		finding->wait_per_sec += worker->wait_per_sec.smooth;
+		if (worker->present & CB_WORKER_HAS_WAIT)
+			finding->known |= CB_KNOWS(WAIT);
 		if (worker->wait_per_sec.smooth > limit_per_sec ||
 		    group->drops_per_sec.smooth > 0.5 ||
 		    (group->backlog_max &&
@@ -129,23 +128,18 @@ static void latch(struct cb_engine *engine, struct cpu_state *cpu)
 	}
 }
 
-/* @next: the kind that takes its place, _CB_FINDING_INVALID when the CPU is not hot any more. */
-static void end_finding(struct cb_engine *engine, uint32_t id, enum cb_finding_kind next,
-			struct cb_decision *decision)
+/* What a CPU is can change while it is hot: that is the end of one finding and the beginning of another. */
+static void end_heat(struct cpu_state *cpu, uint32_t id, enum cb_finding_kind next,
+		     struct cb_decision *decision)
 {
-	struct cpu_state *cpu = &engine->cpu[id];
-	struct cb_notice notice = { .finding = cpu->finding_kind, .cpu = (int32_t)id };
+	engine_finding_end(&cpu->heat, decision, "%s on CPU %u ended: it looks like %s now",
+			   cb_finding_kind_name(cpu->heat.kind), id, cb_finding_kind_name(next));
+}
 
-	if (cpu->finding_told && next != _CB_FINDING_INVALID)
-		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice,
-			      "%s on CPU %u ended: it looks like %s now",
-			      cb_finding_kind_name(cpu->finding_kind), id,
-			      cb_finding_kind_name(next));
-	else if (cpu->finding_told)
-		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice,
-			      "%s on CPU %u ended: it is %.0f %% busy",
-			      cb_finding_kind_name(cpu->finding_kind), id, cpu->busy.smooth * 100);
-	cpu->has_finding = cpu->finding_told = false;
+static void end_cooled(struct cpu_state *cpu, uint32_t id, struct cb_decision *decision)
+{
+	engine_finding_end(&cpu->heat, decision, "%s on CPU %u ended: it is %.0f %% busy",
+			   cb_finding_kind_name(cpu->heat.kind), id, cpu->busy.smooth * 100);
 }
 
 static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *ret)
@@ -156,6 +150,7 @@ static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *
 	*ret = (struct cb_finding){
 		.kind = CB_FINDING_HOT_CPU,
 		.cpu = (int32_t)id,
+		.known = CB_KNOWS(BUSY) | CB_KNOWS(LIMIT),
 		.busy_ratio = cpu->busy.smooth,
 		.limit_ratio = engine->policy.hot_on_ratio,
 	};
@@ -166,67 +161,37 @@ static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *
 	if (bound_key) {
 		ret->kind = CB_FINDING_WORKER_BOUND;
 		ret->worker_key = bound_key;
-	} else if (ret->coolest_cpu < 0 || ret->coolest_ratio >= engine->policy.hot_off_ratio) {
+	} else if (!(ret->known & CB_KNOWS(COOLEST_CPU)) ||
+		   ret->coolest_ratio >= engine->policy.hot_off_ratio) {
 		ret->kind = CB_FINDING_SATURATED;
 	}
+	ret->confirm_usec = ret->harm ? engine->policy.hot_harm_usec : engine->policy.hot_idle_usec;
 }
 
-static int by_heat(const void *a, const void *b)
+static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 {
-	const struct cb_finding *x = a, *y = b;
+	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+		struct cb_finding finding;
+		struct cpu_state *cpu;
 
-	if (x->confirmed != y->confirmed)
-		return x->confirmed ? -1 : 1;
-	if (x->busy_ratio != y->busy_ratio)
-		return x->busy_ratio > y->busy_ratio ? -1 : 1;
-	return x->cpu < y->cpu ? -1 : x->cpu > y->cpu;
-}
-
-static void note_finding(struct cb_engine *engine, struct cb_finding *finding,
-			 struct cb_decision *decision)
-{
-	struct cpu_state *cpu = &engine->cpu[finding->cpu];
-	struct cb_notice notice = { .finding = finding->kind, .cpu = finding->cpu };
-	char sentence[200];
-	uint64_t needed;
-
-	if (cpu->has_finding && cpu->finding_kind != finding->kind)
-		end_finding(engine, (uint32_t)finding->cpu, finding->kind, decision);
-	if (!cpu->has_finding) {
-		cpu->has_finding = true;
-		cpu->finding_kind = finding->kind;
-		cpu->finding_since_usec = engine->now_usec;
+		if (id >= engine->topology->n_cpu_ids)
+			break;
+		cpu = &engine->cpu[id];
+		latch(engine, cpu);
+		if (!cpu->hot) {
+			end_cooled(cpu, id, decision);
+			continue;
+		}
+		judge_cpu(engine, id, &finding);
+		if (cpu->heat.kind != finding.kind)
+			end_heat(cpu, id, finding.kind, decision);
+		engine_finding_hold(engine, &cpu->heat, &finding, decision);
 	}
-	finding->since_usec = cpu->finding_since_usec;
-	needed = finding->harm ? engine->policy.hot_harm_usec : engine->policy.hot_idle_usec;
-	finding->confirmed = engine->now_usec - finding->since_usec >= needed;
-	if (!finding->confirmed || cpu->finding_told)
-		return;
-	cpu->finding_told = true;
-	engine_notice(decision, CB_NOTICE_FINDING_BEGAN, &notice, "%s",
-		      cb_engine_finding_sentence(engine, finding, sentence, sizeof(sentence)));
 }
 
 void engine_detect(struct cb_engine *engine, struct cb_decision *decision)
 {
 	engine->n_findings = 0;
-	CB_CPUSET_FOREACH(id, &engine->topology->online) {
-		struct cb_finding *finding = &engine->finding[engine->n_findings];
-
-		if (id >= engine->topology->n_cpu_ids)
-			break;
-		latch(engine, &engine->cpu[id]);
-		if (!engine->cpu[id].hot) {
-			if (engine->cpu[id].has_finding)
-				end_finding(engine, id, _CB_FINDING_INVALID, decision);
-			continue;
-		}
-		if (engine->n_findings == FINDINGS_MAX)
-			continue;
-		judge_cpu(engine, id, finding);
-		note_finding(engine, finding, decision);
-		engine->n_findings++;
-	}
-	if (engine->n_findings > 1)
-		qsort(engine->finding, engine->n_findings, sizeof(engine->finding[0]), by_heat);
+	detect_heat(engine, decision);
+	engine_findings_sort(engine);
 }

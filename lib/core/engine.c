@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The engine's door: one input in, one decision out. What an input means is in engine_rates.c (snapshot), detector.c (findings),
+ * The engine's door: one input in, one decision out. What an input means is in engine_rates.c (snapshot), detector.c and findings.c (findings),
  * engine_plan.c (the life of a plan), engine_events.c and engine_commands.c.
  */
 
@@ -125,7 +125,8 @@ bool engine_group_feeds(const struct cb_engine *engine, const struct group_state
 	return engine->n_groups > 0 && group == engine->group[0];
 }
 
-static int take_topology(struct cb_engine *engine, struct cb_topology *topology)
+static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
+			 struct cb_decision *decision)
 {
 	uint32_t n = topology->n_cpu_ids;
 	struct cpu_state *cpu = calloc(n, sizeof(*cpu));
@@ -140,6 +141,7 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology)
 		cb_planner_scratch_free(scratch);
 		return -ENOMEM;
 	}
+	engine_findings_drop_cpus(engine, decision);
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
@@ -270,7 +272,7 @@ int cb_engine_feed(struct cb_engine *engine, const struct cb_input *input, struc
 		take_policy(engine, input->policy);
 		return 0;
 	case CB_INPUT_TOPOLOGY:
-		return take_topology(engine, input->topology);
+		return take_topology(engine, input->topology, ret);
 	case CB_INPUT_IRQS:
 		return take_irqs(engine, input->irqs);
 	case CB_INPUT_SNAPSHOT:

@@ -13,7 +13,7 @@
 #include "cpubalance/verifier.h"
 
 #define USEC_PER_HOUR (UINT64_C(3600) * CB_USEC_PER_SEC)
-#define FINDINGS_MAX  256u
+#define FINDINGS_MAX  512u
 #define PLANS_KEPT    16u
 /* Windows remembered per group: the most that a verdict looks at before the move, and some. */
 #define WINDOWS_KEPT (CB_WINDOWS_MAX + 4u)
@@ -24,6 +24,16 @@
 
 /* Items of one plan: every worker there can be, and as many interrupts. */
 #define ENGINE_ITEMS_MAX (2u * CB_WORKERS_MAX)
+
+/* The life of one condition about one subject: it holds, it is told of once confirmed, it ends. */
+struct finding_state {
+	bool holds;
+	bool told; /* its beginning was noticed */
+	enum cb_finding_kind kind;
+	int32_t cpu; /* of what was told */
+	uint32_t worker_key, group_key;
+	uint64_t since_usec;
+};
 
 struct cpu_state {
 	struct cb_cpu_sample
@@ -38,10 +48,7 @@ struct cpu_state {
 	double workers_ratio, irqs_ratio, irq_rate_sum;
 	bool hot; /* latched: on at HotOn, off at HotOff */
 	uint64_t hot_since_usec;
-	bool has_finding;
-	enum cb_finding_kind finding_kind;
-	uint64_t finding_since_usec;
-	bool finding_told; /* its beginning was noticed */
+	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
 };
 
 struct quarantine {
@@ -144,6 +151,7 @@ struct cb_engine {
 
 	uint32_t n_findings;
 	struct cb_finding finding[FINDINGS_MAX];
+	uint16_t finding_order[FINDINGS_MAX]; /* of finding[], what matters most first */
 
 	struct flight flight;
 	uint32_t next_plan_id;
@@ -185,6 +193,21 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max,
 			      struct cb_window *ret);
 void engine_disturb(struct cb_engine *engine, struct group_state *group);
+
+/* findings.c: what findings of all kinds have in common */
+/*
+ * The condition of @finding holds, whose kind, subject and figures are set: its time is counted, it is told of once it has
+ * lasted for confirm_usec, and listed.
+ */
+void engine_finding_hold(struct cb_engine *engine, struct finding_state *state,
+			 struct cb_finding *finding, struct cb_decision *decision);
+/* It does not hold any more, and how it looks now. Nothing happens when it did not hold. */
+void engine_finding_end(struct finding_state *state, struct cb_decision *decision, const char *fmt,
+			...) _printf_(3, 4);
+/* Put the list of this tick in order. */
+void engine_findings_sort(struct cb_engine *engine);
+/* What is about CPUs ends with the set of CPUs. */
+void engine_findings_drop_cpus(struct cb_engine *engine, struct cb_decision *decision);
 
 /* detector.c */
 void engine_detect(struct cb_engine *engine, struct cb_decision *decision);

@@ -348,7 +348,7 @@ static const struct cb_finding *finding_now(const struct cb_engine *engine,
 {
 	for (uint32_t i = 0; i < engine->n_findings; i++)
 		if (engine->finding[i].cpu == plan->hot_cpu &&
-		    engine->finding[i].kind == CB_FINDING_HOT_CPU)
+		    engine->finding[i].kind == plan->finding.kind)
 			return &engine->finding[i];
 	return NULL;
 }
@@ -550,7 +550,7 @@ static void consider(struct cb_engine *engine, struct cb_decision *decision)
 	engine->n_refusals = 0;
 	for (uint32_t i = 0;
 	     i < CB_MIN(engine->n_findings, CONSIDERED_MAX) && !engine->flight.active; i++) {
-		const struct cb_finding *finding = &engine->finding[i];
+		const struct cb_finding *finding = cb_engine_finding(engine, i);
 		struct group_state *group = engine_group_of_finding(engine, finding);
 		struct cb_plan plan;
 		enum cb_reject gate;

@@ -251,7 +251,8 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		reject_all(engine, problem.n_items, CB_REJECT_SATURATED);
 	else if (finding->kind == CB_FINDING_WORKER_BOUND)
 		reject_all(engine, problem.n_items, CB_REJECT_WORKER_BOUND);
-	else if (finding->busy_ratio - finding->coolest_ratio < engine->policy.cooler_by_ratio)
+	else if (!(finding->known & CB_KNOWS(COOLEST_CPU)) ||
+		 finding->busy_ratio - finding->coolest_ratio < engine->policy.cooler_by_ratio)
 		reject_all(engine, problem.n_items, CB_REJECT_NO_GAIN);
 	cb_planner_run(&problem, &engine->result);
 

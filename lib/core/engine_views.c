@@ -181,7 +181,7 @@ uint32_t cb_engine_n_findings(const struct cb_engine *engine)
 
 const struct cb_finding *cb_engine_finding(const struct cb_engine *engine, uint32_t index)
 {
-	return &engine->finding[index];
+	return &engine->finding[engine->finding_order[index]];
 }
 
 const struct cb_plan *cb_engine_plan(const struct cb_engine *engine)
@@ -253,40 +253,11 @@ const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_r
 	return buf;
 }
 
-const char *cb_engine_finding_sentence(const struct cb_engine *engine,
-				       const struct cb_finding *finding, char *buf, size_t size)
-{
-	char name[96], wait[48] = "";
-	uint64_t span_sec = (engine->now_usec - finding->since_usec) / CB_USEC_PER_SEC;
-	struct cb_item_ref worker = { CB_ITEM_WORKER, finding->worker_key };
-
-	if (finding->wait_per_sec >= 0.0005)
-		snprintf(wait, sizeof(wait), "; its workers wait %.0f ms/s",
-			 finding->wait_per_sec * 1000);
-	if (finding->kind == CB_FINDING_WORKER_BOUND)
-		snprintf(buf, size,
-			 "%s alone fills CPU %d (%.0f %% busy for %llu s): no move can help it",
-			 cb_engine_item_name(engine, worker, name, sizeof(name)), finding->cpu,
-			 finding->busy_ratio * 100, (unsigned long long)span_sec);
-	else if (finding->coolest_cpu < 0)
-		snprintf(buf, size,
-			 "CPU %d is %.0f %% busy for %llu s and its workers may use no other%s",
-			 finding->cpu, finding->busy_ratio * 100, (unsigned long long)span_sec,
-			 wait);
-	else
-		snprintf(
-			buf, size,
-			"CPU %d is %.0f %% busy for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
-			finding->cpu, finding->busy_ratio * 100, (unsigned long long)span_sec,
-			finding->coolest_cpu, finding->coolest_ratio * 100, wait);
-	return buf;
-}
-
 void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret)
 {
 	*ret = (struct cb_plan){ .hot_cpu = -1, .judgement.measure = "" };
 	for (uint32_t i = 0; i < engine->n_findings; i++) {
-		const struct cb_finding *finding = &engine->finding[i];
+		const struct cb_finding *finding = cb_engine_finding(engine, i);
 		struct group_state *group = engine_group_of_finding(engine, finding);
 		uint32_t max_steps;
 

@@ -21,12 +21,66 @@ static const char *name_of(const char *const *names, size_t n, int value)
 const char *cb_finding_kind_name(enum cb_finding_kind kind)
 {
 	static const char *const names[_CB_FINDING_MAX] = {
-		[CB_FINDING_HOT_CPU] = "HOT_CPU",
-		[CB_FINDING_SATURATED] = "SATURATED",
-		[CB_FINDING_WORKER_BOUND] = "WORKER_BOUND",
+#define CB_FINDING_ROW(id, subject, role, meaning, remedy) [CB_FINDING_##id] = #id,
+#include "cpubalance/finding.def"
+#undef CB_FINDING_ROW
 	};
 
 	return NAME_OF(names, kind);
+}
+
+const char *cb_finding_meaning(enum cb_finding_kind kind)
+{
+	static const char *const meanings[_CB_FINDING_MAX] = {
+#define CB_FINDING_ROW(id, subject, role, meaning, remedy) [CB_FINDING_##id] = meaning,
+#include "cpubalance/finding.def"
+#undef CB_FINDING_ROW
+	};
+
+	return NAME_OF(meanings, kind);
+}
+
+const char *cb_finding_remedy(enum cb_finding_kind kind)
+{
+	static const char *const remedies[_CB_FINDING_MAX] = {
+#define CB_FINDING_ROW(id, subject, role, meaning, remedy) [CB_FINDING_##id] = remedy,
+#include "cpubalance/finding.def"
+#undef CB_FINDING_ROW
+	};
+
+	return NAME_OF(remedies, kind);
+}
+
+enum cb_finding_subject cb_finding_subject(enum cb_finding_kind kind)
+{
+	static const enum cb_finding_subject subjects[_CB_FINDING_MAX] = {
+#define CB_FINDING_ROW(id, subject, role, meaning, remedy) [CB_FINDING_##id] = CB_SUBJECT_##subject,
+#include "cpubalance/finding.def"
+#undef CB_FINDING_ROW
+	};
+
+	return (int)kind >= 0 && kind < _CB_FINDING_MAX ? subjects[kind] : _CB_SUBJECT_INVALID;
+}
+
+enum cb_finding_role cb_finding_role(enum cb_finding_kind kind)
+{
+	static const enum cb_finding_role roles[_CB_FINDING_MAX] = {
+#define CB_FINDING_ROW(id, subject, role, meaning, remedy) [CB_FINDING_##id] = CB_ROLE_##role,
+#include "cpubalance/finding.def"
+#undef CB_FINDING_ROW
+	};
+
+	return (int)kind >= 0 && kind < _CB_FINDING_MAX ? roles[kind] : _CB_ROLE_INVALID;
+}
+
+const char *cb_finding_role_name(enum cb_finding_role role)
+{
+	static const char *const names[_CB_ROLE_MAX] = {
+		[CB_ROLE_PLANS] = "plans",
+		[CB_ROLE_INFORMS] = "informs",
+	};
+
+	return NAME_OF(names, role);
 }
 
 const char *cb_reject_name(enum cb_reject reject)

@@ -170,6 +170,8 @@ static const struct cb_trace_field notice_fields[] = {
 	ENUM(struct cb_notice, "notice", kind, notice_name, _CB_NOTICE_MAX),
 	ENUM(struct cb_notice, "finding", finding, finding_name, _CB_FINDING_MAX),
 	NOTICE("cpu", cpu, CB_TRACE_I32),
+	NOTICE("worker_key", worker_key, CB_TRACE_U32),
+	NOTICE("group_key", group_key, CB_TRACE_U32),
 	NOTICE("plan", plan_id, CB_TRACE_U32),
 	ENUM(struct cb_notice, "verdict", verdict, verdict_name, _CB_VERDICT_MAX),
 	TEXT(struct cb_notice, "sentence", sentence),

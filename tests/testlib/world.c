@@ -155,6 +155,9 @@ static void take_notices(struct world *world, const struct cb_decision *decision
 		const struct cb_notice *notice = &decision->notice[i];
 
 		world->n_notices[notice->kind]++;
+		if (notice->kind == CB_NOTICE_FINDING_BEGAN ||
+		    notice->kind == CB_NOTICE_FINDING_ENDED)
+			world->last_finding = *notice;
 		if (notice->kind != CB_NOTICE_PLAN_ENDED)
 			continue;
 		world->last_verdict = notice->verdict;
@@ -314,6 +317,8 @@ void world_tick(struct world *world)
 	schedule(world, load);
 	run_workers(world, load);
 	fill_snapshot(world, load);
+	if (world->shape)
+		world->shape(world, &world->snapshot);
 	input.now_usec = world->now_usec;
 	world_feed(world, &input);
 }

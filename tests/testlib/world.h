@@ -36,6 +36,7 @@ struct world {
 	double effect_ratio;           /* of any placement on served work, beyond what the CPUs explain */
 	uint64_t packets, ticks[WORLD_CPUS][_CB_TIME_MAX];
 	uint32_t seed;
+	void (*shape)(struct world *world, struct cb_snapshot *snapshot); /* the last word about a snapshot, NULL none */
 	int fail_errno;                /* next writes fail so, 0: they work */
 	enum cb_error_class fail_class;
 	/* seen */
@@ -44,6 +45,7 @@ struct world {
 	uint32_t n_notices[_CB_NOTICE_MAX];
 	enum cb_verdict last_verdict;
 	char last_sentence[256];
+	struct cb_notice last_finding; /* that began or ended */
 };
 
 /* Policy with defaults but no quiet start; all of @n_workers pinned to CPU 0, demand 0.5 each, group key 1 named "web". */

@@ -38,6 +38,9 @@ static void check_names(const char *function, name_fn name_of, int max, const ch
 		return function((enum type)value);      \
 	}
 NAMED(cb_finding_kind_name, cb_finding_kind)
+NAMED(cb_finding_meaning, cb_finding_kind)
+NAMED(cb_finding_remedy, cb_finding_kind)
+NAMED(cb_finding_role_name, cb_finding_role)
 NAMED(cb_reject_name, cb_reject)
 NAMED(cb_reject_sentence, cb_reject)
 NAMED(cb_item_kind_name, cb_item_kind)
@@ -69,10 +72,18 @@ static void findings(void **state)
 {
 	(void)state;
 	CHECK_NAMES(cb_finding_kind_name, _CB_FINDING_MAX, UPPER);
+	CHECK_NAMES(cb_finding_meaning, _CB_FINDING_MAX, "");
+	CHECK_NAMES(cb_finding_remedy, _CB_FINDING_MAX, "");
+	CHECK_NAMES(cb_finding_role_name, _CB_ROLE_MAX, LOWER);
 	CHECK_NAMES(cb_reject_name, _CB_REJECT_MAX, UPPER);
 	CHECK_NAMES(cb_reject_sentence, _CB_REJECT_MAX, "");
 	assert_string_equal(cb_finding_kind_name(CB_FINDING_HOT_CPU), "HOT_CPU");
 	assert_string_equal(cb_reject_name(CB_REJECT_MANAGED_IRQ), "MANAGED_IRQ");
+	assert_int_equal(cb_finding_role(CB_FINDING_HOT_CPU), CB_ROLE_PLANS);
+	assert_int_equal(cb_finding_role(CB_FINDING_SATURATED), CB_ROLE_INFORMS);
+	assert_int_equal(cb_finding_role(_CB_FINDING_MAX), _CB_ROLE_INVALID);
+	assert_int_equal(cb_finding_subject(CB_FINDING_WORKER_BOUND), CB_SUBJECT_CPU);
+	assert_int_equal(cb_finding_subject(_CB_FINDING_INVALID), _CB_SUBJECT_INVALID);
 }
 
 static void plans(void **state)

@@ -390,6 +390,8 @@ static void fill_decision(struct cb_decision *ret, int garbage)
 	ret->notice[0].kind = CB_NOTICE_PLAN_ENDED;
 	ret->notice[0].finding = CB_FINDING_SATURATED;
 	ret->notice[0].cpu = -1;
+	ret->notice[0].worker_key = 4;
+	ret->notice[0].group_key = 2;
 	ret->notice[0].plan_id = 12;
 	ret->notice[0].verdict = CB_VERDICT_ROLLED_BACK;
 	strcpy(ret->notice[0].sentence, "it hurt");
@@ -414,7 +416,8 @@ static void decisions(void **state)
 		"\"answer\":\"no\\u000a\\\"such\\\" plan\",\"answer_plan\":3,\"notices_lost\":2,"
 		"\"steps\":[{\"item\":\"irq\",\"key\":4294967294,\"op\":\"restore\",\"from\":\"1\",\"to\":\"4094\","
 		"\"load_ratio\":1.0,\"state\":\"done\",\"errno\":1,\"error\":\"transient\"}],"
-		"\"notices\":[{\"notice\":\"plan_ended\",\"finding\":\"SATURATED\",\"cpu\":-1,\"plan\":12,"
+		"\"notices\":[{\"notice\":\"plan_ended\",\"finding\":\"SATURATED\",\"cpu\":-1,"
+		"\"worker_key\":4,\"group_key\":2,\"plan\":12,"
 		"\"verdict\":\"rolled_back\",\"sentence\":\"it hurt\"}]}");
 	assert_int_equal(parse(a, &record, NULL), 0);
 	assert_int_equal(record.line, CB_TRACE_LINE_DECISION);

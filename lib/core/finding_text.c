@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Findings as sentences: for somebody who is woken at night and has not read the manual. Each says what it is about, for how
+ * long, and the figures that tell how bad it is.
+ */
+
+#include <stdio.h>
+
+#include "engine_internal.h"
+
+struct text {
+	const struct cb_engine *engine;
+	const struct cb_finding *finding;
+	unsigned long long span_sec;
+	char *buf;
+	size_t size;
+};
+
+static const char *worker_name(const struct text *text, char *buf, size_t size)
+{
+	struct cb_item_ref worker = { CB_ITEM_WORKER, text->finding->worker_key };
+
+	return cb_engine_item_name(text->engine, worker, buf, size);
+}
+
+/* "; its workers wait 212 ms/s", "" where nobody does. */
+static const char *waiting(const struct cb_finding *finding, char *buf, size_t size)
+{
+	buf[0] = 0;
+	if ((finding->known & CB_KNOWS(WAIT)) && finding->wait_per_sec >= 0.0005)
+		snprintf(buf, size, "; its workers wait %.0f ms/s", finding->wait_per_sec * 1000);
+	return buf;
+}
+
+static void heat(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	char wait[48];
+
+	waiting(finding, wait, sizeof(wait));
+	if (finding->known & CB_KNOWS(COOLEST_CPU))
+		snprintf(
+			text->buf, text->size,
+			"CPU %d is %.0f %% busy for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
+			finding->cpu, finding->busy_ratio * 100, text->span_sec,
+			finding->coolest_cpu, finding->coolest_ratio * 100, wait);
+	else
+		snprintf(text->buf, text->size,
+			 "CPU %d is %.0f %% busy for %llu s and its workers may use no other%s",
+			 finding->cpu, finding->busy_ratio * 100, text->span_sec, wait);
+}
+
+static void worker_bound(const struct text *text)
+{
+	char name[96];
+
+	snprintf(text->buf, text->size,
+		 "%s alone fills CPU %d (%.0f %% busy for %llu s): no move can help it",
+		 worker_name(text, name, sizeof(name)), text->finding->cpu,
+		 text->finding->busy_ratio * 100, text->span_sec);
+}
+
+const char *cb_engine_finding_sentence(const struct cb_engine *engine,
+				       const struct cb_finding *finding, char *buf, size_t size)
+{
+	struct text text = {
+		.engine = engine,
+		.finding = finding,
+		.span_sec = (engine->now_usec - finding->since_usec) / CB_USEC_PER_SEC,
+		.buf = buf,
+		.size = size,
+	};
+
+	switch (finding->kind) {
+	case CB_FINDING_HOT_CPU:
+	case CB_FINDING_SATURATED:
+		heat(&text);
+		break;
+	case CB_FINDING_WORKER_BOUND:
+		worker_bound(&text);
+		break;
+	case _CB_FINDING_MAX:
+	case _CB_FINDING_INVALID:
+		snprintf(buf, size, "-");
+		break;
+	}
+	return buf;
+}
