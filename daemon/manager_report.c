@@ -195,11 +195,11 @@ static void write_headline(struct cb_manager *m)
 	const size_t size = sizeof(m->headline);
 
 	buf[0] = '\0';
+	append_state(m, buf, size);
 	if (m->n_samples < 2) {
 		append(buf, size, "; ", "starting: rates need two samples");
 		return;
 	}
-	append_state(m, buf, size);
 	if (report->n_hot > 0)
 		append(buf, size, "; ", "%u hot %s", report->n_hot,
 		       plural(report->n_hot, "core", "cores"));
@@ -220,12 +220,12 @@ static const char *state_of(const struct cb_manager *m)
 {
 	const struct cb_report *report = &m->report;
 
-	if (m->n_samples < 2)
-		return "starting";
 	if (report->n_findings > 0 || report->n_hot > 0 || report->canary || !m->journal_healthy ||
 	    report->config_error[0])
 		return "attention";
-	return report->paused ? "paused" : "ok";
+	if (report->paused)
+		return "paused";
+	return m->n_samples < 2 ? "starting" : "ok";
 }
 
 /* For `systemctl status`: "auto: 192 CPUs, 1 hot; 96 workers; plan #12 verifying, 14 s left" */

@@ -69,7 +69,13 @@ start() {
 	exit 1
 }
 
-echo "1..31"
+restart_with() {
+	kill "$daemon" && wait "$daemon"
+	printf '%s\n' "$@" >"$dir/etc/cpubalanced/cpubalanced.conf.d/30-restart.conf"
+	start
+}
+
+echo "1..32"
 # --- doctor ---
 run "doctor without a daemon: a problem, and what to do" 1 '^PROBLEM +daemon +cpubalanced does not run' cpubalctl doctor
 start
@@ -101,6 +107,10 @@ run "hold hands on the exit code" 9 '' cpubalctl hold -- sh -c 'exit 9'
 held() { cpubalctl status | grep -qi 'paused'; }
 for ((i = 0; i < 100; i++)); do held || break; sleep 0.1; done
 if held; then not_ok "the hold ends with the command" "$(cpubalctl status)"; else ok "the hold ends with the command"; fi
+
+restart_with '[Manager]' SampleIntervalSec=1min
+run "a hold shows before there are rates" 0 '^PAUSED .*starting' cpubalctl hold -- cpubalctl status
+restart_with
 
 # --- watch, host, machine ---
 same "--watch shows it again" 3 "$(cpubalctl status --watch=100ms 2>&1 | grep -m3 -c '^MACHINE')"
