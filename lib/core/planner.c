@@ -398,9 +398,13 @@ void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_
 	placement_rank(p);
 	ret->bound_ratio = placement_bound(p);
 	ret->hottest_before_ratio = placement_effective(p, run.hot);
-	/* a gain that is smaller than what the load varies by is none */
+	/*
+	 * A gain that is smaller than what the load varies by is none. That was measured of busy shares, which end at 1; what
+	 * is wanted of a CPU beyond that is workers waiting, and no noise.
+	 */
 	run.min_gain_ratio =
-		CB_MAX(run.min_gain_ratio, problem->hysteresis_ratio * ret->hottest_before_ratio);
+		CB_MAX(run.min_gain_ratio,
+		       problem->hysteresis_ratio * CB_MIN(ret->hottest_before_ratio, 1.0));
 	placement_relieve(p, run.hot);
 	ret->n_wanted = placement_moves(p, p->home, p->at);
 	memcpy(run.to, p->at, p->n * sizeof(*run.to));

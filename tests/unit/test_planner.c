@@ -220,6 +220,21 @@ static void a_gain_within_the_noise_is_none(void **state)
 	fixture_done(&f);
 }
 
+/* Five workers that want one CPU whole: however noisy the CPUs are, each of them gains by leaving. */
+static void waiting_is_no_noise(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, 2);
+	for (uint32_t i = 0; i < 5; i++)
+		add(&f, CB_ITEM_WORKER, 1, 0);
+	f.problem.hysteresis_ratio = 0.5;
+	cb_planner_run(&f.problem, &f.result);
+	assert_int_equal(f.result.n_steps, 2);
+	fixture_done(&f);
+}
+
 /* No single move helps: CPU 0 has 0.6 + 0.4, CPU 1 0.3 + 0.3. */
 static void what_no_move_mends_a_swap_does(void **state)
 {
@@ -593,6 +608,7 @@ int main(void)
 		cmocka_unit_test(every_refusal_has_its_reason),
 		cmocka_unit_test(no_gain_is_no_move),
 		cmocka_unit_test(a_gain_within_the_noise_is_none),
+		cmocka_unit_test(waiting_is_no_noise),
 		cmocka_unit_test(what_no_move_mends_a_swap_does),
 		cmocka_unit_test(a_giant_is_in_nobodys_way),
 		cmocka_unit_test(near_places_are_preferred),
