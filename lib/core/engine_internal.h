@@ -96,6 +96,7 @@ struct group_state {
 	struct cb_group_sample last;
 	uint64_t last_usec;
 	bool has_packets, has_listen;
+	bool served_packets; /* served work is counted in packets, otherwise in CPU time */
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;
 	struct cb_rate cpu, wait_per_sec;
@@ -135,8 +136,8 @@ struct cb_engine {
 	bool has_policy;
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
-	struct irq_state *irq;				/* [irqs->n] */
-	struct cpu_state *cpu;				/* [topology->n_cpu_ids] */
+	struct irq_state *irq;		      /* [irqs->n] */
+	struct cpu_state *cpu;		      /* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
 	struct cb_planner_scratch *scratch;
 	uint32_t n_workers, cap_workers;

@@ -35,6 +35,7 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 {
 	uint32_t both = now ? now->present & group->last.present : 0;
 	uint64_t dt_usec = now_usec - group->last_usec;
+	bool served;
 
 	if (group->last_usec == 0 || dt_usec == 0)
 		both = 0;
@@ -49,10 +50,13 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 		cb_rate_update(&group->drops_per_sec, (double)*ret_drops * 1e6 / (double)dt_usec,
 			       dt_usec, tau_usec, !group->has_listen);
 	}
-	/* served work is counted in another unit from here on: windows on both sides cannot be compared */
-	if (group->has_packets != !!(both & CB_GROUP_HAS_PACKETS))
-		group->disturbed_usec = now_usec;
 	group->has_packets = both & CB_GROUP_HAS_PACKETS;
+	/* where there has never been one, the work comes another way: no packets are then no lack of work */
+	served = group->has_packets && (group->served_packets || *ret_packets > 0);
+	/* served work is counted in another unit from here on: windows on both sides cannot be compared */
+	if (group->served_packets != served)
+		group->disturbed_usec = now_usec;
+	group->served_packets = served;
 	group->has_listen = both & CB_GROUP_HAS_LISTEN;
 	if (now) {
 		group->backlog = now->backlog;
@@ -93,8 +97,8 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		window->clean = group->n_workers > 0 &&
 				group->disturbed_usec + dt_usec < snapshot->time_usec;
 		window->w.has_served = true;
-		window->w.served_per_sec = has & CB_GROUP_HAS_PACKETS ? group->packets_per_sec.raw :
-									group->cpu.raw;
+		window->w.served_per_sec = group->served_packets ? group->packets_per_sec.raw :
+								   group->cpu.raw;
 		window->w.has_wait = group->cpu.raw > 0.001;
 		window->w.wait_ratio =
 			window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;

@@ -56,11 +56,27 @@ static void a_gap_before_the_move_is_not_judged(void **state)
 	}
 }
 
+/* Work that does not come over the network is work all the same. */
+static void without_packets_cpu_time_is_judged(void **state)
+{
+	struct world world;
+
+	(void)state;
+	hot_start(&world);
+	for (unsigned int i = 0; i < 2; i++)
+		world.efficiency[i] = 0;
+	until_applied(&world);
+	world_ticks(&world, 60);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_gap_after_the_move_is_not_judged),
 		cmocka_unit_test(a_gap_before_the_move_is_not_judged),
+		cmocka_unit_test(without_packets_cpu_time_is_judged),
 	};
 
 	return cmocka_run_group_tests_name("windows", tests, NULL, NULL);
