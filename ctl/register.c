@@ -33,6 +33,7 @@ enum {
 	FLAG_UNIT,
 	FLAG_CGROUP,
 	FLAG_PROCESS,
+	FLAG_GRANULARITY,
 };
 static const struct cb_flag flags[] = {
 	[FLAG_ALLOWED] = { "--allowed-cpus", "LIST",
@@ -49,13 +50,15 @@ static const struct cb_flag flags[] = {
 	[FLAG_UNIT] = { "--unit", "UNIT", "only processes of this unit, nginx.service" },
 	[FLAG_CGROUP] = { "--cgroup", "PATH", "only processes in or below this cgroup" },
 	[FLAG_PROCESS] = { "--process", "NAME", "only processes with this name or program" },
+	[FLAG_GRANULARITY] = { "--granularity", "WHAT",
+			       "what one worker is: auto, process or thread" },
 	{ NULL, NULL, NULL },
 };
 
 /* As the daemon names its options; the same order as the flags. */
-static const char *const option_names[] = { "AllowedCPUs", "Mode", "Placement", "PIDFile",
-					    "Interfaces",  "Listen", "Unit",	  "Cgroup",
-					    "Process" };
+static const char *const option_names[] = { "AllowedCPUs", "Mode",	 "Placement", "PIDFile",
+					    "Interfaces",  "Listen",	 "Unit",      "Cgroup",
+					    "Process",	   "Granularity" };
 
 static bool has_selector(const struct cb_args *args)
 {
@@ -70,28 +73,30 @@ static int check_selector(const struct cb_ctl *ctl, const struct cb_args *args)
 
 	if (text && cb_listen_parse_list(text, scratch.listen, &scratch.n_listen) < 0)
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				   "--listen '%s' is not tcp:443, udp:[::]:53 or tcp:10.0.0.1:8080", text);
+				   "--listen '%s' is not tcp:443, udp:[::]:53 or tcp:10.0.0.1:8080",
+				   text);
 	text = args->flag[FLAG_UNIT];
 	if (text && cb_selector_parse_unit(text, scratch.unit) < 0)
-		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				   "--unit '%s' is not the full name of a unit such as nginx.service",
-				   text);
+		return cb_ctl_fail(
+			ctl, CB_EXIT_USAGE,
+			"--unit '%s' is not the full name of a unit such as nginx.service", text);
 	text = args->flag[FLAG_CGROUP];
 	if (text && cb_selector_parse_cgroup(text, scratch.cgroup) < 0)
-		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				   "--cgroup '%s' is not a path such as /system.slice/nginx.service",
-				   text);
+		return cb_ctl_fail(
+			ctl, CB_EXIT_USAGE,
+			"--cgroup '%s' is not a path such as /system.slice/nginx.service", text);
 	text = args->flag[FLAG_PROCESS];
 	if (text && cb_selector_parse_process(text, scratch.process) < 0)
-		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				   "--process '%s' is not a name such as nginx, nor an absolute path",
-				   text);
+		return cb_ctl_fail(
+			ctl, CB_EXIT_USAGE,
+			"--process '%s' is not a name such as nginx, nor an absolute path", text);
 	return CB_EXIT_OK;
 }
 
 static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 {
 	const char *placement = args->flag[FLAG_PLACEMENT];
+	const char *granularity = args->flag[FLAG_GRANULARITY];
 	int code = cb_check_group(ctl, args->word[0]);
 
 	if (code == CB_EXIT_OK && args->flag[FLAG_ALLOWED])
@@ -103,10 +108,16 @@ static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 	if (placement && strcmp(placement, "auto") != 0 && strcmp(placement, "core") != 0)
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE, "--placement '%s' is not auto or core",
 				   placement);
-	if (args->n == 1 && !args->flag[FLAG_PID_FILE] && !has_selector(args))
+	if (granularity && strcmp(granularity, "auto") != 0 &&
+	    strcmp(granularity, "process") != 0 && strcmp(granularity, "thread") != 0)
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
-				   "name at least one pid, or --listen=tcp:PORT, --unit=, --cgroup=, "
-				   "--process= or --pid-file=");
+				   "--granularity '%s' is not auto, process or thread",
+				   granularity);
+	if (args->n == 1 && !args->flag[FLAG_PID_FILE] && !has_selector(args))
+		return cb_ctl_fail(
+			ctl, CB_EXIT_USAGE,
+			"name at least one pid, or --listen=tcp:PORT, --unit=, --cgroup=, "
+			"--process= or --pid-file=");
 	return check_selector(ctl, args);
 }
 

@@ -260,6 +260,9 @@ void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 	cb_row_string(rows, "Group", view->group);
 	cb_row_u32(rows, "Slot", view->slot);
 	cb_row_i32(rows, "PID", view->pid);
+	if (view->tid != 0)
+		cb_row_i32(rows, "TID", view->tid);
+	cb_row_bool(rows, "Floats", view->floats);
 	cb_row_string(rows, "Comm", view->comm);
 	worker_figures(rows, view);
 	cb_row_index(rows, "CPU", view->cpu_attributed);

@@ -87,7 +87,27 @@ static uint32_t shell_key(const struct cb_manager *m, struct cb_item_ref item)
 
 	if (item.kind == CB_ITEM_IRQ)
 		return item.key;
-	return cb_engine_worker_by_key(m->engine, item.key, &view) ? (uint32_t)view.pid : 0;
+	if (!cb_engine_worker_by_key(m->engine, item.key, &view))
+		return 0;
+	return (uint32_t)(view.tid != 0 ? view.tid : view.pid);
+}
+
+static bool is_thread(const struct cb_manager *m, struct cb_item_ref item)
+{
+	struct cb_worker_view view;
+
+	return cb_engine_worker_by_key(m->engine, item.key, &view) && view.tid != 0;
+}
+
+/* As the knob says it, but for the one thread. */
+static void shell_of_thread(struct cb_rows *rows, uint32_t tid, const struct cb_cpuset *mask)
+{
+	char list[CB_CPULIST_MAX], text[CB_CPULIST_MAX + 64];
+
+	if (cb_cpuset_format_list(mask, list, sizeof(list)) < 0)
+		return;
+	snprintf(text, sizeof(text), "taskset -c -p %s %u", list, tid);
+	cb_row_string(rows, "Shell", text);
 }
 
 static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const struct cb_step *step)
@@ -110,6 +130,8 @@ static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const st
 	}
 	if (step->item.kind == CB_ITEM_IRQ)
 		shell(rows, CB_KNOB_IRQ_AFFINITY, key, &step->to);
+	else if (is_thread(m, step->item))
+		shell_of_thread(rows, key, &step->to);
 	else if (key != 0)
 		shell(rows, CB_KNOB_TASK_AFFINITY, key, &step->to);
 }
@@ -195,7 +217,7 @@ static struct now task_now(struct cb_manager *m, const struct cb_journal_entry *
 	struct cb_worker_identity identity;
 	struct now ret = { .known = false };
 
-	if (cb_host_identify(m->host, entry->tid, &identity, NULL) >= 0 &&
+	if (cb_host_identify_thread(m->host, entry->tgid, entry->tid, &identity, NULL) >= 0 &&
 	    identity.start_ticks == entry->start_ticks)
 		ret = (struct now){ .known = true, .mask = identity.mask };
 	return ret;
@@ -219,20 +241,36 @@ static const char *state_of(const struct cb_journal_entry *entry, const struct n
 	return entry->heir ? "heir" : "changed";
 }
 
+/* The worker that is the entry's process, or its thread. */
+static const struct cb_member *worker_of(const struct cb_manager *m,
+					 const struct cb_journal_entry *entry)
+{
+	for (uint32_t i = 0; i < m->n_members; i++) {
+		const struct cb_member *member = m->member[i];
+
+		if (member->pid == entry->tgid &&
+		    (member->tid != 0 ? member->tid == entry->tid &&
+						member->start_ticks == entry->start_ticks :
+					member->start_ticks == entry->tgid_start_ticks))
+			return member;
+	}
+	return NULL;
+}
+
 static void task_name(const struct cb_manager *m, const struct cb_journal_entry *entry, char *buf,
 		      size_t size)
 {
-	const struct cb_member *member = cb_manager_worker_by_pid(m, entry->tgid);
+	const struct cb_member *member = worker_of(m, entry);
 	struct cb_item_ref item = { .kind = CB_ITEM_WORKER };
 	char name[CB_NAME_MAX + 16];
 
-	if (member && member->start_ticks == entry->tgid_start_ticks) {
+	if (member) {
 		item.key = member->key;
 		cb_engine_item_name(m->engine, item, name, sizeof(name));
 	} else {
 		snprintf(name, sizeof(name), "pid %d", entry->tgid);
 	}
-	if (entry->tid == entry->tgid)
+	if (entry->tid == entry->tgid || (member && member->tid == entry->tid))
 		snprintf(buf, size, "%s", name);
 	else
 		snprintf(buf, size, "%s thread %d", name, entry->tid);

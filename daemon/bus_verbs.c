@@ -159,7 +159,7 @@ static int add_pidfd(struct cb_registration *registration, int fd, sd_bus_error 
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0)
 		return -errno;
-	r = cb_manager_worker_add(registration->manager, registration, pid, 0, copy, &err);
+	r = cb_manager_process_add(registration->manager, registration, pid, copy, &err);
 	return r < 0 ? refuse(error, r, CB_BUS_ERROR("NoSuchWorker"), err.msg) : 0;
 }
 

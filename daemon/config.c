@@ -341,6 +341,8 @@ void cb_config_print(FILE *out)
 	      "#AllowedCPUs=\n"
 	      "# auto: the widest set of CPUs that mends; core: one CPU each.\n"
 	      "#Placement=auto\n"
+	      "# What one worker is: process, thread (that serves in a loop of its own), or auto.\n"
+	      "#Granularity=auto\n"
 	      "# Network interfaces whose interrupts feed the group, separated by blanks.\n"
 	      "#Interfaces=\n",
 	      out);

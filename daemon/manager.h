@@ -7,7 +7,7 @@
  * engine goes through cb_manager_feed(). Single-threaded, on one sd-event loop.
  *
  * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
- * manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_owners.c: who else sets what we set;
+ * manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_threads.c: Granularity=; manager_owners.c: who else sets what we set;
  * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
  * what is shown.
  */
@@ -46,11 +46,20 @@ struct cb_member {
 	uint32_t key;
 	struct cb_registration *registration;
 	int32_t pid;
-	uint64_t start_ticks;
-	sd_event_source *exit; /* NULL where the host has no descriptor for it */
+	int32_t tid;	       /* the one thread of it that is the worker, 0: the whole process */
+	uint64_t start_ticks;  /* of the thread, or process */
+	sd_event_source *exit; /* of the process; NULL where the host has no descriptor for it */
 	bool found;	       /* by a selector */
 	bool guess;	       /* it holds a socket of the group, but was not seen to serve it */
 	uint32_t n_loops;      /* epoll descriptors that watch the group's sockets */
+};
+
+/* A process whose threads are workers, of which some have not been seen waiting for clients yet. */
+struct cb_unseen {
+	uint32_t group_key;
+	int32_t pid;
+	uint64_t start_ticks;
+	uint32_t n_tries;
 };
 
 /* What is known about a PIDFile=; see manager_pidfile.c. */
@@ -104,7 +113,7 @@ struct cb_manager {
 	struct cb_server *server;
 	struct cb_metrics *metrics;
 
-	struct cb_policy *policy; /* as configured */
+	struct cb_policy *policy;	   /* as configured */
 	struct cb_config_origins *origins; /* of its values */
 	struct cb_policy
 		*effective; /* as the engine has it: observe only while the journal is unhealthy */
@@ -123,6 +132,8 @@ struct cb_manager {
 	struct cb_member *member[CB_WORKERS_MAX];
 	uint32_t n_members;
 	uint32_t last_group_key, last_worker_key;
+	struct cb_unseen unseen[64];
+	uint32_t n_unseen;
 	bool saved_dirty; /* RUN_DIR/groups is to be written */
 
 	uint64_t tick_due_usec, tick_usec,
@@ -132,7 +143,7 @@ struct cb_manager {
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
 	bool owner_seen[_CB_OWNER_MAX]; /* when they were last looked at */
-	uint64_t suspended_usec; /* since boot, at the last tick */
+	uint64_t suspended_usec;	/* since boot, at the last tick */
 	uint64_t textfile_usec;
 	bool textfile_failed, sample_failed, feed_failed[_CB_INPUT_MAX];
 	uint32_t n_pending;	   /* restores that still wait */
@@ -203,11 +214,12 @@ struct cb_registration *cb_manager_group_by_key(const struct cb_manager *m, uint
 bool cb_manager_group_view(const struct cb_manager *m, uint32_t key, struct cb_group_view *ret);
 
 /*
- * Begin to watch a process. @pidfd is taken over, -1 none; @start_ticks: what it has to be, 0 any. Returns 0 (1: it is a
- * member of this group already), or a negative errno with a message.
+ * Begin to watch a process, or one thread of it (@tid not 0). @pidfd is taken over, -1 none; @start_ticks: what it has to be, 0
+ * any. Returns 0 (1: it is a member of this group already), or a negative errno with a message.
  */
 int cb_manager_worker_add(struct cb_manager *m, struct cb_registration *registration, int32_t pid,
-			  uint64_t start_ticks, int pidfd, struct cb_err *err) _must_check_;
+			  int32_t tid, uint64_t start_ticks, int pidfd, struct cb_err *err)
+	_must_check_;
 void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member);
 struct cb_member *cb_manager_worker_by_key(const struct cb_manager *m, uint32_t key);
 struct cb_member *cb_manager_worker_by_pid(const struct cb_manager *m, int32_t pid);
@@ -216,14 +228,14 @@ uint32_t cb_manager_worker_find(const struct cb_manager *m, const char *name);
 
 /* --- manager_pidfile.c --- */
 
-void cb_manager_pidfiles(struct cb_manager *m); /* once per tick */
+void cb_manager_pidfiles(struct cb_manager *m);			   /* once per tick */
 void cb_manager_pidfile_now(struct cb_registration *registration); /* read it at once */
 
 /* --- manager_select.c --- */
 
 /* What the group's selector says holds from now on. Returns 0 or a negative errno with a message. */
-int cb_manager_select(struct cb_manager *m, struct cb_registration *registration, struct cb_err *err)
-	_must_check_;
+int cb_manager_select(struct cb_manager *m, struct cb_registration *registration,
+		      struct cb_err *err) _must_check_;
 void cb_manager_selected(struct cb_manager *m); /* once per tick */
 /* Look for the workers of this group at once. Returns 0, or why there are none: -ESRCH, -EEXIST when they are another's. */
 int cb_manager_select_now(struct cb_manager *m, struct cb_registration *registration,
@@ -235,6 +247,17 @@ int cb_manager_select_check(struct cb_manager *m, struct cb_registration *regist
 const char *cb_manager_select_note(const struct cb_manager *m,
 				   const struct cb_registration *registration, char *buf,
 				   size_t size);
+
+/* --- manager_threads.c --- */
+
+/*
+ * Add what of a process is a worker of the group by its Granularity=: the process, or each of the threads that serve. @pidfd is
+ * taken over, -1 none. Returns as cb_manager_worker_add().
+ */
+int cb_manager_process_add(struct cb_manager *m, struct cb_registration *registration, int32_t pid,
+			   int pidfd, struct cb_err *err) _must_check_;
+void cb_manager_thread_gone(struct cb_manager *m, const struct cb_member *member);
+void cb_manager_threads(struct cb_manager *m); /* once per tick */
 
 /* --- manager_saved.c --- */
 

@@ -75,6 +75,9 @@ uint32_t cb_manager_worker_find(const struct cb_manager *m, const char *name)
 	if (!cb_scan_u32(&s, &number) || !cb_scan_done(&s))
 		return 0;
 	if (!slash) {
+		for (uint32_t i = 0; i < m->n_members; i++)
+			if (m->member[i]->tid != 0 && (uint32_t)m->member[i]->tid == number)
+				return m->member[i]->key;
 		member = number <= INT32_MAX ? cb_manager_worker_by_pid(m, (int32_t)number) : NULL;
 		return member ? member->key : 0;
 	}
@@ -122,32 +125,6 @@ static struct cb_registration *group_new(struct cb_manager *m, const struct cb_g
 	return registration;
 }
 
-int cb_manager_group_set(struct cb_manager *m, const struct cb_group_policy *policy,
-			 bool from_config, struct cb_registration **ret, struct cb_err *err)
-{
-	struct cb_registration *registration = cb_manager_group_find(m, policy->name);
-	bool fresh = !registration;
-
-	if (fresh && m->n_registrations >= CB_GROUPS_MAX)
-		return cb_err_set(err, -E2BIG, "there are %u groups already, which is the limit",
-				  CB_GROUPS_MAX);
-	if (fresh)
-		registration = group_new(m, policy);
-	if (!registration)
-		return cb_err_set(err, -ENOMEM, "out of memory");
-	if (!fresh && strcmp(registration->policy.pid_file, policy->pid_file) != 0)
-		registration->pidfile = (struct cb_pidfile){ .seen = false };
-	if (!from_config || !registration->from_config)
-		m->saved_dirty = true;
-	registration->policy = *policy;
-	registration->from_config = from_config;
-	feed_group(m, registration);
-	if (fresh)
-		cb_server_group_added(m->server, registration);
-	*ret = registration;
-	return cb_manager_select(m, registration, err);
-}
-
 /* By the journal: heirs of a worker that has ended are the group's too. */
 static bool anything_placed(const struct cb_manager *m, const char *name)
 {
@@ -173,6 +150,65 @@ static void release_group(struct cb_manager *m, const struct cb_registration *re
 		cb_log_with(LOG_NOTICE, &fields,
 			    "Group %s released: %u originals put back, %u failed", fields.group,
 			    answer.n_restored, answer.n_failed);
+}
+
+/* What a worker is has changed: all are released and forgotten. Returns how many processes they were, with their pids. */
+static uint32_t drop_members(struct cb_manager *m, const struct cb_registration *registration,
+			     int32_t ret_pids[static CB_WORKERS_MAX])
+{
+	uint32_t n = 0;
+
+	release_group(m, registration);
+	for (uint32_t i = m->n_members; i-- > 0;) {
+		struct cb_member *member = m->member[i];
+
+		if (member->registration != registration)
+			continue;
+		if (n == 0 || ret_pids[n - 1] != member->pid)
+			ret_pids[n++] = member->pid;
+		cb_manager_worker_gone(m, member);
+	}
+	return n;
+}
+
+int cb_manager_group_set(struct cb_manager *m, const struct cb_group_policy *policy,
+			 bool from_config, struct cb_registration **ret, struct cb_err *err)
+{
+	struct cb_registration *registration = cb_manager_group_find(m, policy->name);
+	static int32_t pids[CB_WORKERS_MAX]; /* too big for a stack */
+	bool fresh = !registration, regrain;
+	uint32_t n_pids = 0;
+	int r;
+
+	if (fresh && m->n_registrations >= CB_GROUPS_MAX)
+		return cb_err_set(err, -E2BIG, "there are %u groups already, which is the limit",
+				  CB_GROUPS_MAX);
+	if (fresh)
+		registration = group_new(m, policy);
+	if (!registration)
+		return cb_err_set(err, -ENOMEM, "out of memory");
+	if (!fresh && strcmp(registration->policy.pid_file, policy->pid_file) != 0)
+		registration->pidfile = (struct cb_pidfile){ .seen = false };
+	if (!from_config || !registration->from_config)
+		m->saved_dirty = true;
+	regrain = !fresh && registration->policy.granularity != policy->granularity;
+	if (regrain)
+		n_pids = drop_members(m, registration, pids);
+	registration->policy = *policy;
+	registration->from_config = from_config;
+	feed_group(m, registration);
+	if (fresh)
+		cb_server_group_added(m->server, registration);
+	*ret = registration;
+	r = cb_manager_select(m, registration, err);
+	for (uint32_t i = 0; r >= 0 && i < n_pids; i++) {
+		struct cb_err lost = { .msg = "" };
+
+		if (cb_manager_process_add(m, registration, pids[i], -1, &lost) < 0)
+			cb_log(LOG_WARNING, "Group %s: lost pid %d: %s", policy->name, pids[i],
+			       lost.msg);
+	}
+	return r;
 }
 
 void cb_manager_group_remove(struct cb_manager *m, struct cb_registration *registration)
@@ -235,6 +271,8 @@ void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member)
 {
 	struct cb_event event = { .kind = CB_EVENT_WORKER_GONE, .worker_key = member->key };
 
+	if (member->tid != 0)
+		cb_manager_thread_gone(m, member);
 	member->registration->pidfile.relist = true;
 	if (!member->registration->from_config)
 		m->saved_dirty = true;
@@ -274,13 +312,16 @@ static void feed_worker(struct cb_manager *m, const struct cb_member *member,
 		.key = member->key,
 		.group_key = member->registration->key,
 		.pid = member->pid,
+		.tid = member->tid,
 		.start_ticks = member->start_ticks,
 		.cpuset = identity->cpuset,
 		.original = identity->mask,
 	};
 	memcpy(event.worker.comm, identity->comm, sizeof(event.worker.comm));
 	if (m->journal)
-		entry = cb_journal_find_task(m->journal, member->pid, member->start_ticks);
+		entry = cb_journal_find_task(m->journal,
+					     member->tid != 0 ? member->tid : member->pid,
+					     member->start_ticks);
 	if (entry) {
 		event.worker.placed = true;
 		event.worker.original = entry->original;
@@ -317,18 +358,33 @@ static struct cb_member *member_new(struct cb_manager *m, struct cb_registration
 	member->key = ++m->last_worker_key;
 	member->registration = registration;
 	member->pid = identity->pid;
+	member->tid = identity->tid;
 	member->start_ticks = identity->start_ticks;
 	m->member[m->n_members++] = member;
 	return member;
+}
+
+/* Who is a worker already and has the process, or the thread, or all of it when only a thread is asked for. */
+static struct cb_member *find_same(const struct cb_manager *m,
+				   const struct cb_worker_identity *identity)
+{
+	for (uint32_t i = 0; i < m->n_members; i++) {
+		struct cb_member *member = m->member[i];
+
+		if (member->pid == identity->pid &&
+		    (member->tid == identity->tid || member->tid == 0 || identity->tid == 0))
+			return member;
+	}
+	return NULL;
 }
 
 /* 1: a member of this group already. */
 static int check_member(struct cb_manager *m, const struct cb_registration *registration,
 			const struct cb_worker_identity *identity, struct cb_err *err)
 {
-	struct cb_member *old = cb_manager_worker_by_pid(m, identity->pid);
+	struct cb_member *old = find_same(m, identity);
 
-	if (old && old->start_ticks != identity->start_ticks) {
+	if (old && old->tid == identity->tid && old->start_ticks != identity->start_ticks) {
 		cb_manager_worker_gone(m, old); /* the number was used again before we were told */
 		old = NULL;
 	}
@@ -346,11 +402,12 @@ static int check_member(struct cb_manager *m, const struct cb_registration *regi
 }
 
 int cb_manager_worker_add(struct cb_manager *m, struct cb_registration *registration, int32_t pid,
-			  uint64_t start_ticks, int pidfd, struct cb_err *err)
+			  int32_t tid, uint64_t start_ticks, int pidfd, struct cb_err *err)
 {
 	struct cb_worker_identity identity;
 	struct cb_member *member = NULL;
-	int r = cb_host_identify(m->host, pid, &identity, err);
+	int r = tid != 0 ? cb_host_identify_thread(m->host, pid, tid, &identity, err) :
+			   cb_host_identify(m->host, pid, &identity, err);
 
 	if (r >= 0 && start_ticks != 0 && identity.start_ticks != start_ticks)
 		r = cb_err_set(err, -ESRCH, "pid %d is another process by now", pid);

@@ -78,8 +78,8 @@ static void add_workers(struct cb_registration *registration, size_t n)
 		int r = cb_manager_select_check(registration->manager, registration, pids[i], &err);
 
 		if (r >= 0)
-			r = cb_manager_worker_add(registration->manager, registration, pids[i], 0,
-						  -1, &err);
+			r = cb_manager_process_add(registration->manager, registration, pids[i], -1,
+						   &err);
 
 		if (r == 0)
 			n_added++;

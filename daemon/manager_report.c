@@ -274,8 +274,8 @@ void cb_manager_report(struct cb_manager *m)
 	report->missing = m->missing;
 	report->interrupts_owner = m->irqbalance ? "irqbalance" :
 				   strcmp(m->policy->manage_interrupts, "none") != 0 ?
-					       "cpubalanced" :
-					       "none";
+						   "cpubalanced" :
+						   "none";
 	report->config_error = m->config_error;
 	write_headline(m);
 	report->headline = m->headline;

@@ -53,6 +53,7 @@ static json_object *format_options(const struct cb_group_policy *policy)
 	if (policy->has_mode)
 		add_option(object, "Mode", cb_mode_name(policy->mode));
 	add_option(object, "Placement", cb_placement_name(policy->placement));
+	add_option(object, "Granularity", cb_granularity_name(policy->granularity));
 	if (policy->has_allowed &&
 	    cb_cpuset_format_list(&policy->allowed_cpus, cpus, sizeof(cpus)) > 0)
 		add_option(object, "AllowedCPUs", cpus);
@@ -77,6 +78,8 @@ static json_object *format_group(const struct cb_manager *m,
 			continue;
 		worker = json_object_new_object();
 		json_object_object_add(worker, "pid", json_object_new_int(member->pid));
+		if (member->tid != 0)
+			json_object_object_add(worker, "tid", json_object_new_int(member->tid));
 		json_object_object_add(worker, "start",
 				       json_object_new_uint64(member->start_ticks));
 		json_object_array_add(workers, worker);
@@ -193,7 +196,7 @@ static int parse_group(json_object *object, struct cb_policy *scratch, struct cb
 static uint32_t load_workers(struct cb_manager *m, struct cb_registration *registration,
 			     json_object *object)
 {
-	json_object *workers, *pid, *start;
+	json_object *workers, *pid, *tid, *start;
 	uint32_t n = 0;
 
 	if (!json_object_object_get_ex(object, "workers", &workers) ||
@@ -207,8 +210,12 @@ static uint32_t load_workers(struct cb_manager *m, struct cb_registration *regis
 		    !json_object_object_get_ex(worker, "start", &start) ||
 		    json_object_get_int(pid) <= 0 || json_object_get_uint64(start) == 0)
 			continue;
+		/* a process has none, and json_object_get_int(NULL) is 0 */
+		if (!json_object_object_get_ex(worker, "tid", &tid))
+			tid = NULL;
 		if (cb_manager_worker_add(m, registration, json_object_get_int(pid),
-					  json_object_get_uint64(start), -1, NULL) == 0)
+					  json_object_get_int(tid), json_object_get_uint64(start),
+					  -1, NULL) == 0)
 			n++;
 	}
 	return n;

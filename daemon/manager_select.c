@@ -28,8 +28,8 @@ static void tell_found(const struct cb_member *member)
 	char text[CB_SELECTOR_TEXT_MAX];
 
 	fields.group = member->registration->policy.name;
-	cb_log_with(LOG_INFO, &fields, "Group %s: found worker %d by %s%s", fields.group,
-		    member->pid,
+	cb_log_with(LOG_INFO, &fields, "Group %s: found %s %d by %s%s", fields.group,
+		    member->tid != 0 ? "the threads of" : "worker", member->pid,
 		    cb_selector_format(&member->registration->policy.selector, text, sizeof(text)),
 		    member->guess ? ", a guess" : "");
 }
@@ -57,15 +57,19 @@ static void found(uint32_t group_key, int32_t pid, bool guess, uint32_t n_loops,
 
 	if (!registration)
 		return;
-	r = cb_manager_worker_add(m, registration, pid, 0, -1, &err);
+	r = cb_manager_process_add(m, registration, pid, -1, &err);
 	if (r < 0 && r != -ESRCH) /* one that has just ended is no news */
 		note_refusal(registration, err.msg);
 	member = r == 0 ? cb_manager_worker_by_pid(m, pid) : NULL;
 	if (!member)
 		return;
-	member->found = true;
-	member->guess = guess;
-	member->n_loops = n_loops;
+	for (uint32_t i = 0; i < m->n_members; i++) {
+		if (m->member[i]->pid != pid)
+			continue;
+		m->member[i]->found = true;
+		m->member[i]->guess = guess;
+		m->member[i]->n_loops = n_loops;
+	}
 	tell_found(member);
 }
 
@@ -73,8 +77,14 @@ int cb_manager_select(struct cb_manager *m, struct cb_registration *registration
 		      struct cb_err *err)
 {
 	const struct cb_group_policy *policy = &registration->policy;
-	int r = cb_scout_set(m->host, registration->key, &policy->selector,
-			     policy->pid_file[0] != 0);
+	int r;
+
+	if (policy->granularity == CB_GRANULARITY_THREAD && cb_selector_empty(&policy->selector))
+		return cb_err_set(err, -EINVAL,
+				  "group %s: Granularity=thread needs Listen=, Unit=, Cgroup= or "
+				  "Process=",
+				  policy->name);
+	r = cb_scout_set(m->host, registration->key, &policy->selector, policy->pid_file[0] != 0);
 
 	if (r < 0)
 		return cb_err_set(err, r, "group %s: cannot look for its workers: %s", policy->name,
@@ -99,7 +109,7 @@ static void note_members(const struct cb_manager *m, const struct cb_registratio
 				buf, size,
 				"pid %d holds the socket alone and was not seen to serve it: a guess",
 				member->pid);
-		else if (member->n_loops > 1 && !buf[0])
+		else if (member->n_loops > 1 && member->tid == 0 && !buf[0])
 			snprintf(buf, size,
 				 "pid %d serves with %u threads: handled as one floating process",
 				 member->pid, member->n_loops);
@@ -194,4 +204,5 @@ int cb_manager_select_check(struct cb_manager *m, struct cb_registration *regist
 void cb_manager_selected(struct cb_manager *m)
 {
 	cb_scout_tick(m->host, m->journal, found, m);
+	cb_manager_threads(m);
 }

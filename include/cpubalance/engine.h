@@ -49,7 +49,8 @@ struct cb_worker_added {
 	uint32_t key; /* > 0, never used before */
 	uint32_t group_key;
 	int32_t pid;
-	uint64_t start_ticks; /* field 22 of /proc/PID/stat, clock ticks since boot */
+	int32_t tid;          /* the thread of it that is a worker by itself; 0: the whole process */
+	uint64_t start_ticks; /* of the process or thread: field 22 of its stat, clock ticks since boot */
 	char comm[CB_COMM_MAX];
 	struct cb_cpuset cpuset; /* what its cpuset allows; full where there is none */
 	bool placed;             /* the journal holds an original for it: a restart adopted it */
@@ -213,6 +214,8 @@ struct cb_worker_view {
 	const char *group;
 	const char *comm;
 	int32_t pid;
+	int32_t tid; /* 0: the whole process */
+	bool floats; /* a process with several threads, which share what it may use: it is never given a single CPU */
 	uint64_t start_ticks;
 	uint32_t present; /* CB_WORKER_HAS_* */
 	struct cb_rate cpu;          /* CPU-seconds per second */

@@ -65,6 +65,7 @@ int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_col
 
 struct cb_worker_identity {
 	int32_t pid;
+	int32_t tid; /* a thread of it, 0: the whole process; what follows is of the thread then */
 	uint64_t start_ticks;
 	char comm[CB_COMM_MAX];
 	uint32_t uid;
@@ -74,6 +75,9 @@ struct cb_worker_identity {
 };
 /* -ESRCH no such process; -EPERM a kernel thread. */
 int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret, struct cb_err *err) _must_check_;
+/* One thread of a process, by itself. */
+int cb_host_identify_thread(struct cb_host *host, int32_t pid, int32_t tid, struct cb_worker_identity *ret,
+			    struct cb_err *err) _must_check_;
 /* Direct children of @pid, ascending. Returns 0, -ESRCH, -E2BIG. */
 int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_t cap, size_t *ret_n) _must_check_;
 
@@ -179,6 +183,14 @@ void cb_scout_tick(struct cb_host *host, struct cb_journal *journal, cb_scout_fn
 void cb_scout_all(struct cb_host *host, cb_scout_fn fn, void *userdata);
 /* 1: what the group's selector says holds for this process (guesses included); 0: not; or a negative errno. */
 int cb_scout_check(struct cb_host *host, uint32_t group_key, int32_t pid) _must_check_;
+
+/*
+ * The threads of @pid that wait for clients at sockets of the group, each in its own epoll descriptor or in a call; at most @cap.
+ * Looks for some milliseconds, since a thread shows where it waits only while it does. @ret_n_loops: epoll descriptors that watch
+ * such sockets; @ret_n_unseen: of these, those that no thread was seen in. Returns 0, or -ENOENT (no such group), -ESRCH, -EPERM, -EACCES.
+ */
+int cb_scout_threads(struct cb_host *host, uint32_t group_key, int32_t pid, int32_t *ret_tids, size_t cap, size_t *ret_n,
+		     uint32_t *ret_n_loops, uint32_t *ret_n_unseen) _must_check_;
 
 /* Why a group has the workers that it has; of the last look at everything. */
 struct cb_scout_state {

@@ -23,8 +23,9 @@ struct cb_journal_entry {
 	int32_t tid, tgid;          /* TASK_AFFINITY */
 	uint64_t start_ticks;       /* of the thread */
 	uint64_t tgid_start_ticks;  /* of its process */
-	bool heir;                  /* inherited our mask by fork: original is the parent's */
-	int32_t root_tgid;          /* of an heir: the process that was placed, whose offspring it is; else 0 */
+	bool alone;                 /* placed as a thread: the others of its process are no concern of this entry */
+	bool heir;                  /* inherited our mask from its maker, whose original it has */
+	int32_t root_tgid;          /* of an heir: the process (or thread) that was placed, whose offspring it is; else 0 */
 	uint64_t root_start_ticks;
 	uint64_t placed_ticks;      /* clock ticks since boot when its process was first placed: who is younger may be an heir */
 	uint64_t cgroup_id;         /* hash of its process's cgroups then; 0 unknown. Evidence for heirs whose parent is gone */

@@ -34,10 +34,20 @@ enum cb_placement {
 	_CB_PLACEMENT_INVALID = -22,
 };
 
+/* What is one worker of a group that a selector finds. */
+enum cb_granularity {
+	CB_GRANULARITY_AUTO,    /* a thread where several threads of a process each wait for clients by themselves, else a process */
+	CB_GRANULARITY_PROCESS, /* all threads of a process together */
+	CB_GRANULARITY_THREAD,  /* each thread that waits for clients */
+	_CB_GRANULARITY_MAX,
+	_CB_GRANULARITY_INVALID = -22,
+};
+
 const char *cb_mode_name(enum cb_mode mode);
 enum cb_mode cb_mode_from_name(const char *name); /* _CB_MODE_INVALID when unknown */
 const char *cb_detail_name(enum cb_detail detail);
 const char *cb_placement_name(enum cb_placement placement);
+const char *cb_granularity_name(enum cb_granularity granularity);
 
 /* A group's name: 1 to 63 of [A-Za-z0-9_.-], starting with a letter or digit. */
 #define CB_NAME_MAX 64u
@@ -59,8 +69,9 @@ struct cb_group_policy {
 	 * daemon before the engine sees it, "*" where the workers live in the host's network namespace, else "none".
 	 */
 	char interfaces[CB_PATH_MAX];
-	/* Listen=, Unit=, Cgroup=, Process=: for whoever finds the workers. Nothing to the engine, and in no trace. */
+	/* Listen=, Unit=, Cgroup=, Process=, Granularity=: for whoever finds the workers. Nothing to the engine, and in no trace. */
 	struct cb_selector selector;
+	enum cb_granularity granularity;
 };
 
 #define CB_POLICY_TYPE_SPAN uint64_t

@@ -142,6 +142,7 @@ static int add_worker(struct cb_engine *engine, const struct cb_worker_added *ad
 		.group_key = added->group_key,
 		.slot = slot,
 		.pid = added->pid,
+		.tid = added->tid,
 		.start_ticks = added->start_ticks,
 		.cpu_attributed = -1,
 		.cpuset = added->cpuset,

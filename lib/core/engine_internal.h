@@ -57,7 +57,7 @@ struct quarantine {
 
 struct worker_state {
 	uint32_t key, group_key, slot;
-	int32_t pid;
+	int32_t pid, tid; /* tid 0: the whole process */
 	uint64_t start_ticks;
 	char comm[CB_COMM_MAX];
 	struct cb_worker_sample last;
@@ -183,6 +183,16 @@ struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq)
 enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group);
 bool engine_group_feeds(const struct cb_engine *engine, const struct group_state *group,
 			const struct cb_irq_info *info);
+
+/*
+ * A process with several threads: a runtime that moves its work between them (Go, the JVM), or a worker with helpers. On a
+ * single CPU they would wait for each other, so it gets a mask of several or none.
+ */
+static inline bool engine_floats(const struct worker_state *worker)
+{
+	return worker->tid == 0 && worker->last.present & CB_WORKER_HAS_THREADS &&
+	       worker->last.n_threads > 1;
+}
 
 /* engine_rates.c: snapshot -> rates, attribution, windows */
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);

@@ -98,7 +98,7 @@ static void worker_item(struct cb_engine *engine, const struct worker_state *wor
 		.cpu = worker->cpu_attributed,
 		.mask = &worker->last.mask,
 		.target = keep_target(engine, &target),
-		.single = group->policy.placement == CB_PLACEMENT_CORE,
+		.single = group->policy.placement == CB_PLACEMENT_CORE && !engine_floats(worker),
 	};
 	ret->reject = place_reject(engine, worker, &target, &allowed);
 	if (worker->foreign)

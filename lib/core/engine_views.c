@@ -59,6 +59,8 @@ void cb_engine_worker(const struct cb_engine *engine, uint32_t index, struct cb_
 		.group = group ? group->policy.name : "",
 		.comm = worker->comm,
 		.pid = worker->pid,
+		.tid = worker->tid,
+		.floats = engine_floats(worker),
 		.start_ticks = worker->start_ticks,
 		.present = worker->present,
 		.cpu = worker->cpu,

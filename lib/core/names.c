@@ -335,6 +335,17 @@ const char *cb_detail_name(enum cb_detail detail)
 	return NAME_OF(names, detail);
 }
 
+const char *cb_granularity_name(enum cb_granularity granularity)
+{
+	static const char *const names[_CB_GRANULARITY_MAX] = {
+		[CB_GRANULARITY_AUTO] = "auto",
+		[CB_GRANULARITY_PROCESS] = "process",
+		[CB_GRANULARITY_THREAD] = "thread",
+	};
+
+	return NAME_OF(names, granularity);
+}
+
 const char *cb_placement_name(enum cb_placement placement)
 {
 	static const char *const names[_CB_PLACEMENT_MAX] = {

@@ -166,6 +166,16 @@ static int parse_placement(const char *text, enum cb_placement *ret)
 	return -EINVAL;
 }
 
+static int parse_granularity(const char *text, enum cb_granularity *ret)
+{
+	for (int granularity = 0; granularity < _CB_GRANULARITY_MAX; granularity++)
+		if (strcmp(cb_granularity_name((enum cb_granularity)granularity), text) == 0) {
+			*ret = (enum cb_granularity)granularity;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int parse_path(const char *text, char *ret)
 {
 	size_t len = strlen(text);
@@ -382,6 +392,9 @@ static int set_selector(struct cb_group_policy *group, const char *name, const c
 	} else if (strcmp(name, "Cgroup") == 0) {
 		wants = "the path of a cgroup, such as /system.slice/nginx.service, less than 256 bytes";
 		r = cb_selector_parse_cgroup(text, selector->cgroup);
+	} else if (strcmp(name, "Granularity") == 0) {
+		wants = "auto, process or thread";
+		r = parse_granularity(text, &group->granularity);
 	} else if (strcmp(name, "Process") == 0) {
 		wants = "the name of a program, such as nginx, or its absolute path, less than 256 bytes";
 		r = cb_selector_parse_process(text, selector->process);
@@ -389,7 +402,7 @@ static int set_selector(struct cb_group_policy *group, const char *name, const c
 		return cb_err_set(
 			err, -ENOENT,
 			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Listen, Unit, Cgroup, "
-			"Process, PIDFile, Interfaces)",
+			"Process, Granularity, PIDFile, Interfaces)",
 			group->name, name);
 	}
 	return r < 0 ? cb_err_set(err, r, "%s=: \"%.64s\" is not %s", name, text, wants) : 0;

@@ -87,6 +87,7 @@ static void do_worker(struct apply *apply, struct cb_step *step)
 		return;
 	}
 	target.tgid = worker.pid;
+	target.tid = worker.tid;
 	target.start_ticks = worker.start_ticks;
 	target.group = worker.group ? worker.group : "";
 	if (step->op == CB_OP_RESTORE) {

@@ -24,21 +24,22 @@ struct cb_change {
 	enum cb_error_class error_class;
 };
 
-/* A process that is to be placed. */
+/* A process that is to be placed, or one thread of it. */
 struct cb_target {
 	int32_t tgid;
-	uint64_t start_ticks;
-	const char *group; /* "" none */
+	int32_t tid;	      /* 0: all threads */
+	uint64_t start_ticks; /* of that thread, else of the process */
+	const char *group;    /* "" none */
 	uint32_t plan_id;
 };
 
 /* Number of walks over the threads of a process before we say that they do not come to rest. */
 #define CB_WALKS_MAX 16u
 
-/* The entry of a main thread stands for its process. */
-static inline bool cb_entry_is_main(const struct cb_journal_entry *entry)
+/* The entry of a main thread stands for its process; that of a thread which was placed alone, for what it makes. */
+static inline bool cb_entry_stands(const struct cb_journal_entry *entry)
 {
-	return entry->knob == CB_KNOB_TASK_AFFINITY && entry->tid == entry->tgid;
+	return entry->knob == CB_KNOB_TASK_AFFINITY && (entry->alone || entry->tid == entry->tgid);
 }
 
 /*
@@ -76,7 +77,7 @@ bool cb_restore_irq(struct cb_change *change, const struct cb_journal_entry *ent
 /* Which entries: all that fit every condition. */
 struct cb_select {
 	const char *group;		 /* NULL: any */
-	const struct cb_target *lineage; /* this process and its heirs; NULL: any */
+	const struct cb_target *lineage; /* this process or thread, and its heirs; NULL: any */
 	const uint32_t *irq;		 /* this interrupt; NULL: any */
 	bool no_tasks, no_irqs;
 	bool pending; /* only what is restored and waits */

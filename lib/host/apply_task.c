@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Placing the threads of one process, and putting one thread back.
+ * Placing the threads of one process, or one of them alone, and putting one thread back.
  *
  * Affinity belongs to a thread and is inherited by the threads it makes, so a process is walked until a walk finds
  * nothing to do. The first walk only looks and journals: all originals are on the disk before the first mask is
@@ -36,7 +36,7 @@ struct walk {
 	struct cb_change *change;
 	const struct cb_target *target;
 	struct cb_cpuset want;
-	uint64_t now_ticks, cgroup_id;
+	uint64_t now_ticks, cgroup_id, tgid_start_ticks;
 	bool fresh;			/* no thread of this process has been placed before */
 	struct cb_journal_entry before; /* of the process, when not fresh */
 	struct deed *deed;
@@ -100,10 +100,15 @@ static struct deed *new_deed(struct walk *walk)
 	return &walk->deed[walk->n_deeds];
 }
 
-/* The entry of the process itself, which stands for what a new thread inherits. */
+static int32_t main_tid(const struct cb_target *target)
+{
+	return target->tid ? target->tid : target->tgid;
+}
+
+/* The entry of the process itself, which stands for what a new thread inherits; or of the one thread. */
 static const struct cb_journal_entry *main_entry(const struct walk *walk)
 {
-	return cb_journal_find_task(walk->change->journal, walk->target->tgid,
+	return cb_journal_find_task(walk->change->journal, main_tid(walk->target),
 				    walk->target->start_ticks);
 }
 
@@ -139,7 +144,8 @@ static bool make_entry(const struct walk *walk, const struct cb_task_stat *stat,
 		.tid = stat->pid,
 		.tgid = walk->target->tgid,
 		.start_ticks = stat->start_ticks,
-		.tgid_start_ticks = walk->target->start_ticks,
+		.tgid_start_ticks = walk->tgid_start_ticks,
+		.alone = walk->target->tid != 0,
 		.original_effective_cpu = -1,
 		.placed_ticks = main ? main->placed_ticks : walk->now_ticks,
 		.cgroup_id = walk->cgroup_id,
@@ -293,17 +299,29 @@ static int visit(struct walk *walk, int32_t tid, bool first)
 	return write_thread(walk, &stat, &present);
 }
 
-/* 0 when all threads have the mask; -1, and why is in @walk. */
-static int walk_threads(struct walk *walk)
+static int list_threads(const struct walk *walk, int32_t **ret, size_t *ret_n)
 {
 	struct cb_writer *writer = walk->change->writer;
 
+	if (walk->target->tid == 0)
+		return writer->ops->task_list(writer, walk->target->tgid, ret, ret_n);
+	*ret = malloc(sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	**ret = walk->target->tid;
+	*ret_n = 1;
+	return 0;
+}
+
+/* 0 when all threads have the mask; -1, and why is in @walk. */
+static int walk_threads(struct walk *walk)
+{
 	for (unsigned int pass = 0; pass <= CB_WALKS_MAX; pass++) {
 		int32_t *tids = NULL;
 		int r, written = 0;
 		size_t n = 0;
 
-		r = writer->ops->task_list(writer, walk->target->tgid, &tids, &n);
+		r = list_threads(walk, &tids, &n);
 		if (r < 0)
 			return fail_errno(walk, -r);
 		for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -362,12 +380,26 @@ static void forget_originals(struct walk *walk)
 	}
 }
 
-static bool process_lives(struct cb_writer *writer, const struct cb_target *target)
+static bool target_lives(struct cb_writer *writer, const struct cb_target *target)
 {
 	struct cb_task_stat stat;
 
-	return writer->ops->task_stat(writer, target->tgid, target->tgid, &stat) == 0 &&
+	return writer->ops->task_stat(writer, target->tgid, main_tid(target), &stat) == 0 &&
 	       stat.start_ticks == target->start_ticks && cb_stat_lives(&stat);
+}
+
+/* What the entries say of the process as a whole. False: it is gone. */
+static bool read_process(struct walk *walk)
+{
+	struct cb_writer *writer = walk->change->writer;
+	struct cb_task_stat stat;
+
+	if (writer->ops->task_stat(writer, walk->target->tgid, walk->target->tgid, &stat) < 0)
+		return false;
+	walk->tgid_start_ticks = stat.start_ticks;
+	if (writer->ops->cgroup_id(writer, walk->target->tgid, &walk->cgroup_id) < 0)
+		walk->cgroup_id = 0;
+	return target_lives(writer, walk->target);
 }
 
 /* What of the target there is: online, and in its cpuset as far as that is known. */
@@ -397,15 +429,13 @@ void cb_place_process(struct cb_change *change, const struct cb_target *target,
 	walk.fresh = !main;
 	if (main)
 		walk.before = *main;
-	if (writer->ops->cgroup_id(writer, target->tgid, &walk.cgroup_id) < 0)
-		walk.cgroup_id = 0;
-	if (!process_lives(writer, target))
+	if (!read_process(&walk))
 		r = fail_errno(&walk, ESRCH);
 	else if (cb_cpuset_empty(&walk.want))
 		r = fail_errno(&walk, EINVAL);
 	if (r == 0)
 		r = walk_threads(&walk);
-	if (r == 0 && !process_lives(writer, target))
+	if (r == 0 && !target_lives(writer, target))
 		r = fail_errno(&walk, ESRCH);
 	if (r == 0)
 		forget_originals(&walk);

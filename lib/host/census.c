@@ -341,13 +341,13 @@ static void identify(struct counting *c, uint32_t first)
 
 static void look_at(struct counting *c, int32_t pid)
 {
+	const struct cb_holdings_hooks hooks = { .count = count_connection, .userdata = c };
 	struct cb_census *census = c->census;
 	uint32_t first = census->n_workers;
 	int r;
 
 	memset(c->n_connections, 0, census->n_groups * sizeof(*c->n_connections));
-	r = cb_holdings_read(c->host, pid, c->wanted, c->n_wanted, count_connection, c,
-			     &c->holdings);
+	r = cb_holdings_read(c->host, pid, c->wanted, c->n_wanted, &hooks, &c->holdings);
 	if (r == -EACCES || r == -EPERM)
 		c->n_unreadable++;
 	for (uint32_t i = 0; r == 0 && i < c->holdings.n; i++) {

@@ -49,6 +49,7 @@ struct cb_taskstats_conn *cb_taskstats_conn_free(struct cb_taskstats_conn *conn)
 #define CB_TASKSTATS_BATCH 32u
 struct cb_taskstats_answer {
 	int32_t pid; /* in */
+	bool thread; /* in: pid is that of a thread, which is asked for alone */
 	int r;	     /* 0, or a negative errno: -ESRCH, -EAGAIN when no answer came */
 	struct cb_taskstats stats;
 };
@@ -120,9 +121,10 @@ struct cb_own_listener {
 struct cb_watch {
 	uint32_t key, group_key;
 	int32_t pid;
+	int32_t tid; /* the one thread of it that is watched, 0: all of them */
 	uint64_t start_ticks;
-	int pidfd;     /* -1 where there is none */
-	int stat_fd;   /* proc/PID/stat */
+	int pidfd;     /* of the process, -1 where there is none */
+	int stat_fd;   /* proc/PID/stat, or that of the thread */
 	int fd_dir;    /* proc/PID/fd, -1 unknown */
 	bool fd_lists; /* fd_dir may be listed, not only counted */
 	bool gone;

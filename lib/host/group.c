@@ -275,6 +275,14 @@ static bool serves_any(const struct cb_watch *watch)
 	return false;
 }
 
+static void mark_served(int32_t tid, uint32_t index, void *userdata)
+{
+	struct cb_watch *watch = userdata;
+
+	if (tid == watch->tid)
+		watch->listener[index].serves = true;
+}
+
 /* Which of its sockets the worker serves: when they have changed, and some times more when it seems to serve none. */
 static void look_served(struct cb_host *host, struct cb_watch *watch)
 {
@@ -286,8 +294,15 @@ static void look_served(struct cb_host *host, struct cb_watch *watch)
 	watch->looks++;
 	for (uint32_t i = 0; i < watch->n_listeners; i++)
 		wanted[i] = (struct cb_wanted){ .inode = watch->listener[i].inode, .tag = i };
-	if (cb_holdings_read(host, watch->pid, wanted, watch->n_listeners, NULL, NULL, &holdings) <
-	    0)
+	if (watch->tid != 0) {
+		uint32_t n_loops, n_unseen;
+
+		if (cb_serving_threads(host, watch->pid, wanted, watch->n_listeners, mark_served,
+				       watch, &n_loops, &n_unseen) == 0)
+			host->watch->dirty |= serves_any(watch);
+		return;
+	}
+	if (cb_holdings_read(host, watch->pid, wanted, watch->n_listeners, NULL, &holdings) < 0)
 		return;
 	for (uint32_t i = 0; i < holdings.n; i++)
 		watch->listener[holdings.held[i].index].serves |= holdings.held[i].serves;

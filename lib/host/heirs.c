@@ -117,6 +117,7 @@ static int adopt_thread(struct cb_writer *writer, struct cb_journal *journal,
 {
 	struct cb_journal_entry e = *from;
 	struct cb_task_stat stat;
+	bool other;
 	int r = writer->ops->task_stat(writer, process->pid, tid, &stat);
 
 	if (r < 0 || !cb_stat_lives(&stat) || stat.start_ticks < from->placed_ticks ||
@@ -128,10 +129,14 @@ static int adopt_thread(struct cb_writer *writer, struct cb_journal *journal,
 	e.was = CB_CPUSET_EMPTY;
 	e.tid = tid;
 	e.start_ticks = stat.start_ticks;
-	if (process->pid != from->tgid || process->start_ticks != from->tgid_start_ticks) {
+	other = process->pid != from->tgid || process->start_ticks != from->tgid_start_ticks;
+	if (other || from->alone) {
 		e.heir = true;
-		e.root_tgid = from->heir ? from->root_tgid : from->tgid;
-		e.root_start_ticks = from->heir ? from->root_start_ticks : from->tgid_start_ticks;
+		e.root_tgid = from->heir ? from->root_tgid : from->tid;
+		e.root_start_ticks = from->heir ? from->root_start_ticks : from->start_ticks;
+	}
+	if (other) {
+		e.alone = false;
 		e.tgid = process->pid;
 		e.tgid_start_ticks = process->start_ticks;
 		if (writer->ops->cgroup_id(writer, process->pid, &e.cgroup_id) < 0)
@@ -154,7 +159,7 @@ int cb_heirs_adopt(struct cb_writer *writer, struct cb_journal *journal, int32_t
 	    (process.flags & PF_KTHREAD) || process.start_ticks < parent.tgid_start_ticks ||
 	    writer->ops->task_list(writer, tgid, &tids, &n) < 0)
 		return 0;
-	if (tgid == parent.tgid && process.start_ticks == parent.tgid_start_ticks)
+	if (!parent.alone && tgid == parent.tgid && process.start_ticks == parent.tgid_start_ticks)
 		adopted += follow(writer, journal, &parent, tids, n);
 	for (size_t i = 0; i < n; i++) {
 		r = adopt_thread(writer, journal, &process, tids[i], &parent);
@@ -214,7 +219,7 @@ int cb_heirs_walk(struct cb_writer *writer, struct cb_journal *journal)
 		struct cb_journal_entry e = *cb_journal_at(journal, i);
 		int r;
 
-		if (!cb_entry_is_main(&e) || cb_task_lives(writer, &e) != 1)
+		if (!cb_entry_stands(&e) || cb_task_lives(writer, &e) != 1)
 			continue;
 		r = cb_heirs_adopt(writer, journal, e.tgid, &e);
 		if (r < 0)
@@ -297,9 +302,9 @@ static int read_kin(struct cb_heirs *heirs, struct cb_journal *journal)
 	heirs->n_used = 0;
 	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
 		const struct cb_journal_entry *e = cb_journal_at(journal, i);
-		const struct kin *k = cb_entry_is_main(e) ? find_kin(heirs, e->tgid) : NULL;
+		const struct kin *k = cb_entry_stands(e) ? find_kin(heirs, e->tgid) : NULL;
 
-		if (!cb_entry_is_main(e) || (k && k->from_start_ticks > e->tgid_start_ticks))
+		if (!cb_entry_stands(e) || (k && k->from_start_ticks > e->tgid_start_ticks))
 			continue;
 		if (add_kin(heirs, e->tgid, e->tgid, e->tgid_start_ticks) < 0)
 			return -ENOMEM;
@@ -362,6 +367,30 @@ void cb_heirs_fork(struct cb_writer *writer, struct cb_journal *journal, const s
 		touch(heirs, fork->child_tgid);
 }
 
+/* What @kin may have inherited from its process, or from the threads of it that were placed alone. */
+static int adopt_kin(struct cb_writer *writer, struct cb_journal *journal, const struct kin *kin)
+{
+	const struct cb_journal_entry *from =
+		cb_journal_find_task(journal, kin->from_tgid, kin->from_start_ticks);
+	int adopted = 0;
+
+	if (from && !from->alone)
+		return cb_heirs_adopt(writer, journal, kin->tgid, from);
+	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
+		int r;
+
+		from = cb_journal_at(journal, i);
+		if (!cb_entry_stands(from) || from->tgid != kin->from_tgid ||
+		    from->tgid_start_ticks != kin->from_start_ticks)
+			continue;
+		r = cb_heirs_adopt(writer, journal, kin->tgid, from);
+		if (r < 0)
+			return r;
+		adopted += r;
+	}
+	return adopted;
+}
+
 int cb_heirs_settle(struct cb_writer *writer, struct cb_journal *journal)
 {
 	struct cb_heirs *heirs = heirs_of(writer);
@@ -371,11 +400,8 @@ int cb_heirs_settle(struct cb_writer *writer, struct cb_journal *journal)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < heirs->n_touched && r >= 0; i++) {
 		const struct kin *kin = find_kin(heirs, heirs->touched[i]);
-		const struct cb_journal_entry *from =
-			kin ? cb_journal_find_task(journal, kin->from_tgid, kin->from_start_ticks) :
-			      NULL;
 
-		r = from ? cb_heirs_adopt(writer, journal, heirs->touched[i], from) : 0;
+		r = kin ? adopt_kin(writer, journal, kin) : 0;
 		adopted += r > 0 ? r : 0;
 	}
 	/* Who was followed and is not in the journal now is dead, or has a mask of its own. */

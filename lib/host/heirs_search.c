@@ -61,7 +61,7 @@ static int make_marks(struct search *search)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct cb_journal_entry *e = cb_journal_at(search->journal, i);
 
-		if (!cb_entry_is_main(e))
+		if (!cb_entry_stands(e))
 			continue;
 		search->oldest_ticks = CB_MIN(search->oldest_ticks, e->placed_ticks);
 		if (e->cgroup_id == 0)
@@ -192,6 +192,15 @@ static const struct cb_journal_entry *find_lost_parent(struct search *search,
 	return best;
 }
 
+/* Of threads that were placed alone: their process has no entry that would lead to them. */
+static int adopt_of_threads(struct search *search)
+{
+	for (uint32_t i = 0; i < cb_journal_count(search->journal); i++)
+		if (cb_journal_at(search->journal, i)->alone)
+			return cb_heirs_walk(search->writer, search->journal);
+	return 0;
+}
+
 /* One look at everything. Returns how many were adopted, or a negative errno. */
 static int search_once(struct search *search)
 {
@@ -214,6 +223,10 @@ static int search_once(struct search *search)
 				from = find_lost_parent(search, p);
 		}
 		r = from ? cb_heirs_adopt(search->writer, search->journal, p->tgid, from) : 0;
+		adopted += r > 0 ? r : 0;
+	}
+	if (r >= 0) {
+		r = adopt_of_threads(search);
 		adopted += r > 0 ? r : 0;
 	}
 	free(search->process);

@@ -129,31 +129,40 @@ static bool read_cpuset(struct cb_host *host, int32_t pid, struct cb_cpuset *ret
 
 /* --- identity --- */
 
-static int read_identity(struct cb_host *host, int32_t pid, struct cb_task_stat *ret_stat,
-			 struct cb_task_status *ret_status)
+/* @tid 0: of the process. */
+static int read_identity(struct cb_host *host, int32_t pid, int32_t tid,
+			 struct cb_task_stat *ret_stat, struct cb_task_status *ret_status)
 {
 	char path[CB_PATH_PID_MAX];
 	ssize_t len;
 	int r;
 
-	snprintf(path, sizeof(path), CB_FMT_PID_STATUS, pid);
+	if (tid != 0)
+		snprintf(path, sizeof(path), CB_FMT_TASK_STATUS, pid, tid);
+	else
+		snprintf(path, sizeof(path), CB_FMT_PID_STATUS, pid);
 	len = cb_host_read_big(host, path);
 	r = len < 0 ? (int)len : cb_task_status_parse(host->buf, (size_t)len, ret_status);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), CB_FMT_PID_STAT, pid);
+	if (tid != 0)
+		snprintf(path, sizeof(path), CB_FMT_TASK_STAT, pid, tid);
+	else
+		snprintf(path, sizeof(path), CB_FMT_PID_STAT, pid);
 	len = cb_host_read_big(host, path);
 	return len < 0 ? (int)len : cb_task_stat_parse(host->buf, (size_t)len, ret_stat);
 }
 
-int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret,
-		     struct cb_err *err)
+static int identify(struct cb_host *host, int32_t pid, int32_t tid, struct cb_worker_identity *ret,
+		    struct cb_err *err)
 {
-	struct cb_worker_identity identity = { .pid = pid };
+	struct cb_worker_identity identity = { .pid = pid, .tid = tid };
 	struct cb_task_status status;
 	struct cb_task_stat stat;
-	int r = pid > 0 ? read_identity(host, pid, &stat, &status) : -ESRCH;
+	int r = pid > 0 && tid >= 0 ? read_identity(host, pid, tid, &stat, &status) : -ESRCH;
 
+	if ((r == -ENOENT || r == -ESRCH) && tid != 0)
+		return cb_err_set(err, -ESRCH, "process %d has no thread %d", pid, tid);
 	if (r == -ENOENT || r == -ESRCH)
 		return cb_err_set(err, -ESRCH, "no process %d", pid);
 	if (r < 0)
@@ -164,18 +173,31 @@ int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identit
 	if (stat.flags & PF_KTHREAD)
 		return cb_err_set(err, -EPERM, "process %d (%s) is a kernel thread", pid,
 				  stat.comm);
-	if ((stat.state == 'Z' || stat.state == 'X') && stat.n_threads <= 1)
+	if ((stat.state == 'Z' || stat.state == 'X') && (tid != 0 || stat.n_threads <= 1))
 		return cb_err_set(err, -ESRCH, "process %d (%s) has ended", pid, stat.comm);
 	identity.start_ticks = stat.start_ticks;
 	identity.uid = status.uid;
 	snprintf(identity.comm, sizeof(identity.comm), "%s", stat.comm);
-	if (cb_thread_mask(host, pid, pid, &identity.mask) < 0)
+	if (cb_thread_mask(host, pid, tid != 0 ? tid : pid, &identity.mask) < 0)
 		identity.mask = status.allowed;
 	identity.cpuset_is_known = read_cpuset(host, pid, &identity.cpuset);
 	if (!identity.cpuset_is_known)
 		cb_cpuset_set_range(&identity.cpuset, 0, CB_CPUS_MAX - 1);
 	*ret = identity;
 	return 0;
+}
+
+int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret,
+		     struct cb_err *err)
+{
+	return identify(host, pid, 0, ret, err);
+}
+
+int cb_host_identify_thread(struct cb_host *host, int32_t pid, int32_t tid,
+			    struct cb_worker_identity *ret, struct cb_err *err)
+{
+	return tid > 0 ? identify(host, pid, tid, ret, err) :
+			 cb_err_set(err, -ESRCH, "%d is no thread", tid);
 }
 
 /* --- children --- */

@@ -25,6 +25,7 @@ enum field {
 	FIELD_TGID,
 	FIELD_START,
 	FIELD_TGSTART,
+	FIELD_ALONE,
 	FIELD_ROOT,
 	FIELD_ROOTSTART,
 	FIELD_PLACED,
@@ -43,25 +44,16 @@ enum field {
 };
 
 static const char *const field_names[_FIELD_MAX] = {
-	[FIELD_KNOB] = "knob",
-	[FIELD_TID] = "tid",
-	[FIELD_TGID] = "tgid",
-	[FIELD_START] = "start",
-	[FIELD_TGSTART] = "tgstart",
-	[FIELD_ROOT] = "root",
-	[FIELD_ROOTSTART] = "rootstart",
-	[FIELD_PLACED] = "placed",
-	[FIELD_CGROUP] = "cgroup",
-	[FIELD_IRQ] = "irq",
-	[FIELD_HWIRQ] = "hwirq",
-	[FIELD_ACTIONS] = "actions",
-	[FIELD_EFFECTIVE] = "effective",
-	[FIELD_PENDING] = "pending",
-	[FIELD_GROUP] = "group",
-	[FIELD_PLAN] = "plan",
-	[FIELD_ORIGINAL] = "original",
-	[FIELD_SET] = "set",
-	[FIELD_WAS] = "was",
+	[FIELD_KNOB] = "knob",	     [FIELD_TID] = "tid",
+	[FIELD_TGID] = "tgid",	     [FIELD_START] = "start",
+	[FIELD_TGSTART] = "tgstart", [FIELD_ALONE] = "alone",
+	[FIELD_ROOT] = "root",	     [FIELD_ROOTSTART] = "rootstart",
+	[FIELD_PLACED] = "placed",   [FIELD_CGROUP] = "cgroup",
+	[FIELD_IRQ] = "irq",	     [FIELD_HWIRQ] = "hwirq",
+	[FIELD_ACTIONS] = "actions", [FIELD_EFFECTIVE] = "effective",
+	[FIELD_PENDING] = "pending", [FIELD_GROUP] = "group",
+	[FIELD_PLAN] = "plan",	     [FIELD_ORIGINAL] = "original",
+	[FIELD_SET] = "set",	     [FIELD_WAS] = "was",
 };
 
 #define BIT(f) (1u << (f))
@@ -71,9 +63,9 @@ static const char *const field_names[_FIELD_MAX] = {
 #define IRQ_IDENTITY (BIT(FIELD_KNOB) | BIT(FIELD_IRQ) | BIT(FIELD_HWIRQ) | BIT(FIELD_ACTIONS))
 #define MASKS	     (BIT(FIELD_ORIGINAL) | BIT(FIELD_SET))
 #define COMMON_MAY   (BIT(FIELD_GROUP) | BIT(FIELD_PLAN) | BIT(FIELD_WAS))
-#define TASK_MAY                                                                    \
-	(COMMON_MAY | BIT(FIELD_PENDING) | BIT(FIELD_ROOT) | BIT(FIELD_ROOTSTART) | \
-	 BIT(FIELD_PLACED) | BIT(FIELD_CGROUP))
+#define TASK_MAY                                                                \
+	(COMMON_MAY | BIT(FIELD_PENDING) | BIT(FIELD_ALONE) | BIT(FIELD_ROOT) | \
+	 BIT(FIELD_ROOTSTART) | BIT(FIELD_PLACED) | BIT(FIELD_CGROUP))
 #define IRQ_MAY (COMMON_MAY | BIT(FIELD_EFFECTIVE) | BIT(FIELD_PENDING))
 
 /* CRC-32 of IEEE 802.3, reflected, polynomial 0xEDB88320; four bits a step, so that the table is short. */
@@ -221,6 +213,9 @@ static int parse_field(enum field field, const char *value, size_t len, struct c
 		return parse_text(value, len, e->actions, sizeof(e->actions));
 	case FIELD_EFFECTIVE:
 		return parse_i32(value, len, 0, &e->original_effective_cpu);
+	case FIELD_ALONE:
+		e->alone = len == 1 && *value == '1';
+		return e->alone ? 0 : -EBADMSG;
 	case FIELD_PENDING:
 		e->pending = len == 1 && *value == '1';
 		return e->pending ? 0 : -EBADMSG;
@@ -397,6 +392,8 @@ static void put_task(struct line *line, const struct cb_journal_entry *e, bool d
 	put_number(line, FIELD_TGSTART, e->tgid_start_ticks);
 	if (drop)
 		return;
+	if (e->alone)
+		put_number(line, FIELD_ALONE, 1);
 	if (e->heir) {
 		put_number(line, FIELD_ROOT, (uint64_t)e->root_tgid);
 		put_number(line, FIELD_ROOTSTART, e->root_start_ticks);

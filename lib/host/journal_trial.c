@@ -58,17 +58,29 @@ void cb_apply_ended(struct cb_journal *journal, uint32_t plan_id)
 /* --- undoing it --- */
 
 struct owner {
-	struct cb_target process; /* tgid 0: an interrupt */
+	struct cb_target process; /* or the one thread; tgid 0: an interrupt */
 	uint32_t irq;
 };
 
+static struct cb_target target_of(const struct cb_journal_entry *e)
+{
+	if (e->knob != CB_KNOB_TASK_AFFINITY)
+		return (struct cb_target){ .tgid = 0 };
+	return (struct cb_target){
+		.tgid = e->tgid,
+		.tid = e->alone ? e->tid : 0,
+		.start_ticks = e->alone ? e->start_ticks : e->tgid_start_ticks,
+	};
+}
+
 static bool known(const struct owner *owner, uint32_t n, const struct cb_journal_entry *e)
 {
+	const struct cb_target target = target_of(e);
+
 	for (uint32_t i = 0; i < n; i++)
-		if (e->knob == CB_KNOB_TASK_AFFINITY ?
-			    owner[i].process.tgid == e->tgid &&
-				    owner[i].process.start_ticks == e->tgid_start_ticks :
-			    owner[i].process.tgid == 0 && owner[i].irq == e->irq)
+		if (owner[i].process.tgid == target.tgid && owner[i].process.tid == target.tid &&
+		    owner[i].process.start_ticks == target.start_ticks &&
+		    (target.tgid != 0 || owner[i].irq == e->irq))
 			return true;
 	return false;
 }
@@ -83,11 +95,7 @@ static uint32_t list_owners(const struct cb_journal *journal, uint32_t plan_id, 
 
 		if (e->plan_id != plan_id || known(ret, n, e))
 			continue;
-		ret[n] = (struct owner){ .irq = e->irq };
-		if (e->knob == CB_KNOB_TASK_AFFINITY)
-			ret[n].process = (struct cb_target){ .tgid = e->tgid,
-							     .start_ticks = e->tgid_start_ticks };
-		n++;
+		ret[n++] = (struct owner){ .process = target_of(e), .irq = e->irq };
 	}
 	return n;
 }

@@ -92,7 +92,6 @@ static void prepare_batch(struct cb_taskstats_conn *conn)
 			},
 			.attr = {
 				.nla_len = ATTR_BYTES,
-				.nla_type = TASKSTATS_CMD_ATTR_TGID,
 			},
 		};
 		conn->iov[i] = (struct iovec){
@@ -145,6 +144,8 @@ static int send_batch(struct cb_taskstats_conn *conn, const struct cb_taskstats_
 	conn->seq += CB_TASKSTATS_BATCH;
 	for (size_t i = 0; i < n; i++) {
 		conn->request[i].header.nlmsg_seq = conn->seq + (uint32_t)i;
+		conn->request[i].attr.nla_type = answers[i].thread ? TASKSTATS_CMD_ATTR_PID :
+								     TASKSTATS_CMD_ATTR_TGID;
 		conn->request[i].pid = (uint32_t)answers[i].pid;
 	}
 	do

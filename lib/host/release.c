@@ -39,8 +39,11 @@ void cb_change_say(const struct cb_change *change, const struct cb_journal_entry
 	change->say(line, change->userdata);
 }
 
-static bool same_process(const struct cb_journal_entry *e, const struct cb_target *t)
+static bool same_lineage(const struct cb_journal_entry *e, const struct cb_target *t)
 {
+	if (t->tid != 0)
+		return (e->tid == t->tid && e->start_ticks == t->start_ticks) ||
+		       (e->heir && e->root_tgid == t->tid && e->root_start_ticks == t->start_ticks);
 	return (e->tgid == t->tgid && e->tgid_start_ticks == t->start_ticks) ||
 	       (e->heir && e->root_tgid == t->tgid && e->root_start_ticks == t->start_ticks);
 }
@@ -53,7 +56,7 @@ static bool selected(const struct cb_select *select, const struct cb_journal_ent
 		return false;
 	if (select->group && strcmp(select->group, e->group) != 0)
 		return false;
-	if (select->lineage && (!task || !same_process(e, select->lineage)))
+	if (select->lineage && (!task || !same_lineage(e, select->lineage)))
 		return false;
 	if (select->pending && !e->pending)
 		return false;
@@ -96,7 +99,7 @@ static void forget_or_keep(struct cb_change *change, const struct cb_journal_ent
 {
 	struct cb_journal_entry e = *entry;
 
-	if (keep && cb_entry_is_main(&e) && cb_task_lives(change->writer, &e) == 1) {
+	if (keep && cb_entry_stands(&e) && cb_task_lives(change->writer, &e) == 1) {
 		e.pending = true;
 		if (cb_journal_put(change->journal, &e, NULL) == 0)
 			return;
@@ -234,7 +237,7 @@ static void check_owner(struct cb_change *change, const struct cb_journal_entry 
 
 	if ((task ? cb_task_lives(change->writer, &e) : cb_irq_lives(change->writer, &e)) != 0)
 		return;
-	if (!task || process_lives(change->writer, &e) != 0) {
+	if (!task || (!e.alone && process_lives(change->writer, &e) != 0)) {
 		/* A thread's children belong to its process, whose own entry stays. */
 		if (!task || e.tid != e.tgid)
 			cb_journal_forget(change->journal, &e);
@@ -246,7 +249,10 @@ static void check_owner(struct cb_change *change, const struct cb_journal_entry 
 	    cb_heirs_search(change->writer, change->journal) < 0)
 		return; /* what could not be adopted now may be the next time */
 	*searched = true;
-	drop_process(change, e.tgid, e.tgid_start_ticks);
+	if (e.alone)
+		cb_journal_forget(change->journal, &e);
+	else
+		drop_process(change, e.tgid, e.tgid_start_ticks);
 }
 
 static void check_owners(struct cb_change *change)

@@ -29,7 +29,7 @@
 
 /* --- groups --- */
 
-static uint32_t group_index(const struct cb_scout *scout, uint32_t key)
+uint32_t cb_scout_group_index(const struct cb_scout *scout, uint32_t key)
 {
 	for (uint32_t i = 0; i < scout->n_groups; i++)
 		if (scout->group[i].key == key)
@@ -92,7 +92,7 @@ static void regroup(struct cb_scout *scout)
 void cb_scout_forget(struct cb_host *host, uint32_t group_key)
 {
 	struct cb_scout *scout = host->scout;
-	uint32_t index = scout ? group_index(scout, group_key) : 0;
+	uint32_t index = scout ? cb_scout_group_index(scout, group_key) : 0;
 
 	if (!scout || index == scout->n_groups)
 		return;
@@ -121,7 +121,7 @@ int cb_scout_set(struct cb_host *host, uint32_t group_key, const struct cb_selec
 		scout = host->scout = scout_new(host);
 	if (!scout)
 		return -ENOMEM;
-	index = group_index(scout, group_key);
+	index = cb_scout_group_index(scout, group_key);
 	if (index == CB_GROUPS_MAX)
 		return -E2BIG;
 	if (index < scout->n_groups && scout->group[index].checks == checks &&
@@ -160,7 +160,7 @@ static int read_holdings(struct cb_host *host, struct cb_scout_space *space, int
 {
 	struct cb_scout *scout = host->scout;
 	struct cb_holdings *holdings = &scout->holdings;
-	int r = cb_holdings_read(host, pid, space->wanted, space->n, NULL, NULL, holdings);
+	int r = cb_holdings_read(host, pid, space->wanted, space->n, NULL, holdings);
 
 	if (r < 0)
 		return r;
@@ -487,7 +487,7 @@ void cb_scout_tick(struct cb_host *host, struct cb_journal *journal, cb_scout_fn
 int cb_scout_check(struct cb_host *host, uint32_t group_key, int32_t pid)
 {
 	struct cb_scout *scout = host->scout;
-	uint32_t index = scout ? group_index(scout, group_key) : 0;
+	uint32_t index = scout ? cb_scout_group_index(scout, group_key) : 0;
 	struct cb_scout_look found;
 	uint64_t bit;
 	int r;
@@ -503,7 +503,7 @@ int cb_scout_check(struct cb_host *host, uint32_t group_key, int32_t pid)
 bool cb_scout_state(struct cb_host *host, uint32_t group_key, struct cb_scout_state *ret)
 {
 	const struct cb_scout *scout = host->scout;
-	uint32_t index = scout ? group_index(scout, group_key) : 0;
+	uint32_t index = scout ? cb_scout_group_index(scout, group_key) : 0;
 
 	if (!scout || index == scout->n_groups)
 		return false;

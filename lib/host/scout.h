@@ -93,6 +93,9 @@ struct cb_scout_look {
 int cb_scout_look(struct cb_host *host, int32_t pid, uint64_t mask, struct cb_scout_look *ret)
 	_must_check_;
 
+uint32_t cb_scout_group_index(const struct cb_scout *scout,
+			      uint32_t key); /* n_groups when there is none */
+
 /* --- scout_names.c --- */
 
 /* The groups of @mask whose Unit=, Cgroup= and Process= the process fits; those that name none fit all. */

@@ -27,10 +27,10 @@ struct look {
 	int32_t pid;
 	const struct cb_wanted *wanted;
 	uint32_t n_wanted;
-	void (*count)(uint32_t index, void *userdata);
-	void *userdata;
+	const struct cb_holdings_hooks *hooks; /* may be NULL */
 	struct cb_holdings *ret;
-	bool watches; /* the epoll descriptor at hand watches one of them */
+	int32_t epoll_fd; /* at hand */
+	bool watches;	  /* it watches one of them */
 };
 
 static int compare_wanted(const void *a, const void *b)
@@ -81,12 +81,14 @@ static int mark_watched(uint64_t inode, void *userdata)
 	struct look *look = userdata;
 	/* sock_diag has 32 bits of an inode */
 	uint32_t index = cb_wanted_find(look->wanted, look->n_wanted, (uint32_t)inode);
+	bool found = false;
 
 	for (uint32_t i = 0; index < look->n_wanted && i < look->ret->n; i++)
-		if (look->ret->held[i].index == index) {
-			look->ret->held[i].serves = true;
-			look->watches = true;
-		}
+		if (look->ret->held[i].index == index)
+			found = look->ret->held[i].serves = true;
+	look->watches |= found;
+	if (found && look->hooks && look->hooks->watched)
+		look->hooks->watched(look->epoll_fd, index, look->hooks->userdata);
 	return 0;
 }
 
@@ -100,6 +102,7 @@ static void look_at_epoll(struct look *look, int32_t fd)
 	if (len < 0)
 		return;
 	look->watches = false;
+	look->epoll_fd = fd;
 	if (cb_epoll_parse(look->host->buf, (size_t)len, mark_watched, look) == 0)
 		look->ret->n_loops += look->watches;
 }
@@ -114,8 +117,7 @@ static bool is_epoll(int dir_fd, int32_t number)
 	return len == (ssize_t)strlen(EPOLL_LINK) && memcmp(link, EPOLL_LINK, (size_t)len) == 0;
 }
 
-/* Calls whose first argument is the socket that is waited for. */
-static bool waits_for_clients(int64_t number)
+bool cb_call_waits(int64_t number)
 {
 	static const long calls[] = { SYS_accept,  SYS_accept4,	 SYS_recvfrom,
 				      SYS_recvmsg, SYS_recvmmsg, SYS_read };
@@ -143,7 +145,7 @@ static void look_at_calls(struct look *look)
 		snprintf(path, sizeof(path), CB_FMT_TASK_SYSCALL, look->pid, tids[i]);
 		len = cb_host_read_file(look->host, path, text, sizeof(text));
 		if (len < 0 || cb_syscall_parse(text, (size_t)len, &number, &first) < 0 ||
-		    !waits_for_clients(number))
+		    !cb_call_waits(number))
 			continue;
 		for (uint32_t j = 0; j < look->ret->n; j++)
 			look->ret->held[j].serves |= (uint64_t)look->ret->held[j].fd == first;
@@ -152,8 +154,8 @@ static void look_at_calls(struct look *look)
 
 static void hold(struct look *look, uint32_t index, int32_t fd)
 {
-	if (look->count)
-		look->count(index, look->userdata);
+	if (look->hooks && look->hooks->count)
+		look->hooks->count(index, look->hooks->userdata);
 	if (!(look->wanted[index].tag & CB_WANTED_COUNT) && look->ret->n < CB_HELD_MAX)
 		look->ret->held[look->ret->n++] = (struct cb_held){ .index = index, .fd = fd };
 }
@@ -180,16 +182,11 @@ static void look_at_descriptors(struct look *look, int dir_fd, const int32_t *nu
 }
 
 int cb_holdings_read(struct cb_host *host, int32_t pid, const struct cb_wanted *wanted, uint32_t n,
-		     void (*count)(uint32_t index, void *userdata), void *userdata,
-		     struct cb_holdings *ret)
+		     const struct cb_holdings_hooks *hooks, struct cb_holdings *ret)
 {
-	struct look look = { .host = host,
-			     .pid = pid,
-			     .wanted = wanted,
-			     .n_wanted = n,
-			     .count = count,
-			     .userdata = userdata,
-			     .ret = ret };
+	struct look look = {
+		.host = host, .pid = pid, .wanted = wanted, .n_wanted = n, .hooks = hooks, .ret = ret
+	};
 	_cleanup_free_ int32_t *numbers = NULL;
 	_cleanup_close_ int dir_fd = -1;
 	char path[CB_PATH_PID_MAX];

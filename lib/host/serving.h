@@ -31,13 +31,29 @@ struct cb_holdings {
 	bool serves;	  /* one of them at least */
 };
 
+/* Called while the descriptors are looked at, with indices in the table of wanted ones; each may be NULL. */
+struct cb_holdings_hooks {
+	void (*count)(uint32_t index, void *userdata); /* it is held; as often as it is */
+	void (*watched)(int32_t epoll_fd, uint32_t index, void *userdata);
+	void *userdata;
+};
+
 /*
- * What process @pid has of @wanted. @count (may be NULL): called with the index of each one that is held, as often as it is.
- * Returns 0, -ESRCH when the process has gone, -EACCES or -EPERM where its descriptors may not be read.
+ * What process @pid has of @wanted. @hooks may be NULL. Returns 0, -ESRCH when the process has gone, -EACCES or -EPERM where its descriptors may not be read.
  */
 int cb_holdings_read(struct cb_host *host, int32_t pid, const struct cb_wanted *wanted, uint32_t n,
-		     void (*count)(uint32_t index, void *userdata), void *userdata,
-		     struct cb_holdings *ret) _must_check_;
+		     const struct cb_holdings_hooks *hooks, struct cb_holdings *ret) _must_check_;
+
+/*
+ * serving_threads.c: which threads of @pid wait for clients at which of @wanted: each of them in an epoll descriptor of its own, or in
+ * a call. A thread that is running shows nothing, so it is looked at a few times, within milliseconds. @ret_n_loops: epoll
+ * descriptors that watch one of them; @ret_n_unseen: of these, those that no thread was seen to wait in. Returns as above.
+ */
+int cb_serving_threads(struct cb_host *host, int32_t pid, const struct cb_wanted *wanted,
+		       uint32_t n, void (*fn)(int32_t tid, uint32_t index, void *userdata),
+		       void *userdata, uint32_t *ret_n_loops, uint32_t *ret_n_unseen) _must_check_;
+/* Whether a call with that number waits for clients at the socket that is its first argument. */
+bool cb_call_waits(int64_t number);
 /* Index of @inode, or @n. */
 uint32_t cb_wanted_find(const struct cb_wanted *wanted, uint32_t n, uint32_t inode);
 /* By inode. */

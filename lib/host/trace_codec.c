@@ -114,6 +114,7 @@ static const struct cb_trace_field worker_fields[] = {
 	WORKER("key", key, CB_TRACE_U32),
 	WORKER("group", group_key, CB_TRACE_U32),
 	WORKER("pid", pid, CB_TRACE_I32),
+	WORKER("tid", tid, CB_TRACE_I32),
 	WORKER("start_ticks", start_ticks, CB_TRACE_U64),
 	TEXT(struct cb_worker_added, "comm", comm),
 	WORKER("cpuset", cpuset, CB_TRACE_CPUSET),

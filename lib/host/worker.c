@@ -129,6 +129,8 @@ static int read_stat(struct cb_host *host, const struct cb_watch *watch, struct 
 		return r;
 	if (ret->start_ticks != watch->start_ticks)
 		return 1;
+	if ((ret->state == 'Z' || ret->state == 'X') && watch->tid != 0)
+		return 1;
 	if (ret->state == 'Z' || ret->state == 'X') {
 		/*
 		 * The main thread may end before the others: the process lives then, and only its
@@ -144,9 +146,11 @@ static int read_stat(struct cb_host *host, const struct cb_watch *watch, struct 
 static int open_watch(struct cb_host *host, struct cb_watch *watch)
 {
 	struct cb_task_stat stat;
+	char file[32];
 	int r;
 
-	watch->stat_fd = open_of(host, watch->pid, "stat", O_RDONLY);
+	snprintf(file, sizeof(file), "task/%d/stat", watch->tid);
+	watch->stat_fd = open_of(host, watch->pid, watch->tid != 0 ? file : "stat", O_RDONLY);
 	if (watch->stat_fd < 0)
 		return watch->stat_fd == -ENOENT ? -ESRCH : watch->stat_fd;
 	if (host->live && watch->pidfd < 0) {
@@ -162,7 +166,8 @@ static int open_watch(struct cb_host *host, struct cb_watch *watch)
 	watch->fd_lists = watch->fd_dir >= 0;
 	if (watch->fd_dir < 0)
 		watch->fd_dir = open_of(host, watch->pid, "fd", O_PATH | O_DIRECTORY);
-	watch->threads.dir_fd = open_of(host, watch->pid, "task", O_RDONLY | O_DIRECTORY);
+	if (watch->tid == 0)
+		watch->threads.dir_fd = open_of(host, watch->pid, "task", O_RDONLY | O_DIRECTORY);
 	return cb_netns_join(host, watch);
 }
 
@@ -177,6 +182,7 @@ static struct cb_watch *watch_new(uint32_t key, uint32_t group_key,
 		.key = key,
 		.group_key = group_key,
 		.pid = identity->pid,
+		.tid = identity->tid,
 		.start_ticks = identity->start_ticks,
 		.pidfd = -1,
 		.stat_fd = -1,
@@ -288,11 +294,12 @@ static void collect_masks(struct cb_host *host, struct cb_watch *watch, uint64_t
 	struct cb_cpuset odd = CB_CPUSET_EMPTY;
 	int r;
 
-	if (cb_thread_mask(host, watch->pid, watch->pid, &sample->mask) < 0)
+	if (cb_thread_mask(host, watch->pid, watch->tid != 0 ? watch->tid : watch->pid,
+			   &sample->mask) < 0)
 		return;
 	sample->present |= CB_WORKER_HAS_MASK;
 	report_mask(watch, &sample->mask, &watch->mask, events);
-	if (now_usec < watch->walk_usec)
+	if (watch->tid != 0 || now_usec < watch->walk_usec)
 		return;
 	watch->walk_usec = now_usec + WALK_USEC;
 	if (sample->n_threads <= 1)
@@ -307,8 +314,12 @@ static void collect_fds(struct cb_host *host, const struct cb_watch *watch,
 {
 	struct stat st;
 
-	/* Before 6.2 the size is 0; a live process with no descriptor at all serves nobody. */
-	if (!host->live || watch->fd_dir < 0 || fstat(watch->fd_dir, &st) < 0 || st.st_size <= 0)
+	/*
+	 * Before 6.2 the size is 0; a live process with no descriptor at all serves nobody. Threads
+	 * share them all, so they are none's in particular.
+	 */
+	if (!host->live || watch->tid != 0 || watch->fd_dir < 0 || fstat(watch->fd_dir, &st) < 0 ||
+	    st.st_size <= 0)
 		return;
 	sample->n_fds = (uint32_t)CB_MIN(st.st_size, (off_t)UINT32_MAX);
 	sample->present |= CB_WORKER_HAS_FDS;
@@ -318,9 +329,11 @@ static void collect_fds(struct cb_host *host, const struct cb_watch *watch,
 static void collect_cpu(struct cb_host *host, struct cb_watch *watch,
 			const struct cb_task_stat *stat, struct cb_worker_sample *sample)
 {
-	struct cb_taskstats sum;
-	uint32_t got = cb_threads_collect(&watch->threads, host, watch->pid, stat->n_threads, &sum);
+	struct cb_taskstats sum = { 0 };
+	uint32_t got = 0;
 
+	if (watch->tid == 0)
+		got = cb_threads_collect(&watch->threads, host, watch->pid, stat->n_threads, &sum);
 	if (got) {
 		sample->cpu_nsec = sum.cpu_nsec;
 		sample->wait_nsec = sum.wait_nsec;
@@ -347,7 +360,7 @@ static uint32_t collect_worker(struct cb_host *host, struct cb_watch *watch, uin
 		events->gone[events->n_gone++] = watch->key;
 	if (r != 0)
 		return 0;
-	sample->n_threads = stat.n_threads;
+	sample->n_threads = watch->tid != 0 ? 1 : stat.n_threads;
 	sample->last_cpu = stat.last_cpu;
 	sample->present = CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU;
 	collect_fds(host, watch, sample);
@@ -369,10 +382,15 @@ static uint32_t collect_batch(struct cb_host *host, uint32_t first, struct cb_sn
 	uint32_t index[CB_TASKSTATS_BATCH], n = 0, n_answers = 0, i = first;
 
 	for (; i < table->n && n < CB_TASKSTATS_BATCH; i++) {
+		const struct cb_watch *watch = table->watch[i];
+
 		if (!snapshot->worker[i].present)
 			continue;
 		index[n] = i;
-		answers[n++].pid = table->watch[i]->pid;
+		answers[n++] = (struct cb_taskstats_answer){
+			.pid = watch->tid != 0 ? watch->tid : watch->pid,
+			.thread = watch->tid != 0,
+		};
 	}
 	*ret_next = i;
 	if (n == 0)

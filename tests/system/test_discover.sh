@@ -19,7 +19,8 @@ CASES=(
 	"nginx_by_its_port_and_after_a_reload"
 	"nginx_by_its_pid_file_and_port"
 	"nginx_replaced_by_a_new_program"
-	"haproxy_is_one_floating_process"
+	"haproxy_thread_by_thread"
+	"haproxy_as_one_floating_process"
 	"haproxy_after_a_reload"
 	"python_with_epoll_and_a_worker_replaced"
 	"python_that_blocks_in_accept"
@@ -52,7 +53,7 @@ have() {
 # --- the daemon and what it says ------------------------------------------------------------------------
 
 configuration() {
-	printf '[Manager]\nMode=observe\nSampleIntervalSec=250ms\n%s\n' "${1:-}" >"$loop_dir/test.conf"
+	printf '[Manager]\nMode=%s\nSampleIntervalSec=250ms\n%s\n' "${2:-observe}" "${1:-}" >"$loop_dir/test.conf"
 }
 
 # In the namespace, where nothing else listens.
@@ -63,7 +64,8 @@ daemon() {
 	must loop_try 20 loop_daemon_up && must loop_alive "$loop_daemon"
 }
 
-fresh() { configuration "${1:-}" && daemon; }
+# fresh [CONFIGURATION [MODE]]
+fresh() { configuration "$@" && daemon; }
 
 # pids_of GROUP - as registered, sorted
 pids_of() {
@@ -193,22 +195,56 @@ start_haproxy() {
 	haproxy=$loop_pid
 }
 
-haproxy_is_one_floating_process() {
+# threads_of GROUP - the threads that are workers, sorted
+threads_of() {
+	json_rows "$(ctl --json workers "$1" | json_flat)" "" | while IFS= read -r row; do json_in "$row" TID; done |
+		sort -n | paste -sd' '
+}
+tids_of() { find "/proc/$1/task" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | paste -sd' '; }
+serve_with_threads() { [ "$(threads_of "$1")" = "$(tids_of "$2")" ]; }
+mask_of() { taskset -cp "$1" | sed 's/.*: //'; }
+# as_many GROUP N - workers that each serve sockets of their own
+as_many() { [ "$(ctl --json workers "$1" | json_flat | grep -c '\.Listeners=1$')" = "$2" ]; }
+
+# Each thread has an epoll descriptor of its own, with the socket of its shard: each is a worker.
+haproxy_thread_by_thread() {
+	have haproxy || return 0
+	local one other cpu
+	start_haproxy && must loop_try 10 listening 8444 4 && fresh '' auto || return 1
+	must loop_try 10 discovers tcp:127.0.0.1:8444 "$haproxy" && must [ "$(served tcp:127.0.0.1:8444 Sockets)" = 4 ] &&
+		must quietly ctl register proxy --listen tcp:8444 && must loop_try 10 serve_with_threads proxy "$haproxy" &&
+		must [ "$(wc -w <<<"$(threads_of proxy)")" = 4 ] && must loop_try 20 as_many proxy 4 || return 1
+	# One thread is moved, the others stay.
+	one=$(threads_of proxy | cut -d' ' -f2)
+	other=$(threads_of proxy | cut -d' ' -f3)
+	cpu=$(mask_of "$one" | sed 's/.*[,-]//')
+	[ "$cpu" = "$(mask_of "$one")" ] && return # one CPU: nowhere to go
+	must quietly ctl move "$one" "$cpu" && must loop_try 20 has_mask "$one" "$cpu" &&
+		must [ "$(mask_of "$other")" != "$cpu" ] && must quietly ctl release --all &&
+		must loop_try 10 has_mask "$one" "$(mask_of "$other")"
+}
+has_mask() { [ "$(mask_of "$1")" = "$2" ]; }
+
+haproxy_as_one_floating_process() {
 	have haproxy || return 0
 	start_haproxy && must loop_try 10 listening 8444 4 && fresh || return 1
-	must loop_try 10 discovers tcp:127.0.0.1:8444 "$haproxy" && must [ "$(served tcp:127.0.0.1:8444 Sockets)" = 4 ] &&
-		must quietly ctl register proxy --listen tcp:8444 && must are_workers proxy "$haproxy" &&
-		must notes proxy "serves with 4 threads"
+	must quietly ctl register proxy --listen tcp:8444 --granularity process && must are_workers proxy "$haproxy" &&
+		must notes proxy "serves with 4 threads" || return 1
+	# What a worker is can be changed.
+	must quietly ctl register proxy --listen tcp:8444 --granularity thread &&
+		must loop_try 10 serve_with_threads proxy "$haproxy" || return 1
+	! ctl register bare --granularity thread "$haproxy" >"$loop_dir/out" 2>&1 || return 1
 }
 
 haproxy_after_a_reload() {
 	have haproxy || return 0
 	local old
 	start_haproxy && must loop_try 10 listening 8444 4 && fresh &&
-		must quietly ctl register proxy --listen tcp:8444 && must are_workers proxy "$haproxy" || return 1
+		must quietly ctl register proxy --listen tcp:8444 &&
+		must loop_try 10 serve_with_threads proxy "$haproxy" || return 1
 	old=$haproxy
 	start_haproxy -sf "$old"
-	must loop_try 10 ended "$old" && must loop_try 10 are_workers proxy "$haproxy"
+	must loop_try 10 ended "$old" && must loop_try 10 serve_with_threads proxy "$haproxy"
 }
 ended() { ! loop_alive "$1"; }
 

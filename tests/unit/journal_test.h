@@ -55,6 +55,7 @@ static inline void assert_same(const struct cb_journal_entry *a, const struct cb
 	assert_int_equal(a->tgid, b->tgid);
 	assert_true(a->start_ticks == b->start_ticks);
 	assert_true(a->tgid_start_ticks == b->tgid_start_ticks);
+	assert_true(a->alone == b->alone);
 	assert_true(a->heir == b->heir);
 	assert_int_equal(a->root_tgid, b->root_tgid);
 	assert_true(a->root_start_ticks == b->root_start_ticks);

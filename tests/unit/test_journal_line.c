@@ -48,6 +48,7 @@ static void lines_there_and_back(void **state)
 	(void)state;
 	round_trip(&e, false);
 	round_trip(&e, true);
+	e.alone = true;
 	e.heir = true;
 	e.root_tgid = 77;
 	e.root_start_ticks = UINT64_MAX;
@@ -124,6 +125,7 @@ static void bad_lines(void **state)
 	refuse("set " TASK " original=3-0 set=1", "\"original\" has no valid");
 	refuse("set " TASK " original=0 set=99999", "\"set\" has no valid");
 	refuse("set " TASK " " MASKS " root=5", "belong together");
+	refuse("set " TASK " " MASKS " alone=0", "alone");
 	refuse("set " TASK " " MASKS " plan=4294967296", "\"plan\" has no valid");
 	refuse("set " TASK " " MASKS " cgroup=xyz", "\"cgroup\" has no valid");
 	refuse("set " TASK " " MASKS " group=", "\"group\" has no valid");

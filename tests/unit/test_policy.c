@@ -291,6 +291,7 @@ static void groups(void **state)
 	assert_int_equal(set("Group web", "Process", "a/b"), -EINVAL);
 	assert_int_equal(set("Group web", "PIDFile", "/run/web.pid"), 0);
 	assert_int_equal(set("Group  db-1", "Placement", "core"), 0);
+	assert_int_equal(set("Group  db-1", "Granularity", "thread"), 0);
 	assert_int_equal(set("Group web", "Mode", "advise"), 0);
 	assert_int_equal(set("Group web", "AllowedCPUs", "0-3,8"), 0);
 	assert_int_equal(set("Group web", "Interfaces", " eth0\teth1 "), 0);
@@ -302,6 +303,7 @@ static void groups(void **state)
 	assert_string_equal(web->interfaces, "eth0 eth1");
 	assert_string_equal(db->name, "db-1");
 	assert_int_equal(db->placement, CB_PLACEMENT_CORE);
+	assert_int_equal(db->granularity, CB_GRANULARITY_THREAD);
 	assert_false(db->has_mode || db->has_allowed);
 	/* Empty takes it back. */
 	assert_int_equal(set("Group web", "AllowedCPUs", ""), 0);
@@ -313,6 +315,7 @@ static void groups(void **state)
 	assert_int_equal(set("Group new", "Nice", "1"), -ENOENT);
 	assert_int_equal(set("Group new", "PIDFile", "web.pid"), -EINVAL);
 	assert_int_equal(set("Group new", "Placement", "node"), -EINVAL);
+	assert_int_equal(set("Group new", "Granularity", "fiber"), -EINVAL);
 	assert_int_equal(set("Group new", "AllowedCPUs", "4096"), -ERANGE);
 	assert_int_equal(set("Group new", "Interfaces", "a/b"), -EINVAL);
 	assert_int_equal(set("Group new", "Interfaces", "sixteen-bytes-xx"), -EINVAL);

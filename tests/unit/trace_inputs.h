@@ -153,6 +153,7 @@ static int fill(void **state)
 		.key = UINT32_MAX,
 		.group_key = 1,
 		.pid = INT32_MAX,
+		.tid = INT32_MAX - 1,
 		.start_ticks = UINT64_MAX,
 		.comm = "fifteen\"letter\\",
 		.cpuset = cb_cpuset_of(0),
