@@ -239,7 +239,8 @@ struct cb_irq_view {
 	const struct cb_irq_info *info;
 	struct cb_rate per_sec;
 	int32_t effective_cpu;
-	double load_ratio;    /* share of its CPU's irq + softirq time, by interrupt counts */
+	double load_ratio;    /* share of its CPU's irq + softirq time */
+	bool by_packets;      /* shared out by packets, not by interrupt counts */
 	uint32_t group_key;   /* group it feeds, 0 none */
 	enum cb_reject reject; /* why it may not be moved, NONE when it may */
 	bool placed, foreign;

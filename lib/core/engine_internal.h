@@ -43,9 +43,9 @@ struct cpu_state {
 	uint32_t present;    /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
 	struct cb_noise noise; /* of busy, while no plan is under way */
-	struct cb_rate ctxsw_per_sec, softnet_dropped_per_sec;
+	struct cb_rate ctxsw_per_sec, softnet_per_sec, softnet_dropped_per_sec;
 	struct cb_rate softirqs_per_sec[_CB_SOFTIRQ_MAX];
-	double workers_ratio, irqs_ratio, irq_rate_sum;
+	double workers_ratio, irqs_ratio, irq_rate_sum, nic_packets_sum;
 	bool hot; /* latched: on at HotOn, off at HotOff */
 	uint64_t hot_since_usec;
 	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
@@ -86,6 +86,13 @@ struct irq_state {
 	uint64_t last_count;
 	bool has_last, placed, foreign, immovable;
 	struct cb_rate per_sec;
+	uint64_t last_packets;
+	bool has_packets; /* packets_per_sec; last_packets is of the last snapshot */
+	struct cb_rate packets_per_sec; /* of its interface */
+	double queue_packets_per_sec; /* of these, what it brought */
+	uint32_t first;		      /* index of the first interrupt of its interface */
+	double device_rate_sum;	      /* of the first: interrupts per second of the interface */
+	bool by_packets;	      /* load_ratio is by packets, not by counts */
 	int32_t effective_cpu;
 	double load_ratio;
 	struct quarantine quarantine;
@@ -208,6 +215,7 @@ static inline bool engine_floats(const struct worker_state *worker)
 /* engine_rates.c: snapshot -> rates, attribution, windows */
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);
 void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot);
+/* engine_attribute.c: rates -> who loads which CPU */
 void engine_attribute(struct cb_engine *engine);
 
 /* engine_windows.c: what a verdict is made of */

@@ -114,6 +114,7 @@ void cb_engine_irq(const struct cb_engine *engine, uint32_t index, struct cb_irq
 		.per_sec = state->per_sec,
 		.effective_cpu = state->effective_cpu,
 		.load_ratio = state->load_ratio,
+		.by_packets = state->by_packets,
 		.reject = CB_REJECT_NOT_FEEDING,
 		.placed = state->placed,
 		.foreign = state->foreign,
