@@ -137,15 +137,23 @@ nginx_by_its_port_and_after_a_reload() {
 	start_nginx 8443 && fresh || return 1
 	before=$(children "$master")
 	must loop_try 10 discovers tcp:127.0.0.1:8443 "$before" &&
-		must quietly ctl register web --listen tcp:8443 && must are_workers web "$before" || return 1
+		must quietly ctl register web --listen tcp:8443 && must are_workers web "$before" && load_nginx || return 1
 	kill -HUP "$master"
 	must loop_try 10 is_replaced "$before" || return 1
 	after=$(children "$master")
 	must loop_try 10 are_workers web "$after" && must loop_try 10 discovers tcp:127.0.0.1:8443 "$after" || return 1
 	# A worker that crashes is replaced.
 	kill -KILL "${after%% *}"
-	must loop_try 10 is_replaced_by_4 "$after" && must loop_try 10 are_workers web "$(children "$master")"
+	must loop_try 10 is_replaced_by_4 "$after" && must loop_try 10 are_workers web "$(children "$master")" &&
+		must loop_alive "$load"
 }
+# Under load, a reload leaves old workers behind that finish what they have.
+load_nginx() {
+	loop_load nginx --port 8443 --connections 16 --seconds 120
+	load=$loop_pid
+	must loop_try 10 is_answered
+}
+is_answered() { [ "$(nsenter --net --target "$loop_net" ss -Htn state established 'sport = :8443' | wc -l)" -ge 16 ]; }
 is_replaced() { n_children "$master" 4 && ! children "$master" | tr ' ' '\n' | grep -qxF -- "$(tr ' ' '\n' <<<"$1")"; }
 is_replaced_by_4() { n_children "$master" 4 && [ "$(children "$master")" != "$1" ]; }
 
@@ -162,7 +170,7 @@ nginx_replaced_by_a_new_program() {
 	have nginx || return 0
 	local old new
 	start_nginx 8443 on && fresh || return 1
-	must quietly ctl register web --listen tcp:8443 || return 1
+	must quietly ctl register web --listen tcp:8443 && load_nginx || return 1
 	old=$(children "$master")
 	kill -USR2 "$master"
 	must loop_try 10 new_master || return 1
@@ -171,7 +179,7 @@ nginx_replaced_by_a_new_program() {
 	must loop_try 10 n_children "$new" 4 || return 1
 	must loop_try 10 are_workers web "$(echo "$old $(children "$new")" | tr ' ' '\n' | sort -n | paste -sd' ')" || return 1
 	kill -QUIT "$master"
-	must loop_try 10 are_workers web "$(children "$new")"
+	must loop_try 20 are_workers web "$(children "$new")" && must loop_alive "$load"
 }
 new_master() { [ "$(cat "$loop_dir/nginx/pid" 2>/dev/null)" != "$master" ] && [ -s "$loop_dir/nginx/pid" ]; }
 
@@ -303,19 +311,29 @@ another_network_namespace() {
 	must quietly ctl register far --listen tcp:8450 --process pyserver.py && must are_workers far "$(children "$there")"
 }
 
-# 40 connections are held; the table has as many, over the workers that the kernel gave them to.
+# 40 connections are held; the table has as many, and of each worker what the kernel gave it.
 connections_are_counted_as_they_are() {
-	start_python 8445 3 epoll && fresh || return 1
+	start_python 8445 3 epoll && fresh && must quietly ctl register py --listen tcp:8445 || return 1
 	loop_net_run python3 -c '
 import socket, time
 kept = [socket.create_connection(("127.0.0.1", 8445)) for _ in range(40)]
 print("connected", flush=True)
 time.sleep(600)' >"$loop_dir/clients"
-	must loop_try 10 grep -q connected "$loop_dir/clients" && must loop_try 10 sums_to 40
+	must loop_try 10 grep -q connected "$loop_dir/clients" && must loop_try 10 sums_to 40 &&
+		must loop_try 10 counts_agree 8445
 }
 sums_to() {
 	[ "$(ctl --json discover | json_flat | awk -F= '/Connections=/ { sum += $2 } END { print sum }')" = "$1" ]
 }
+# "PID CONNECTIONS" a line, by ss and by the daemon
+counts_of_ss() {
+	nsenter --net --target "$loop_net" ss -Htnp state established "sport = :$1" | grep -o 'pid=[0-9]*' | sort | uniq -c |
+		awk '{ sub(/pid=/, "", $2); print $2, $1 }' | sort -n
+}
+counts_of_daemon() {
+	ctl --json connections py | json_flat | awk -F= '/\.PID=/ { pid = $2 } /\.Connections=/ { if ($2 > 0) print pid, $2 }' | sort -n
+}
+counts_agree() { [ "$(counts_of_ss "$1")" = "$(counts_of_daemon)" ] && [ -n "$(counts_of_daemon)" ]; }
 
 # In a namespace of pids the kernel tells of no forks: new workers are found all the same.
 without_the_connector() {
@@ -378,9 +396,9 @@ a_registration_outlives_the_daemon() {
 	must loop_try 10 n_children "$parent" 2 && daemon && must loop_try 10 are_workers py "$(children "$parent")"
 }
 
-# Built here when there is a compiler; it is too big to be fetched for a test.
+# One epoll descriptor for all threads, and work that moves between them: a process that floats.
 a_go_server() {
-	have go || { skip="no go compiler here, and it is too big to be fetched for a test"; return 0; }
+	have go || { skip="no go compiler here: tools/deps could not get one"; return 0; }
 	cat >"$loop_dir/server.go" <<-'END'
 		package main
 
@@ -392,16 +410,27 @@ a_go_server() {
 			}}
 			l, err := c.Listen(context.Background(), "tcp", "127.0.0.1:8451")
 			if err != nil { panic(err) }
-			for { l.Accept() }
+			for {
+				conn, err := l.Accept()
+				if err != nil { panic(err) }
+				go func() { conn.Read(make([]byte, 64)) }()
+			}
 		}
 	END
-	(cd "$loop_dir" && HOME=$loop_dir GOFLAGS=-mod=mod go build -o goserver server.go) >"$loop_dir/out" 2>&1 || { skip="go cannot build here"; return 0; }
+	(cd "$loop_dir" && HOME=$loop_dir GOFLAGS=-mod=mod go build -o goserver server.go) >"$loop_dir/out" 2>&1 || return 1
 	local a b
 	loop_net_run "$loop_dir/goserver" && a=$loop_pid
 	loop_net_run "$loop_dir/goserver" && b=$loop_pid
-	must loop_try 10 listening 8451 2 && fresh && must quietly ctl register go --listen tcp:8451 &&
-		must are_workers go "$(printf '%s\n%s\n' "$a" "$b" | sort -n | paste -sd' ')"
+	must loop_try 10 listening 8451 2 && fresh && must loop_try 10 discovers tcp:127.0.0.1:8451 "$(sorted "$a" "$b")" &&
+		must quietly ctl register go --listen tcp:8451 --placement core && must are_workers go "$(sorted "$a" "$b")" || return 1
+	# The runtime has threads of its own from the start.
+	must loop_try 10 both_float && must [ -z "$(threads_of go)" ] || return 1
+	kill -KILL "$b"
+	loop_net_run "$loop_dir/goserver" && b=$loop_pid
+	must loop_try 10 are_workers go "$(sorted "$a" "$b")"
 }
+both_float() { [ "$(ctl --json workers go | json_flat | grep -c '\.Floats=true$')" = 2 ]; }
+sorted() { printf '%s\n' "$@" | sort -n | paste -sd' '; }
 
 # --- run ------------------------------------------------------------------------------------------------
 
@@ -412,7 +441,7 @@ clear_stage() {
 }
 
 run_cases() {
-	local i name skip master='' parent='' haproxy=''
+	local i name skip master='' parent='' haproxy='' load=''
 	trap 'trap "" INT TERM HUP; loop_end' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
