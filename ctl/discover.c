@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* discover: the reuseport groups of the machine, and who serves them. */
+/* discover, connections: the reuseport groups of the machine, and who serves them. */
 
 #include "client.h"
 #include "json.h"
@@ -136,4 +136,61 @@ const struct cb_verb cb_verb_discover = {
 		"the mean. A pid with ? holds a socket that nobody is seen to serve: a guess.",
 	.example = "cpubalctl discover",
 	.run = run,
+};
+
+static uint64_t connections_of(struct json_object *row)
+{
+	uint64_t n = 0;
+
+	(void)cb_json_u64(row, "Connections", &n);
+	return n;
+}
+
+static void render_connections(FILE *out, const struct cb_style *style, struct json_object *rows)
+{
+	static const struct cb_column columns[] = {
+		{ .title = "PID", .cell = CB_CELL_NUMBER, .key = "PID" },
+		{ .title = "SOCKETS", .cell = CB_CELL_NUMBER, .key = "Sockets" },
+		{ .title = "CONNS", .cell = CB_CELL_NUMBER, .key = "Connections" },
+	};
+	size_t n = cb_json_length(rows);
+	uint64_t sum = 0, most = 0;
+
+	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), rows, 0,
+		       "the group has no worker");
+	for (size_t i = 0; i < n; i++) {
+		uint64_t count = connections_of(json_object_array_get_idx(rows, i));
+
+		sum += count;
+		most = CB_MAX(most, count);
+	}
+	if (n > 1 && sum > 0)
+		cb_sentence(out, style, CB_COLOR_DIM,
+			    "%llu connections; the most is %.2f times the mean",
+			    (unsigned long long)sum, (double)most * (double)n / (double)sum);
+}
+
+static int run_connections(struct cb_ctl *ctl, const struct cb_args *args)
+{
+	struct json_object *json = NULL;
+	int code = cb_check_group(ctl, args->word[0]);
+
+	if (code == CB_EXIT_OK)
+		code = cb_client_call_json(ctl, "ListConnections", CB_CALL_LONG_USEC, &json, "s",
+					   args->word[0]);
+	return code == CB_EXIT_OK ? cb_show(ctl, json, render_connections) : code;
+}
+
+const struct cb_verb cb_verb_connections = {
+	.name = "connections",
+	.arguments = "GROUP",
+	.summary = "open connections of each worker, counted one by one",
+	.details =
+		"Established TCP connections that came in at the ports that the group's workers serve, "
+		"counted now: exact where `groups` estimates by open descriptors. Threads share "
+		"those of their process.",
+	.example = "cpubalctl connections nginx",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_connections,
 };

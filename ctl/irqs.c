@@ -36,6 +36,20 @@ static bool show_name(struct json_object *row, const struct cb_style *style, str
 	return name != NULL;
 }
 
+static bool show_queue(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	const char *kind = cb_json_text(row, "QueueKind");
+	uint64_t queue;
+
+	(void)style;
+	if (!cb_json_u64(row, "Queue", &queue))
+		return false;
+	if (kind && strcmp(kind, "both") != 0)
+		cb_buf_add(buf, "%s ", kind);
+	cb_buf_add(buf, "%llu", (unsigned long long)queue);
+	return true;
+}
+
 void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs)
 {
 	static const struct cb_column columns[] = {
@@ -46,7 +60,18 @@ void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_obj
 		  .key = "Interface",
 		  .drop = 4,
 		  .optional = true },
+		{ .title = "QUEUE", .show = show_queue, .drop = 5, .optional = true },
+		{ .title = "NODE",
+		  .cell = CB_CELL_NUMBER,
+		  .key = "Node",
+		  .drop = 7,
+		  .optional = true },
 		{ .title = "RATE/s", .cell = CB_CELL_RATE, .key = "PerSec" },
+		{ .title = "PKTS/s",
+		  .cell = CB_CELL_RATE,
+		  .key = "PacketsPerSec",
+		  .drop = 6,
+		  .optional = true },
 		{ .title = "CPU", .cell = CB_CELL_CPU, .key = "CPU" },
 		{ .title = "LOAD%", .cell = CB_CELL_PERCENT, .key = "Load" },
 		{ .title = "AFFINITY", .cell = CB_CELL_TEXT, .key = "Affinity", .min_cols = 8 },

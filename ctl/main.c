@@ -24,7 +24,7 @@ static const struct cb_verb *const verbs[] = {
 	&cb_verb_pause,	  &cb_verb_resume,  &cb_verb_mode,     &cb_verb_reload,
 	&cb_verb_metrics, &cb_verb_monitor, &cb_verb_run,      &cb_verb_hold,
 	&cb_verb_config,  &cb_verb_doctor,  &cb_verb_veto,     &cb_verb_capture,
-	&cb_verb_discover,
+	&cb_verb_discover, &cb_verb_connections,
 };
 
 static void print_help(void)

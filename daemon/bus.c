@@ -206,6 +206,7 @@ struct cb_server *cb_server_free(struct cb_server *server)
 	cb_asking_free(server->asking);
 	cb_holds_free(server->holds);
 	cb_census_free(server->census);
+	cb_census_free(server->counts);
 	if (server->bus)
 		sd_bus_detach_event(server->bus);
 	sd_bus_flush_close_unref(server->bus);

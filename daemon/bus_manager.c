@@ -422,6 +422,8 @@ static const sd_bus_vtable read_vtable[] = {
 				method_list_owners, READ),
 	SD_BUS_METHOD_WITH_ARGS("Discover", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", groups),
 				cb_bus_discover, READ),
+	SD_BUS_METHOD_WITH_ARGS("ListConnections", SD_BUS_ARGS("s", group),
+				SD_BUS_RESULT("aa{sv}", workers), cb_bus_connections, READ),
 	SD_BUS_METHOD_WITH_ARGS("GetPlan", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", plan),
 				method_get_plan, READ),
 	SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("i", cpu),

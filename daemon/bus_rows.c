@@ -211,11 +211,16 @@ void cb_rows_irq(struct cb_rows *rows, const struct cb_manager *m, const struct 
 			cb_row_string(rows, "Interface", view->info->ifname);
 		cb_row_cpus(rows, "Affinity", &view->info->affinity);
 		cb_row_index(rows, "Node", view->info->node);
+		cb_row_index(rows, "Queue", view->info->queue);
+		if (view->info->queue_dir != CB_QUEUE_NONE)
+			cb_row_string(rows, "QueueKind", cb_queue_dir_name(view->info->queue_dir));
 	}
+	if (view->has_packets)
+		cb_row_double(rows, "PacketsPerSec", view->packets_per_sec.smooth);
 	cb_row_rate(rows, "PerSec", &view->per_sec);
 	cb_row_index(rows, "CPU", view->effective_cpu);
 	cb_row_double(rows, "Load", view->load_ratio);
-	cb_row_string(rows, "LoadBy", view->by_packets ? "packets" : "counts");
+	cb_row_string(rows, "LoadBy", view->has_packets ? "packets" : "interrupts");
 	if (group)
 		cb_row_string(rows, "Group", group->policy.name);
 	cb_row_bool(rows, "Movable", view->reject == CB_REJECT_NONE);

@@ -77,11 +77,13 @@ static const char *source_remedy(enum cb_source source)
 		return "a kernel with CONFIG_GENERIC_IRQ_EFFECTIVE_AFF_MASK; the requested mask is taken instead";
 	case CB_SOURCE_LISTEN:
 		return "load inet_diag and tcp_diag (modprobe tcp_diag), and CAP_NET_ADMIN";
+	case CB_SOURCE_QUEUES:
+		return "Linux 6.9 or later, and a driver that counts packets by queue; counts of interrupts are taken "
+		       "instead";
 	case CB_SOURCE_SOFTIRQS:
 	case CB_SOURCE_SOFTNET:
 	case CB_SOURCE_TASK_STAT:
 	case CB_SOURCE_SNMP:
-	case CB_SOURCE_NIC_PACKETS:
 	case _CB_SOURCE_MAX:
 		break;
 	}

@@ -24,6 +24,8 @@
 #define TEXTFILE_EVERY_USEC (5 * CB_USEC_PER_SEC)
 /* An interrupt that fires and is in no inventory must not cost an inventory each tick. */
 #define IRQS_EVERY_USEC (5 * CB_USEC_PER_SEC)
+/* Nor must an interface that flaps. */
+#define LINKS_EVERY_USEC (1 * CB_USEC_PER_SEC)
 
 uint64_t cb_manager_now(const struct cb_manager *m)
 {
@@ -254,6 +256,37 @@ static void mark_irqs(const struct cb_manager *m, struct cb_irqs *irqs)
 	}
 }
 
+/* Interrupts that a driver has requested anew have lost what we set. */
+static void apply_again(struct cb_manager *m, struct cb_irqs *irqs)
+{
+	uint32_t n;
+
+	if (!m->links_changed || !m->journal || !m->journal_healthy || m->options.dry_run)
+		return;
+	m->links_changed = false;
+	n = cb_irqs_again(m->host, m->journal, irqs);
+	if (n > 0)
+		cb_log(LOG_NOTICE,
+		       "A network interface was set up anew: %u of its interrupts are placed again",
+		       n);
+}
+
+/* Before anything is forgotten for good. */
+static void watch_links(struct cb_manager *m)
+{
+	struct cb_err err = { .msg = "" };
+	int r;
+
+	m->links_changed |= cb_host_links_changed(m->host);
+	if (!m->links_changed || cb_manager_now(m) - m->irqs_usec < LINKS_EVERY_USEC)
+		return;
+	r = cb_manager_feed_irqs(m, &err);
+	m->links_changed = false;
+	if (r < 0)
+		cb_log(LOG_ERR, "Failed to look for interrupts: %s",
+		       err.msg[0] ? err.msg : strerror(-r));
+}
+
 int cb_manager_feed_irqs(struct cb_manager *m, struct cb_err *err)
 {
 	uint32_t generation = m->irqs ? m->irqs->generation + 1 : 1;
@@ -263,6 +296,7 @@ int cb_manager_feed_irqs(struct cb_manager *m, struct cb_err *err)
 
 	if (r < 0)
 		return r;
+	apply_again(m, irqs);
 	mark_irqs(m, irqs);
 	free(m->irqs);
 	m->irqs = irqs;
@@ -300,7 +334,9 @@ static void feed_foreign(struct cb_manager *m)
 {
 	const struct cb_collect_events *collected = m->collected;
 
-	for (uint32_t i = 0; i < collected->n_irq_masks; i++) {
+	/* Those of an interface that is being set up anew are looked at in the next tick, all at once. */
+	m->links_changed |= cb_host_links_changed(m->host);
+	for (uint32_t i = 0; i < collected->n_irq_masks && !m->links_changed; i++) {
 		struct cb_event event = { .kind = CB_EVENT_IRQ_FOREIGN,
 					  .irq = collected->irq_mask[i].irq,
 					  .mask = collected->irq_mask[i].mask };
@@ -316,8 +352,12 @@ static void feed_foreign(struct cb_manager *m)
 					  .worker_key = collected->worker_mask[i].key,
 					  .mask = collected->worker_mask[i].mask };
 
-		if (cb_manager_worker_by_key(m, event.worker_key))
-			cb_manager_feed_event(m, &event);
+		struct cb_member *member = cb_manager_worker_by_key(m, event.worker_key);
+
+		if (!member)
+			continue;
+		cb_manager_cpuset(m, member); /* whose doing it may be */
+		cb_manager_feed_event(m, &event);
 	}
 }
 
@@ -406,6 +446,7 @@ static void tick(struct cb_manager *m)
 	struct cb_err err = { .msg = "" };
 	uint64_t begin_usec = cb_manager_now(m);
 
+	watch_links(m);
 	if (m->journal) {
 		m->n_pending = cb_release_pending(m->host, m->journal);
 		cb_heirs_update(m->host, m->journal);

@@ -46,12 +46,13 @@ struct cb_member {
 	uint32_t key;
 	struct cb_registration *registration;
 	int32_t pid;
-	int32_t tid;	       /* the one thread of it that is the worker, 0: the whole process */
-	uint64_t start_ticks;  /* of the thread, or process */
-	sd_event_source *exit; /* of the process; NULL where the host has no descriptor for it */
-	bool found;	       /* by a selector */
-	bool guess;	       /* it holds a socket of the group, but was not seen to serve it */
-	uint32_t n_loops;      /* epoll descriptors that watch the group's sockets */
+	int32_t tid;		 /* the one thread of it that is the worker, 0: the whole process */
+	uint64_t start_ticks;	 /* of the thread, or process */
+	struct cb_cpuset cpuset; /* what it allows, when last read */
+	sd_event_source *exit;	 /* of the process; NULL where the host has no descriptor for it */
+	bool found;		 /* by a selector */
+	bool guess;		 /* it holds a socket of the group, but was not seen to serve it */
+	uint32_t n_loops;	 /* epoll descriptors that watch the group's sockets */
 };
 
 /* A process whose threads are workers, of which some have not been seen waiting for clients yet. */
@@ -120,6 +121,7 @@ struct cb_manager {
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
 	uint64_t irqs_usec; /* when the inventory was built */
+	bool links_changed; /* an interface, since then */
 	struct cb_snapshot snapshot;
 	struct cb_collect_events *collected;
 	struct cb_decision *decision;
@@ -142,6 +144,7 @@ struct cb_manager {
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
+	uint32_t cpuset_next;		/* index of the worker whose cpuset is read next */
 	bool owner_seen[_CB_OWNER_MAX]; /* when they were last looked at */
 	uint64_t suspended_usec;	/* since boot, at the last tick */
 	uint64_t textfile_usec;
@@ -271,6 +274,9 @@ void cb_manager_owners_watch(struct cb_manager *m);
 /* Workers whose cpuset is not the whole machine; at most CB_OWNERS_WORKERS_MAX are looked at. */
 #define CB_OWNERS_WORKERS_MAX 64u
 void cb_manager_owner_cpusets(const struct cb_manager *m, struct cb_owner *ret);
+
+/* Read the worker's cpuset again, and tell the engine when it is another. */
+void cb_manager_cpuset(struct cb_manager *m, struct cb_member *member);
 
 /* --- manager_notice.c --- */
 

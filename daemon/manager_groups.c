@@ -360,6 +360,7 @@ static struct cb_member *member_new(struct cb_manager *m, struct cb_registration
 	member->pid = identity->pid;
 	member->tid = identity->tid;
 	member->start_ticks = identity->start_ticks;
+	member->cpuset = identity->cpuset;
 	m->member[m->n_members++] = member;
 	return member;
 }

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVERY_USEC (10 * CB_USEC_PER_SEC)
+#define EVERY_USEC   (10 * CB_USEC_PER_SEC)
+#define CPUSETS_EACH 32u /* workers that are looked at each time */
 
 static void tell_engine(struct cb_manager *m, bool present)
 {
@@ -23,6 +24,34 @@ static void tell_engine(struct cb_manager *m, bool present)
 	cb_manager_feed_event(m, &event);
 }
 
+void cb_manager_cpuset(struct cb_manager *m, struct cb_member *member)
+{
+	struct cb_event event = { .kind = CB_EVENT_WORKER_CPUSET, .worker_key = member->key };
+	struct cb_worker_identity identity;
+	char cpus[64];
+	int r = member->tid != 0 ? cb_host_identify_thread(m->host, member->pid, member->tid,
+							   &identity, NULL) :
+				   cb_host_identify(m->host, member->pid, &identity, NULL);
+
+	if (r < 0 || identity.start_ticks != member->start_ticks ||
+	    cb_cpuset_equal(&identity.cpuset, &member->cpuset))
+		return;
+	member->cpuset = event.mask = identity.cpuset;
+	cb_log(LOG_INFO, "Group %s: the cpuset of pid %d allows CPUs %s now",
+	       member->registration->policy.name, member->pid,
+	       cb_cpuset_show(&identity.cpuset, cpus, sizeof(cpus)));
+	cb_manager_feed_event(m, &event);
+}
+
+/* In turn, since no news tell of a cpuset that was made wider. */
+static void watch_cpusets(struct cb_manager *m)
+{
+	for (uint32_t i = 0; i < CPUSETS_EACH && i < m->n_members; i++) {
+		m->cpuset_next = (m->cpuset_next + 1) % m->n_members;
+		cb_manager_cpuset(m, m->member[m->cpuset_next]);
+	}
+}
+
 void cb_manager_owners_watch(struct cb_manager *m)
 {
 	struct cb_owner owner[_CB_OWNER_MAX];
@@ -31,6 +60,7 @@ void cb_manager_owners_watch(struct cb_manager *m)
 	if (m->irqbalance_usec != 0 && now_usec - m->irqbalance_usec < EVERY_USEC)
 		return;
 	m->irqbalance_usec = now_usec;
+	watch_cpusets(m);
 	tell_engine(m, cb_host_irqbalance_runs(m->host));
 	cb_host_owners(m->host, owner);
 	for (int i = 0; i < _CB_OWNER_MAX; i++) {

@@ -35,6 +35,7 @@ enum cb_event_kind {
 	CB_EVENT_WORKER_ADDED,   /* worker */
 	CB_EVENT_WORKER_GONE,    /* worker_key */
 	CB_EVENT_WORKER_FOREIGN, /* worker_key: its mask is not what we set; mask is what it is */
+	CB_EVENT_WORKER_CPUSET,  /* worker_key: mask is what its cpuset allows from now on */
 	CB_EVENT_IRQ_FOREIGN,    /* irq, mask */
 	CB_EVENT_IRQ_IMMOVABLE,  /* irq: a write was refused for good */
 	CB_EVENT_IRQBALANCE,     /* present: whether irqbalance runs */
@@ -239,8 +240,9 @@ struct cb_irq_view {
 	const struct cb_irq_info *info;
 	struct cb_rate per_sec;
 	int32_t effective_cpu;
-	double load_ratio;    /* share of its CPU's irq + softirq time */
-	bool by_packets;      /* shared out by packets, not by interrupt counts */
+	double load_ratio;    /* share of its CPU's irq + softirq time, by packets where has_packets, else by interrupt counts */
+	bool has_packets;
+	struct cb_rate packets_per_sec;
 	uint32_t group_key;   /* group it feeds, 0 none */
 	enum cb_reject reject; /* why it may not be moved, NONE when it may */
 	bool placed, foreign;

@@ -156,6 +156,14 @@ struct cb_tasks {
 int cb_host_tasks(struct cb_host *host, int32_t cpu, struct cb_tasks *tasks) _must_check_;
 void cb_tasks_done(struct cb_tasks *tasks);
 
+/* Whether a network interface has come, gone or changed since the last call; its interrupts may have been requested anew then. */
+bool cb_host_links_changed(struct cb_host *host);
+/*
+ * After that, with a new inventory: what we set, once more, on interrupts that have a default mask again, under their old numbers and
+ * names or new ones; @irqs learns their masks. Returns how many.
+ */
+uint32_t cb_irqs_again(struct cb_host *host, struct cb_journal *journal, struct cb_irqs *irqs);
+
 /* True when a process named irqbalance runs in this pid namespace. */
 bool cb_host_irqbalance_runs(struct cb_host *host);
 
@@ -244,8 +252,10 @@ struct cb_census {
 };
 
 /*
- * Reads the descriptors of all processes, which takes some milliseconds for a thousand; gives up after @limit_usec and says so in a
- * note. Returns 0, or a negative errno with a message. Caller frees with cb_census_free().
+ * @single: sockets that share their place with no other too. Reads the descriptors of all processes, which takes some milliseconds for
+ * a thousand; gives up after @limit_usec and says so in a note. Returns 0, or a negative errno with a message. Caller frees with
+ * cb_census_free().
  */
-int cb_host_census(struct cb_host *host, uint64_t limit_usec, struct cb_census **ret, struct cb_err *err) _must_check_;
+int cb_host_census(struct cb_host *host, bool single, uint64_t limit_usec, struct cb_census **ret, struct cb_err *err)
+	_must_check_;
 struct cb_census *cb_census_free(struct cb_census *census); /* NULL is fine; returns NULL */

@@ -18,15 +18,28 @@ enum cb_irq_class {
 	_CB_IRQ_CLASS_MAX,
 };
 
+/* Which way a queue of a network interface goes. */
+enum cb_queue_dir {
+	CB_QUEUE_NONE, /* no queue, or one whose direction is not known */
+	CB_QUEUE_RX,
+	CB_QUEUE_TX,
+	CB_QUEUE_BOTH,
+	_CB_QUEUE_DIR_MAX,
+	_CB_QUEUE_DIR_INVALID = -22,
+};
+const char *cb_queue_dir_name(enum cb_queue_dir dir); /* "rx" */
+
 struct cb_irq_info {
 	uint32_t irq;
 	enum cb_irq_class class;
-	bool writable;  /* smp_affinity has a write bit; false is a managed interrupt on new kernels */
+	bool writable;  /* smp_affinity has a write bit, and it is none that the kernel is known to manage by itself */
 	bool immovable; /* a write was refused for good (EIO, EPERM) */
 	int32_t node;   /* NUMA node of the device, -1 unknown */
 	uint64_t hwirq; /* /sys/kernel/irq/N/hwirq; 0 unknown */
 	char actions[CB_IRQ_NAME_MAX];  /* "virtio2-input.0" */
 	char ifname[CB_IFNAME_MAX];     /* interface it serves, "" for none or unknown */
+	int32_t queue;                  /* of that interface, by the kernel or by its name; -1 none or unknown */
+	enum cb_queue_dir queue_dir;
 	struct cb_cpuset affinity;      /* smp_affinity_list when last read */
 	bool placed;                    /* we have changed it: the journal holds its original */
 };

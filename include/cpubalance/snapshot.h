@@ -62,19 +62,15 @@ struct cb_cpu_sample {
 	uint64_t time_ticks[_CB_TIME_MAX];
 	uint64_t softirqs[_CB_SOFTIRQ_MAX];
 	uint64_t ctxsw;
-	uint64_t softnet_processed; /* packets handed to the network stack on this CPU, loopback too */
 	uint64_t softnet_dropped;
 };
-
-/* Presence bits of an interrupt: whose packets are counted. */
-#define CB_IRQ_HAS_DEVICE_PACKETS (1u << 0) /* received by its whole interface */
 
 struct cb_irq_sample {
 	uint32_t irq;
 	int32_t effective_cpu; /* where it lands, -1 unknown */
 	uint64_t count;        /* total over all CPUs since boot */
-	uint32_t present;      /* CB_IRQ_HAS_* */
-	uint64_t packets;      /* since the interface is there */
+	bool has_packets;      /* its driver counts them by queue */
+	uint64_t packets;      /* of the queues that it serves, since the interface was set up */
 };
 
 #define CB_WORKER_HAS_CPU (1u << 0)      /* cpu_nsec */

@@ -32,9 +32,6 @@ int cb_stat_parse(const char *buf, size_t len, struct cb_snapshot *snapshot, str
 /* Header columns give the CPU numbers (possible CPUs); unknown rows are passed over, missing rows are 0. */
 int cb_softirqs_parse(const char *buf, size_t len, struct cb_snapshot *snapshot) _must_check_;
 
-/* --- packets that an interface has received, one number; sysfs.c reads it --- */
-#define CB_FMT_NIC_PACKETS "sys/class/net/%s/statistics/rx_packets"
-
 /* --- softnet.c: proc/net/softnet_stat --- */
 #define CB_PATH_SOFTNET "proc/net/softnet_stat"
 /* Hex columns; CPU number in column 13 where present, else rows are the CPUs of @online in order, one each. */
@@ -93,6 +90,7 @@ int cb_snmp_parse(const char *buf, size_t len, uint64_t *ret_packets) _must_chec
 #define CB_PATH_CPU_ONLINE "sys/devices/system/cpu/online"
 #define CB_PATH_CPU_POSSIBLE "sys/devices/system/cpu/possible"
 #define CB_PATH_CPU_ISOLATED "sys/devices/system/cpu/isolated"
+#define CB_PATH_CPUSET_ISOLATED "sys/fs/cgroup/cpuset.cpus.isolated"
 #define CB_PATH_CPU_NOHZ_FULL "sys/devices/system/cpu/nohz_full"
 #define CB_PATH_CPU_DIR "sys/devices/system/cpu" /* cpuN/topology/{thread_siblings_list,core_cpus_list,physical_package_id}, cpuN/cpu_capacity, cpuN/cache/indexI/{level,shared_cpu_list} */
 #define CB_PATH_NODE_DIR "sys/devices/system/node" /* nodeN/cpulist */
@@ -142,6 +140,50 @@ struct cb_socket {
 	struct cb_listener queue;
 };
 int cb_socket_parse(const void *payload, size_t len, enum cb_protocol protocol, struct cb_socket *ret) _must_check_;
+
+/* --- procevent.c: a message of the proc connector; -EBADMSG for what is none --- */
+struct cb_proc_event {
+	enum { CB_PROC_OTHER, CB_PROC_ANSWER, CB_PROC_FORK } kind;
+	int answer; /* CB_PROC_ANSWER: errno of a subscription, 0 for success */
+	int32_t parent_tgid, child_tid, child_tgid;
+};
+int cb_proc_event_parse(const void *payload, size_t len, struct cb_proc_event *ret) _must_check_;
+
+/* --- irqname.c: names that drivers give their interrupts --- */
+struct cb_irq_queue {
+	int32_t queue; /* -1: the name has none */
+	enum cb_queue_dir dir;
+	bool managed; /* its affinity is the kernel's own, whatever the file's mode says */
+};
+void cb_irq_name_parse(const char *actions, struct cb_irq_queue *ret);
+/* Is @who (an interface, a device's address) a part of the name, with no letter or digit at either side? */
+bool cb_irq_name_has(const char *actions, const char *who);
+
+/* --- netdev.c: generic netlink attributes of the family netdev; -EBADMSG --- */
+struct cb_netdev_napi {
+	uint32_t ifindex, id, irq;
+	bool has_irq;
+};
+struct cb_netdev_queue {
+	uint32_t ifindex, queue, napi;
+	bool tx, has_napi;
+};
+struct cb_netdev_qstats {
+	uint32_t ifindex, queue;
+	bool tx, has_packets;
+	uint64_t packets; /* that it received, or sent */
+};
+int cb_netdev_napi_parse(const void *payload, size_t len, struct cb_netdev_napi *ret) _must_check_;
+int cb_netdev_queue_parse(const void *payload, size_t len, struct cb_netdev_queue *ret) _must_check_;
+int cb_netdev_qstats_parse(const void *payload, size_t len, struct cb_netdev_qstats *ret) _must_check_;
+
+/* @payload: struct ifinfomsg of RTM_NEWLINK or RTM_DELLINK and its attributes. -EBADMSG. */
+struct cb_link {
+	uint32_t ifindex;
+	bool up;
+	char name[CB_IFNAME_MAX]; /* "" when it is not said */
+};
+int cb_link_parse(const void *payload, size_t len, struct cb_link *ret) _must_check_;
 
 /* --- serving.c: proc/PID/fdinfo/FD of an epoll descriptor, proc/PID/task/TID/syscall --- */
 /*

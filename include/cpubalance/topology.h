@@ -26,7 +26,7 @@ struct cb_topology {
 	uint32_t n_online;
 	struct cb_cpuset possible;
 	struct cb_cpuset online;
-	struct cb_cpuset isolated;  /* isolcpus=, /sys/devices/system/cpu/isolated */
+	struct cb_cpuset isolated;  /* isolcpus=, and isolated partitions of cpusets */
 	struct cb_cpuset nohz_full; /* /sys/devices/system/cpu/nohz_full */
 	struct cb_cpu_place cpu[];  /* [n_cpu_ids] */
 };

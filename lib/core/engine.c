@@ -34,7 +34,6 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
-	free(engine->rate_scratch);
 	cb_planner_scratch_free(engine->scratch);
 	free(engine->worker);
 	free(engine);
@@ -133,14 +132,12 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	struct cpu_state *cpu = calloc(n, sizeof(*cpu));
 	double *floor_ratio = calloc(n, sizeof(*floor_ratio));
 	double *capacity_ratio = calloc(n, sizeof(*capacity_ratio));
-	double *rate_scratch = calloc(n, sizeof(*rate_scratch));
 	struct cb_planner_scratch *scratch = cb_planner_scratch_new(n, ENGINE_ITEMS_MAX);
 
-	if (!cpu || !floor_ratio || !capacity_ratio || !rate_scratch || !scratch) {
+	if (!cpu || !floor_ratio || !capacity_ratio || !scratch) {
 		free(cpu);
 		free(floor_ratio);
 		free(capacity_ratio);
-		free(rate_scratch);
 		cb_planner_scratch_free(scratch);
 		return -ENOMEM;
 	}
@@ -148,12 +145,10 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
-	free(engine->rate_scratch);
 	cb_planner_scratch_free(engine->scratch);
 	engine->cpu = cpu;
 	engine->floor_ratio = floor_ratio;
 	engine->capacity_ratio = capacity_ratio;
-	engine->rate_scratch = rate_scratch;
 	engine->scratch = scratch;
 	/* nothing is patched: counters of another set of CPUs are no base for a rate */
 	if (engine->topology)
@@ -165,22 +160,6 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	cb_topology_unref(engine->topology);
 	engine->topology = cb_topology_ref(topology);
 	return 0;
-}
-
-/* Each interrupt knows the first of its interface, where sums over the interface are kept. */
-static void link_interfaces(struct irq_state *state, const struct cb_irqs *irqs)
-{
-	for (uint32_t i = 0; i < irqs->n; i++) {
-		const char *ifname = irqs->irq[i].ifname;
-
-		state[i].first = i;
-		for (uint32_t j = i; j-- > 0 && ifname[0];) {
-			if (strcmp(ifname, irqs->irq[j].ifname) != 0)
-				continue;
-			state[i].first = state[j].first;
-			break;
-		}
-	}
 }
 
 static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
@@ -214,7 +193,6 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 		state[i].placed = now->placed;
 		state[i].immovable |= now->immovable || !now->writable;
 	}
-	link_interfaces(state, copy);
 	free(engine->irqs);
 	free(engine->irq);
 	engine->irqs = copy;

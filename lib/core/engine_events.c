@@ -204,16 +204,29 @@ static int irq_foreign(struct cb_engine *engine, const struct cb_event *event,
 static int worker_foreign(struct cb_engine *engine, const struct cb_event *event)
 {
 	struct worker_state *worker = engine_worker(engine, event->worker_key);
-	struct cb_cpuset is, ours;
 
 	if (!worker)
 		return -EINVAL;
 	if (!worker->placed || !worker->has_set || !engine->topology)
 		return 0;
-	is = cb_cpuset_and(&event->mask, &engine->topology->online);
-	ours = cb_cpuset_and(&worker->set, &engine->topology->online);
-	if (!cb_cpuset_equal(&is, &ours))
+	if (!engine_mask_is_ours(engine, worker, &event->mask))
 		worker->foreign = true; /* told with the next tick */
+	return 0;
+}
+
+/* Where it may run has changed: what was measured before says nothing about what comes. */
+static int worker_cpuset(struct cb_engine *engine, const struct cb_event *event,
+			 struct cb_decision *decision)
+{
+	struct worker_state *worker = engine_worker(engine, event->worker_key);
+	struct group_state *group = worker ? engine_group(engine, worker->group_key) : NULL;
+
+	if (!group)
+		return -EINVAL;
+	if (cb_cpuset_equal(&worker->cpuset, &event->mask))
+		return 0;
+	worker->cpuset = event->mask;
+	workers_changed(engine, group, 0, decision);
 	return 0;
 }
 
@@ -233,6 +246,8 @@ int engine_event(struct cb_engine *engine, const struct cb_event *event,
 		return remove_worker(engine, event->worker_key, decision);
 	case CB_EVENT_WORKER_FOREIGN:
 		return worker_foreign(engine, event);
+	case CB_EVENT_WORKER_CPUSET:
+		return worker_cpuset(engine, event, decision);
 	case CB_EVENT_IRQ_FOREIGN:
 		return irq_foreign(engine, event, decision);
 	case CB_EVENT_IRQ_IMMOVABLE:

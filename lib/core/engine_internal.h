@@ -43,24 +43,18 @@ struct cpu_state {
 	uint32_t present;    /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
 	struct cb_noise noise; /* of busy, while no plan is under way */
-	struct cb_rate ctxsw_per_sec, softnet_per_sec, softnet_dropped_per_sec;
+	struct cb_rate ctxsw_per_sec, softnet_dropped_per_sec;
 	struct cb_rate softirqs_per_sec[_CB_SOFTIRQ_MAX];
-	double workers_ratio, irqs_ratio, irq_rate_sum, nic_packets_sum;
-	bool hot; /* latched: on at HotOn, off at HotOff */
+	double workers_ratio, irqs_ratio, irq_rate_sum;
+	double irq_counted_sum, irq_packets_sum; /* of interrupts whose drivers count packets */
+	bool hot;				 /* latched: on at HotOn, off at HotOff */
 	uint64_t hot_since_usec;
 	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
-	struct finding_state storm;
-	double usual_per_sec; /* context switches, its own recent level */
-	uint64_t usual_usec;  /* reading that it has learned last, 0 none */
-	uint64_t usual_seen_usec;
-	uint32_t first_worker; /* of those attributed to it, NO_WORKER none */
 };
 
 struct quarantine {
 	uint64_t until_usec, span_usec;
 };
-
-#define NO_WORKER UINT32_MAX
 
 struct worker_state {
 	uint32_t key, group_key, slot;
@@ -73,7 +67,6 @@ struct worker_state {
 	struct cb_rate cpu, wait_per_sec, vol_per_sec, invol_per_sec;
 	struct cb_rate drops_per_sec; /* at the listeners that it alone serves */
 	bool has_drops;
-	uint32_t next_on_cpu; /* index of the next worker attributed to the same CPU, NO_WORKER none */
 	double cpu_share_ratio; /* of cpu.smooth after clamping to what its CPU was busy */
 	int32_t cpu_attributed;
 	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */
@@ -83,17 +76,13 @@ struct worker_state {
 };
 
 struct irq_state {
-	uint64_t last_count;
+	uint64_t last_count, last_packets;
 	bool has_last, placed, foreign, immovable;
-	struct cb_rate per_sec;
-	uint64_t last_packets;
-	bool has_packets; /* packets_per_sec; last_packets is of the last snapshot */
-	struct cb_rate packets_per_sec; /* of its interface */
-	double queue_packets_per_sec; /* of these, what it brought */
-	uint32_t first;		      /* index of the first interrupt of its interface */
-	double device_rate_sum;	      /* of the first: interrupts per second of the interface */
-	bool by_packets;	      /* load_ratio is by packets, not by counts */
+	bool has_packets;      /* packets_per_sec is a rate */
+	uint64_t packets_usec; /* of last_packets; 0 none */
+	struct cb_rate per_sec, packets_per_sec;
 	int32_t effective_cpu;
+	double weight; /* its part of the CPU's time, in interrupts per second */
 	double load_ratio;
 	struct quarantine quarantine;
 };
@@ -154,7 +143,6 @@ struct cb_engine {
 	struct irq_state *irq;		      /* [irqs->n] */
 	struct cpu_state *cpu;		      /* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
-	double *rate_scratch;		      /* [n_cpu_ids], for the detectors */
 	struct cb_planner_scratch *scratch;
 	uint32_t n_workers, cap_workers;
 	struct worker_state *worker; /* ordered by group, then slot */
@@ -169,8 +157,6 @@ struct cb_engine {
 	uint32_t n_findings;
 	struct cb_finding finding[FINDINGS_MAX];
 	uint16_t finding_order[FINDINGS_MAX]; /* of finding[], what matters most first */
-	struct finding_state concentration, stolen;
-	uint32_t concentration_cpu; /* while that holds */
 
 	struct flight flight;
 	uint32_t next_plan_id;
@@ -212,10 +198,24 @@ static inline bool engine_floats(const struct worker_state *worker)
 	       worker->last.n_threads > 1;
 }
 
+/*
+ * Can the worker have this mask by our doing? The kernel cuts what we set by its cpuset, and gives all of that where nothing is
+ * left.
+ */
+static inline bool engine_mask_is_ours(const struct cb_engine *engine,
+				       const struct worker_state *worker,
+				       const struct cb_cpuset *mask)
+{
+	struct cb_cpuset allowed = cb_cpuset_and(&worker->cpuset, &engine->topology->online);
+	struct cb_cpuset is = cb_cpuset_and(mask, &engine->topology->online);
+	struct cb_cpuset ours = cb_cpuset_and(&worker->set, &allowed);
+
+	return cb_cpuset_equal(&is, cb_cpuset_empty(&ours) ? &allowed : &ours);
+}
+
 /* engine_rates.c: snapshot -> rates, attribution, windows */
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);
 void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot);
-/* engine_attribute.c: rates -> who loads which CPU */
 void engine_attribute(struct cb_engine *engine);
 
 /* engine_windows.c: what a verdict is made of */
@@ -241,19 +241,12 @@ void engine_findings_drop_cpus(struct cb_engine *engine, struct cb_decision *dec
 
 /* detector.c */
 void engine_detect(struct cb_engine *engine, struct cb_decision *decision);
-/* Of a CPU's finding: where its load could go, who suffers, whose interrupts are there. */
-void engine_finding_surroundings(const struct cb_engine *engine, struct cb_finding *finding);
 /* CPUs that the worker may be put on by all rules but budgets: online, cpuset, AllowedCPUs=, isolation. */
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker);
-
-/* detect_cpus.c */
-void engine_detect_cpus(struct cb_engine *engine, struct cb_decision *decision);
 
 /* engine_problem.c: engine state -> planner problem */
 void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret);
-/* What a worker wants, not what it got: CPU-seconds per second. */
-double engine_wanted(const struct worker_state *worker);
 /* Why an interrupt may not be moved; @feeds: it feeds a group that may. */
 enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state,
 				 bool feeds);
@@ -266,8 +259,6 @@ struct group_state *engine_group_of_finding(const struct cb_engine *engine,
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);
 void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
 			 struct cb_decision *decision);
-/* Whether the planner is asked about a finding. */
-bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *finding);
 /* Put @plan in flight: proposed, or collecting what to compare with from windows that end after @baseline_from_usec. */
 void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose,
 		       uint64_t baseline_from_usec, struct cb_decision *decision);

@@ -114,7 +114,8 @@ void cb_engine_irq(const struct cb_engine *engine, uint32_t index, struct cb_irq
 		.per_sec = state->per_sec,
 		.effective_cpu = state->effective_cpu,
 		.load_ratio = state->load_ratio,
-		.by_packets = state->by_packets,
+		.has_packets = state->has_packets,
+		.packets_per_sec = state->packets_per_sec,
 		.reject = CB_REJECT_NOT_FEEDING,
 		.placed = state->placed,
 		.foreign = state->foreign,
@@ -264,7 +265,7 @@ void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret)
 		struct group_state *group = engine_group_of_finding(engine, finding);
 		uint32_t max_steps;
 
-		if (!group || !engine_plannable(engine, finding))
+		if (!group)
 			continue;
 		(void)engine_gate(engine, group, finding, &max_steps);
 		engine_plan_for(engine, finding, group, max_steps, ret);

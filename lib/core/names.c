@@ -198,6 +198,7 @@ const char *cb_event_kind_name(enum cb_event_kind kind)
 		[CB_EVENT_WORKER_ADDED] = "worker_added",
 		[CB_EVENT_WORKER_GONE] = "worker_gone",
 		[CB_EVENT_WORKER_FOREIGN] = "worker_foreign",
+		[CB_EVENT_WORKER_CPUSET] = "worker_cpuset",
 		[CB_EVENT_IRQ_FOREIGN] = "irq_foreign",
 		[CB_EVENT_IRQ_IMMOVABLE] = "irq_immovable",
 		[CB_EVENT_IRQBALANCE] = "irqbalance",
@@ -333,6 +334,18 @@ const char *cb_detail_name(enum cb_detail detail)
 	};
 
 	return NAME_OF(names, detail);
+}
+
+const char *cb_queue_dir_name(enum cb_queue_dir dir)
+{
+	static const char *const names[_CB_QUEUE_DIR_MAX] = {
+		[CB_QUEUE_NONE] = "none",
+		[CB_QUEUE_RX] = "rx",
+		[CB_QUEUE_TX] = "tx",
+		[CB_QUEUE_BOTH] = "both",
+	};
+
+	return NAME_OF(names, dir);
 }
 
 const char *cb_granularity_name(enum cb_granularity granularity)

@@ -114,6 +114,27 @@ static void do_irq(struct apply *apply, struct cb_step *step)
 			     apply->decision->plan_id, step);
 }
 
+uint32_t cb_irqs_again(struct cb_host *host, struct cb_journal *journal, struct cb_irqs *irqs)
+{
+	struct cb_change change = { .writer = host->writer, .journal = journal };
+	uint32_t n = 0;
+
+	/* From the end: a put appends, and a drop moves the last entry, which has had its turn, into the gap. */
+	for (uint32_t i = cb_journal_count(journal); i-- > 0;) {
+		const struct cb_journal_entry *e = cb_journal_at(journal, i);
+
+		if (e->knob == CB_KNOB_IRQ_AFFINITY)
+			n += cb_irq_again(&change, e, irqs);
+	}
+	for (uint32_t i = 0; n > 0 && i < irqs->n; i++) {
+		struct cb_irq_info *info = &irqs->irq[i];
+
+		if (cb_journal_find_irq(journal, info->irq, info->hwirq, info->actions))
+			(void)!host->writer->ops->irq_get(host->writer, info->irq, &info->affinity);
+	}
+	return n;
+}
+
 void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_engine *engine,
 	      const struct cb_decision *decision, struct cb_outcome *ret)
 {

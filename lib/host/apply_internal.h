@@ -67,6 +67,14 @@ bool cb_task_is_ours(struct cb_writer *writer, const struct cb_journal_entry *en
 int cb_task_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
 int cb_irq_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
 
+/*
+ * After news of network interfaces: what we set, once more, on an interrupt that was requested anew and has a default mask
+ * again; also on one that has taken its place, under another number or name, which gets an entry of its own. A mask that is neither
+ * is somebody's. True: done.
+ */
+bool cb_irq_again(struct cb_change *change, const struct cb_journal_entry *entry,
+		  const struct cb_irqs *irqs);
+
 /* Put the original of one entry back and count it in @change. True: the entry has had its day. */
 bool cb_restore_task(struct cb_change *change, const struct cb_journal_entry *entry);
 /* The same of an interrupt; @now: do not wait for its next occurrence any more. */

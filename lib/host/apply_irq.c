@@ -270,3 +270,61 @@ bool cb_restore_irq(struct cb_change *change, const struct cb_journal_entry *ent
 	change->n_restored++;
 	return true;
 }
+
+/* --- again --- */
+
+/* Has the kernel given it a mask that nobody has chosen: what it had before us, or every CPU there is? */
+static bool is_default(struct cb_writer *writer, const struct cb_journal_entry *entry,
+		       const struct cb_cpuset *present)
+{
+	struct cb_cpuset online;
+
+	return cb_cpuset_equal(present, &entry->original) ||
+	       (writer->ops->online(writer, &online) == 0 && cb_cpuset_subset(&online, present));
+}
+
+/* The interrupt that has taken the place of one that is gone: the same one under a new name, or another with the same name. */
+static bool find_successor(struct cb_change *change, const struct cb_journal_entry *entry,
+			   const struct cb_irqs *irqs, struct cb_journal_entry *ret)
+{
+	for (uint32_t i = 0; i < irqs->n; i++) {
+		const struct cb_irq_info *info = &irqs->irq[i];
+		bool same = info->irq == entry->irq && info->hwirq == entry->hwirq;
+
+		if (!info->actions[0] || (!same && strcmp(info->actions, entry->actions) != 0) ||
+		    cb_journal_find_irq(change->journal, info->irq, info->hwirq, info->actions))
+			continue;
+		*ret = *entry;
+		ret->irq = info->irq;
+		ret->hwirq = info->hwirq;
+		memcpy(ret->actions, info->actions, sizeof(ret->actions));
+		ret->was = CB_CPUSET_EMPTY;
+		return true;
+	}
+	return false;
+}
+
+bool cb_irq_again(struct cb_change *change, const struct cb_journal_entry *entry,
+		  const struct cb_irqs *irqs)
+{
+	struct cb_writer *writer = change->writer;
+	struct cb_journal_entry e = *entry, next = e; /* a put moves entries */
+	int lives = cb_irq_lives(writer, &e);
+	struct cb_cpuset present;
+
+	if (e.pending || lives < 0 || (lives == 0 && !find_successor(change, &e, irqs, &next)) ||
+	    writer->ops->irq_get(writer, next.irq, &present) < 0)
+		return false;
+	if (lives == 0) {
+		if (!cb_cpuset_equal(&present, &e.set) && !is_default(writer, &e, &present))
+			return false; /* somebody has been quicker */
+		if (!cb_cpuset_equal(&present, &e.set))
+			next.original = present;
+		if (cb_journal_put(change->journal, &next, NULL) < 0)
+			return false;
+		cb_journal_forget(change->journal, &e);
+	}
+	if (cb_cpuset_equal(&present, &next.set))
+		return lives == 0;
+	return is_default(writer, &next, &present) && write_irq(writer, next.irq, &next.set) == 0;
+}

@@ -41,7 +41,8 @@ struct counting {
 	uint32_t at;		 /* index of the namespace that is being read */
 	uint32_t *n_connections; /* of the process at hand, by group */
 	struct cb_holdings holdings;
-	int r; /* out of memory */
+	bool single; /* groups of one socket too */
+	int r;	     /* out of memory */
 };
 
 struct cb_census *cb_census_free(struct cb_census *census)
@@ -280,7 +281,7 @@ static void find_groups(struct counting *c)
 		     i + n < c->n && compare_waiting(&c->waiting[i], &c->waiting[i + n]) == 0;)
 			n++;
 		c->waiting[i].group = UINT32_MAX;
-		if (n > 1)
+		if (n > 1 || c->single)
 			add_group(c, &c->waiting[i], n);
 	}
 	if (c->census->n_groups == CB_CENSUS_GROUPS_MAX)
@@ -465,7 +466,7 @@ static void count_all(struct counting *c, const int32_t *pids, size_t n, uint64_
 	sift(c);
 }
 
-int cb_host_census(struct cb_host *host, uint64_t limit_usec, struct cb_census **ret,
+int cb_host_census(struct cb_host *host, bool single, uint64_t limit_usec, struct cb_census **ret,
 		   struct cb_err *err)
 {
 	struct counting *c = calloc(1, sizeof(*c));
@@ -479,6 +480,7 @@ int cb_host_census(struct cb_host *host, uint64_t limit_usec, struct cb_census *
 		r = cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n);
 	if (r == 0) {
 		c->host = host;
+		c->single = single;
 		c->census = census_new();
 		c->r = c->census ? 0 : -ENOMEM;
 		if (c->census)

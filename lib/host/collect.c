@@ -82,13 +82,13 @@ static void probe(struct cb_host *host)
 		{ CB_SOURCE_SOFTIRQS, readable(host, CB_PATH_SOFTIRQS) },
 		{ CB_SOURCE_SOFTNET, readable(host, CB_PATH_SOFTNET) },
 		{ CB_SOURCE_IRQ_AFFINITY, exists(host, CB_PATH_IRQ_DIR) },
-		{ CB_SOURCE_NIC_PACKETS, exists(host, CB_PATH_NET_DIR) },
 		{ CB_SOURCE_TASKSTATS, host->taskstats != NULL },
 		{ CB_SOURCE_TASK_PROC, host->live && readable(host, CB_PATH_OWN_SCHEDSTAT) },
 		{ CB_SOURCE_TASK_STAT, host->live },
 		{ CB_SOURCE_FD_COUNT, fds_counted(host) },
 		{ CB_SOURCE_SNMP, host->live && readable(host, CB_PATH_OWN_SNMP) },
 		{ CB_SOURCE_LISTEN, listeners_dumped(host) },
+		{ CB_SOURCE_QUEUES, host->netdev != NULL },
 	};
 
 	for (size_t i = 0; i < CB_ARRAY_SIZE(probes); i++)
@@ -104,8 +104,11 @@ int cb_collector_init(struct cb_host *host)
 		return -ENOMEM;
 	collector->stat_fd = collector->softirqs_fd = collector->softnet_fd = -1;
 	host->collector = collector;
-	if (host->netlink)
+	if (host->netlink) {
 		host->taskstats = cb_taskstats_conn_new();
+		host->netdev = cb_netdev_conn_new();
+		host->link = cb_link_conn_new();
+	}
 	probe(host);
 	return 0;
 }
@@ -116,9 +119,10 @@ void cb_collector_done(struct cb_host *host)
 
 	host->watch = cb_watch_table_free(host, host->watch);
 	host->irq_watch = cb_irq_watch_free(host->irq_watch);
-	host->nic_watch = cb_nic_watch_free(host->nic_watch);
 	host->perf = cb_perf_free(host->perf);
 	host->taskstats = cb_taskstats_conn_free(host->taskstats);
+	host->netdev = cb_netdev_conn_free(host->netdev);
+	host->link = cb_link_conn_free(host->link);
 	if (!collector)
 		return;
 	cb_closep(&collector->stat_fd);
@@ -165,23 +169,16 @@ static int prepare_irqs(struct cb_host *host, const struct cb_irqs *irqs)
 {
 	struct cb_collector *collector = host->collector;
 	struct cb_irq_watch *watch;
-	struct cb_nic_watch *nics;
 
 	if (cb_irq_watch_fits(host->irq_watch, irqs))
 		return 0;
 	if (!cb_irq_watch_same_set(host->irq_watch, irqs))
 		collector->irq_news = false;
 	watch = cb_irq_watch_new(host, irqs, cb_host_now_usec(host));
-	nics = cb_nic_watch_new(host, irqs);
-	if (!watch || !nics) {
-		cb_irq_watch_free(watch);
-		cb_nic_watch_free(nics);
+	if (!watch)
 		return -ENOMEM;
-	}
 	cb_irq_watch_free(host->irq_watch);
-	cb_nic_watch_free(host->nic_watch);
 	host->irq_watch = watch;
-	host->nic_watch = nics;
 	return 0;
 }
 
@@ -337,10 +334,8 @@ int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_col
 	drop_offline(&online, snapshot);
 	if (cb_irq_watch_collect(host->irq_watch, host, begin_usec, snapshot, ret))
 		snapshot->valid |= 1u << CB_SOURCE_IRQ_AFFINITY;
-	/* A machine whose interfaces have no interrupts lacks nothing; one without interfaces has no such signal. */
-	if (host->sources & 1u << CB_SOURCE_NIC_PACKETS &&
-	    cb_nic_watch_collect(host->nic_watch, host, snapshot))
-		snapshot->valid |= 1u << CB_SOURCE_NIC_PACKETS;
+	if (cb_netdev_conn_collect(host->netdev, begin_usec, snapshot))
+		snapshot->valid |= 1u << CB_SOURCE_QUEUES;
 	cb_watch_collect(host, begin_usec, snapshot, ret);
 	cb_group_collect(host, begin_usec, snapshot);
 	host->sources |= snapshot->valid;

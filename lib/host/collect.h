@@ -41,14 +41,18 @@ void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *sna
 bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint64_t now_usec,
 			  struct cb_snapshot *snapshot, struct cb_collect_events *events);
 
-/* --- nic_watch.c: packets that the interfaces of interrupts have received --- */
+/* --- netlink.c: what every netlink socket here has in common --- */
 
-/* Opens what it reads. Returns NULL without memory. */
-struct cb_nic_watch *cb_nic_watch_new(struct cb_host *host, const struct cb_irqs *irqs) _must_check_;
-struct cb_nic_watch *cb_nic_watch_free(struct cb_nic_watch *watch);
-/* Fill irq[].packets. True when something was read or nothing had to be. */
-bool cb_nic_watch_collect(struct cb_nic_watch *watch, struct cb_host *host,
-			  struct cb_snapshot *snapshot);
+/*
+ * One datagram, without waiting; only those of the kernel, since any privileged process may send to a netlink socket, and such
+ * are passed over. Returns its length, or a negative errno: -EAGAIN for none, -ENOBUFS when some were lost.
+ */
+ssize_t cb_netlink_recv(int fd, void *buf, size_t size);
+/*
+ * Take all that is there and throw it away. A dump that was given up goes on as long as it is read, and until then the kernel
+ * refuses the next one (EBUSY), or has no room for it.
+ */
+void cb_netlink_drain(int fd, void *buf, size_t size);
 
 /* --- netlink_taskstats.c --- */
 
@@ -85,6 +89,26 @@ typedef void (*cb_diag_fn)(const struct cb_socket *socket, void *userdata);
 /* IPv4, then IPv6. Returns 0 when the dump was complete. Never waits, allocates nothing. */
 int cb_diag_dump(struct cb_diag *diag, enum cb_diag_what what, cb_diag_fn fn, void *userdata)
 	_must_check_;
+
+/* --- netlink_netdev.c: queues of network interfaces --- */
+
+/* NULL where the family is missing. */
+struct cb_netdev_conn *cb_netdev_conn_new(void);
+struct cb_netdev_conn *cb_netdev_conn_free(struct cb_netdev_conn *conn);
+/* Fill queues, and interfaces that are not known yet, of @irqs, and remember which queue is whose. @conn may be NULL. */
+void cb_netdev_conn_map(struct cb_netdev_conn *conn, struct cb_irqs *irqs);
+/* Too many ticks without an answer: to be opened anew. */
+bool cb_netdev_conn_failed(const struct cb_netdev_conn *conn);
+/* Every few seconds fill packets of irq[], where the drivers count them. True when some were. Allocates nothing. */
+bool cb_netdev_conn_collect(struct cb_netdev_conn *conn, uint64_t now_usec,
+			    struct cb_snapshot *snapshot);
+
+/* --- netlink_link.c: news of network interfaces --- */
+
+struct cb_link_conn *cb_link_conn_new(void); /* NULL where they cannot be had */
+struct cb_link_conn *cb_link_conn_free(struct cb_link_conn *conn);
+/* Whether one has come, gone or changed since the last call, or may have. Never waits; @conn may be NULL. */
+bool cb_link_conn_news(struct cb_link_conn *conn);
 
 /* --- threads.c: the threads of one process, by /proc --- */
 

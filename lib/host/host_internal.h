@@ -16,7 +16,6 @@ struct cb_writer;
 struct cb_proc_conn;
 struct cb_perf;
 struct cb_irq_watch;
-struct cb_nic_watch;
 struct cb_watch_table;
 struct cb_taskstats_conn;
 struct cb_diag;
@@ -56,11 +55,13 @@ struct cb_host {
 	struct cb_collector *collector;
 	struct cb_perf *perf;
 	struct cb_irq_watch *irq_watch;
-	struct cb_nic_watch *nic_watch; /* of the same inventory */
 	struct cb_watch_table *watch;
 	struct cb_taskstats_conn *taskstats;
+	struct cb_netdev_conn *netdev; /* NULL where the kernel has no such family */
+	struct cb_link_conn *link;     /* NULL where news of interfaces are not to be had */
+	uint64_t links_usec;	       /* the last of them; 0 none */
 	struct cb_diag *diag;
-	struct cb_scout *scout; /* scout.c; NULL while nobody is to be found */
+	struct cb_scout *scout;		    /* scout.c; NULL while nobody is to be found */
 	int32_t owner_pid[_CB_PROCESS_MAX]; /* last seen, 0 none */
 	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
 };

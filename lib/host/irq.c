@@ -5,9 +5,9 @@
  * directory above it that says so, lists its interrupts in msi_irqs; a PCI device without that list
  * has one old-style interrupt in its file irq. The search ends at the first PCI device, since the
  * bridge above it has interrupts of its own. Drivers on other buses are known by the name of the
- * action alone: that of the interface ("eth0-TxRx-0") or of the device ("virtio2-input.0").
+ * action alone: that of the interface ("eth0-TxRx-0") or of the device ("virtio2-input.0"). Which queue
+ * an interrupt serves is told by the kernel where the driver lets it (netlink_netdev.c), else by that name.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host_internal.h"
+#include "collect.h"
 
 #define PATH_MAX_IRQ 128u
 /* Directories looked at above a device: virtio on PCI needs one, USB behind hubs some more. */
@@ -51,11 +51,12 @@ static void read_names(struct cb_host *host, struct cb_irq_info *info)
 static void read_irq(struct cb_host *host, uint32_t irq, struct cb_irq_info *ret)
 {
 	_cleanup_close_ int fd = -1;
+	struct cb_irq_queue queue;
 	char path[PATH_MAX_IRQ];
 	struct stat st;
 	ssize_t len;
 
-	*ret = (struct cb_irq_info){ .irq = irq, .node = -1 };
+	*ret = (struct cb_irq_info){ .irq = irq, .node = -1, .queue = -1 };
 	snprintf(path, sizeof(path), CB_PATH_IRQ_DIR "/%u/smp_affinity_list", irq);
 	fd = cb_host_openat(host, path, O_RDONLY);
 	if (fd >= 0) {
@@ -65,6 +66,10 @@ static void read_irq(struct cb_host *host, uint32_t irq, struct cb_irq_info *ret
 			ret->affinity = CB_CPUSET_EMPTY;
 	}
 	read_names(host, ret);
+	cb_irq_name_parse(ret->actions, &queue);
+	ret->writable &= !queue.managed;
+	ret->queue = queue.queue;
+	ret->queue_dir = queue.dir;
 }
 
 /* --- network interfaces --- */
@@ -87,7 +92,8 @@ static void claim(struct cb_irq_info *info, const struct netdev *netdev)
 {
 	info->class = CB_IRQ_NETWORK;
 	memcpy(info->ifname, netdev->ifname, sizeof(info->ifname));
-	if (info->node < 0)
+	/* The device knows where it is; what the interrupt says of that is often nothing. */
+	if (netdev->node >= 0)
 		info->node = netdev->node;
 }
 
@@ -196,32 +202,14 @@ static void device_name(struct cb_host *host, const char *ifname, char *ret, siz
 	cb_sysfs_text_parse(last, strlen(last), ret, size);
 }
 
-/*
- * Is one of the comma-separated names @who, alone or followed by something that is no letter or
- * digit?
- */
-static bool named_after(const char *actions, const char *who)
-{
-	size_t len = strlen(who);
-
-	if (len == 0)
-		return false;
-	for (const char *p = actions; p; p = strchr(p, ',')) {
-		p += *p == ',';
-		p += *p == ' ';
-		if (strncmp(p, who, len) == 0 && !isalnum((unsigned char)p[len]))
-			return true;
-	}
-	return false;
-}
-
 static void claim_by_name(struct inventory *inventory, const struct netdev *netdev)
 {
 	for (uint32_t i = 0; i < inventory->irqs->n; i++) {
 		struct cb_irq_info *info = &inventory->irqs->irq[i];
 
-		if (named_after(info->actions, netdev->ifname) ||
-		    (info->class == CB_IRQ_OTHER && named_after(info->actions, netdev->device)))
+		if (cb_irq_name_has(info->actions, netdev->ifname) ||
+		    (info->class == CB_IRQ_OTHER && netdev->device[0] &&
+		     cb_irq_name_has(info->actions, netdev->device)))
 			claim(info, netdev);
 	}
 }
@@ -268,6 +256,16 @@ static void add_interfaces(struct inventory *inventory)
 		free(names);
 }
 
+/* A number in the name of something that is no interface's is no queue of one. */
+static void drop_other_queues(struct cb_irqs *irqs)
+{
+	for (uint32_t i = 0; i < irqs->n; i++)
+		if (irqs->irq[i].class != CB_IRQ_NETWORK) {
+			irqs->irq[i].queue = -1;
+			irqs->irq[i].queue_dir = CB_QUEUE_NONE;
+		}
+}
+
 int cb_host_irqs(struct cb_host *host, uint32_t generation, struct cb_irqs **ret,
 		 struct cb_err *err)
 {
@@ -289,6 +287,12 @@ int cb_host_irqs(struct cb_host *host, uint32_t generation, struct cb_irqs **ret
 	for (size_t i = 0; i < n; i++)
 		read_irq(host, (uint32_t)numbers[i], &inventory.irqs->irq[i]);
 	add_interfaces(&inventory);
+	drop_other_queues(inventory.irqs);
+	if (cb_netdev_conn_failed(host->netdev)) {
+		cb_netdev_conn_free(host->netdev);
+		host->netdev = cb_netdev_conn_new();
+	}
+	cb_netdev_conn_map(host->netdev, inventory.irqs);
 	*ret = inventory.irqs;
 	return 0;
 }

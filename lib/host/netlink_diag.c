@@ -43,6 +43,7 @@ struct cb_diag {
 	int fd;
 	uint32_t seq;
 	enum cb_protocol protocol; /* of the dump that is being read */
+	bool unread;		   /* it has not been read to its end */
 	_Alignas(NLMSG_ALIGNTO) char buf[DUMP_BYTES];
 };
 
@@ -181,17 +182,20 @@ static int take_buffer(struct cb_diag *diag, int len, cb_diag_fn fn, void *userd
 static int dump_family(struct cb_diag *diag, uint8_t family, enum cb_diag_what what, cb_diag_fn fn,
 		       void *userdata)
 {
-	int r = send_request(diag, family, what);
+	int r;
 
+	if (diag->unread)
+		cb_netlink_drain(diag->fd, diag->buf, sizeof(diag->buf));
+	diag->unread = true;
+	r = send_request(diag, family, what);
 	for (unsigned int i = 0; r == 0 && i < READS_MAX; i++) {
-		ssize_t len = recv(diag->fd, diag->buf, sizeof(diag->buf), MSG_DONTWAIT);
+		ssize_t len = cb_netlink_recv(diag->fd, diag->buf, sizeof(diag->buf));
 
-		if (len < 0 && errno == EINTR)
-			continue;
 		if (len < 0)
-			return -errno;
+			return (int)len;
 		r = take_buffer(diag, (int)len, fn, userdata);
 	}
+	diag->unread = r != 1;
 	return r == 1 ? 0 : r < 0 ? r : -E2BIG;
 }
 

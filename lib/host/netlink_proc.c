@@ -39,28 +39,20 @@ static int receive(struct nl_msg *message, void *userdata)
 {
 	struct cb_proc_conn *conn = userdata;
 	struct nlmsghdr *header = nlmsg_hdr(message);
-	size_t len = (size_t)nlmsg_datalen(header);
-	const char *data = nlmsg_data(header);
-	struct proc_event event = { .what = PROC_EVENT_NONE };
-	struct cn_msg cn;
+	struct cb_proc_event event;
 
-	if (len < sizeof(cn))
+	/* Anybody privileged may send to a netlink socket. */
+	if (nlmsg_get_src(message)->nl_pid != 0 ||
+	    cb_proc_event_parse(nlmsg_data(header), (size_t)nlmsg_datalen(header), &event) < 0)
 		return NL_SKIP;
-	memcpy(&cn, data, sizeof(cn));
-	len -= sizeof(cn);
-	if (cn.id.idx != CN_IDX_PROC || cn.id.val != CN_VAL_PROC ||
-	    len < offsetof(struct proc_event, event_data) + sizeof(event.event_data.fork))
-		return NL_SKIP;
-	/* Not aligned for its 64-bit members where it is. */
-	memcpy(&event, data + sizeof(cn), CB_MIN(len, sizeof(event)));
-	if (event.what == PROC_EVENT_NONE) {
+	if (event.kind == CB_PROC_ANSWER) {
 		conn->answered = true;
-		conn->answer = (int)event.event_data.ack.err;
-	} else if (event.what == PROC_EVENT_FORK && conn->fork) {
+		conn->answer = event.answer;
+	} else if (event.kind == CB_PROC_FORK && conn->fork) {
 		struct cb_fork fork = {
-			.parent_tgid = event.event_data.fork.parent_tgid,
-			.child_tid = event.event_data.fork.child_pid,
-			.child_tgid = event.event_data.fork.child_tgid,
+			.parent_tgid = event.parent_tgid,
+			.child_tid = event.child_tid,
+			.child_tgid = event.child_tgid,
 		};
 
 		conn->fork(&fork, conn->userdata);

@@ -50,6 +50,7 @@ struct cb_taskstats_conn {
 	uint32_t port;
 	uint32_t seq; /* of the first request of the batch */
 	struct request request[CB_TASKSTATS_BATCH];
+	struct sockaddr_nl from[CB_TASKSTATS_BATCH];
 	struct mmsghdr message[CB_TASKSTATS_BATCH];
 	struct iovec iov[CB_TASKSTATS_BATCH];
 	_Alignas(NLMSG_ALIGNTO) char answer[CB_TASKSTATS_BATCH][ANSWER_BYTES];
@@ -99,6 +100,8 @@ static void prepare_batch(struct cb_taskstats_conn *conn)
 			.iov_len = ANSWER_BYTES,
 		};
 		conn->message[i].msg_hdr = (struct msghdr){
+			.msg_name = &conn->from[i],
+			.msg_namelen = sizeof(conn->from[i]),
 			.msg_iov = &conn->iov[i],
 			.msg_iovlen = 1,
 		};
@@ -205,7 +208,9 @@ void cb_taskstats_conn_get(struct cb_taskstats_conn *conn, struct cb_taskstats_a
 			struct nlmsghdr *header = (void *)conn->answer[i];
 			int len = (int)conn->message[i].msg_len;
 
-			if (conn->message[i].msg_hdr.msg_flags & MSG_TRUNC)
+			/* of a stranger, or cut short */
+			if (conn->from[i].nl_pid != 0 ||
+			    conn->message[i].msg_hdr.msg_flags & MSG_TRUNC)
 				continue;
 			for (; nlmsg_ok(header, len); header = nlmsg_next(header, &len))
 				n_taken += take_message(conn, header, answers, n);

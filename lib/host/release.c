@@ -18,6 +18,8 @@
 
 /* Owners that are looked at in one call: a few system calls each, so that a tick stays cheap with a full journal. */
 #define OWNERS_PER_CALL 64u
+/* How long the interrupts of an interface may be away. */
+#define LINK_USEC (30 * CB_USEC_PER_SEC)
 /* Between the last original that was written and the look whether that was all. */
 #define REST_MSEC 5u
 /* An interrupt that has not occurred for so long gets its mask back without having been sent home. */
@@ -225,6 +227,13 @@ static int process_lives(struct cb_writer *writer, const struct cb_journal_entry
 	return stat.start_ticks == e->tgid_start_ticks && cb_stat_lives(&stat);
 }
 
+/* An interface that is being set up anew has no interrupts for a while; what they had is not forgotten so soon. */
+static bool links_unsettled(const struct cb_host *host)
+{
+	return host && host->links_usec != 0 &&
+	       cb_host_now_usec(host) - host->links_usec < LINK_USEC;
+}
+
 /*
  * Look after one owner. Before the last entry of a process goes, its heirs are looked for; they have entries of their own then.
  * @searched: that was done in this call.
@@ -236,6 +245,8 @@ static void check_owner(struct cb_change *change, const struct cb_journal_entry 
 	bool task = e.knob == CB_KNOB_TASK_AFFINITY;
 
 	if ((task ? cb_task_lives(change->writer, &e) : cb_irq_lives(change->writer, &e)) != 0)
+		return;
+	if (!task && links_unsettled(change->host))
 		return;
 	if (!task || (!e.alone && process_lives(change->writer, &e) != 0)) {
 		/* A thread's children belong to its process, whose own entry stays. */

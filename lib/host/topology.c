@@ -223,7 +223,7 @@ static int build(struct builder *b, uint32_t generation, struct cb_topology **re
 		 struct cb_err *err)
 {
 	struct cb_topology *topology;
-	struct cb_cpuset possible = CB_CPUSET_EMPTY, online = CB_CPUSET_EMPTY;
+	struct cb_cpuset possible = CB_CPUSET_EMPTY, online = CB_CPUSET_EMPTY, partitions;
 	uint32_t n_cpu_ids = 0;
 	int r = find_possible(b, &possible, err);
 
@@ -244,6 +244,9 @@ static int build(struct builder *b, uint32_t generation, struct cb_topology **re
 	topology->n_online = cb_cpuset_count(&online);
 	if (read_set(b->host, CB_PATH_CPU_ISOLATED, false, &topology->isolated) < 0)
 		topology->isolated = CB_CPUSET_EMPTY;
+	/* Those of isolated partitions of cpusets, since Linux 6.7; the file above has isolcpus= alone. */
+	if (read_set(b->host, CB_PATH_CPUSET_ISOLATED, false, &partitions) == 0)
+		topology->isolated = cb_cpuset_or(&topology->isolated, &partitions);
 	if (read_set(b->host, CB_PATH_CPU_NOHZ_FULL, false, &topology->nohz_full) < 0)
 		topology->nohz_full = CB_CPUSET_EMPTY;
 	place_nodes(b, topology);

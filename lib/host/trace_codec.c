@@ -28,6 +28,7 @@ _Static_assert(sizeof(enum cb_mode) == sizeof(int) && sizeof(enum cb_verdict) ==
 NAMED(mode_name, cb_mode_name, cb_mode)
 NAMED(detail_name, cb_detail_name, cb_detail)
 NAMED(placement_name, cb_placement_name, cb_placement)
+NAMED(queue_dir_name, cb_queue_dir_name, cb_queue_dir)
 NAMED(item_name, cb_item_kind_name, cb_item_kind)
 NAMED(state_name, cb_step_state_name, cb_step_state)
 NAMED(error_name, cb_error_class_name, cb_error_class)
@@ -105,6 +106,8 @@ static const struct cb_trace_field irq_fields[] = {
 	IRQ("hwirq", hwirq, CB_TRACE_U64),
 	TEXT(struct cb_irq_info, "actions", actions),
 	TEXT(struct cb_irq_info, "ifname", ifname),
+	IRQ("queue", queue, CB_TRACE_I32),
+	ENUM(struct cb_irq_info, "queue_dir", queue_dir, queue_dir_name, _CB_QUEUE_DIR_MAX),
 	IRQ("affinity", affinity, CB_TRACE_CPUSET),
 	IRQ("placed", placed, CB_TRACE_BOOL),
 };

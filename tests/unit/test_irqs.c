@@ -115,7 +115,8 @@ static void reads_each(void **state)
 	const struct cb_irq_info *info;
 	struct cb_irqs *irqs;
 
-	add_irq(tree, 120, "0-3,8\n", "nvme0q1");
+	add_irq(tree, 120, "0-3,8\n", "nvme0q0");
+	add_irq(tree, 121, "0-3,8\n", "nvme0q1");
 	add_irq(tree, 9, "0\n", "acpi");
 	add_irq(tree, 36, "0-1\n", "virtio1-req.0");
 	tree_chmod(tree, "proc/irq/36/smp_affinity_list", 0444);
@@ -123,17 +124,18 @@ static void reads_each(void **state)
 	tree_write(tree, "proc/irq/default_smp_affinity", "f\n");
 	tree_mkdir(tree, "proc/irq/77"); /* a descriptor without anything */
 	irqs = read_irqs(tree);
-	assert_int_equal(irqs->n, 4);
+	assert_int_equal(irqs->n, 5);
 	assert_int_equal(irqs->irq[0].irq, 9);
 	assert_int_equal(irqs->irq[3].irq, 120);
 	info = cb_irqs_find(irqs, 120);
 	assert_int_equal(info->node, 1);
 	assert_int_equal(info->hwirq, 1200);
-	assert_string_equal(info->actions, "nvme0q1");
+	assert_string_equal(info->actions, "nvme0q0");
 	assert_int_equal(cb_cpuset_count(&info->affinity), 5);
 	assert_true(info->writable);
 	assert_int_equal(info->class, CB_IRQ_OTHER);
 	assert_false(cb_irqs_find(irqs, 36)->writable);
+	assert_false(cb_irqs_find(irqs, 121)->writable); /* managed, whatever the file's mode */
 	info = cb_irqs_find(irqs, 77);
 	assert_false(info->writable);
 	assert_string_equal(info->actions, "");

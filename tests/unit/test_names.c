@@ -63,6 +63,7 @@ NAMED(cb_mode_name, cb_mode)
 NAMED(cb_detail_name, cb_detail)
 NAMED(cb_placement_name, cb_placement)
 NAMED(cb_granularity_name, cb_granularity)
+NAMED(cb_queue_dir_name, cb_queue_dir)
 
 #define CHECK_NAMES(function, max, alphabet) \
 	check_names(#function, function##_of_int, max, alphabet)
@@ -127,6 +128,7 @@ static void policy(void **state)
 	CHECK_NAMES(cb_detail_name, _CB_DETAIL_MAX, LOWER);
 	CHECK_NAMES(cb_placement_name, _CB_PLACEMENT_MAX, LOWER);
 	CHECK_NAMES(cb_granularity_name, _CB_GRANULARITY_MAX, LOWER);
+	CHECK_NAMES(cb_queue_dir_name, _CB_QUEUE_DIR_MAX, LOWER);
 	for (int mode = 0; mode < _CB_MODE_MAX; mode++)
 		assert_int_equal(cb_mode_from_name(cb_mode_name((enum cb_mode)mode)), mode);
 	assert_int_equal(cb_mode_from_name("Auto"), _CB_MODE_INVALID);
