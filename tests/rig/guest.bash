@@ -88,21 +88,23 @@ workers() {
 	mapfile -t w <$loop_dir/web.pid
 }
 
-# hogs N - N processes that want 60 % of CPU 0 each and are allowed no other; their pids are in ${w[*]}
+# hogs N [OPTION...] - N processes that want 60 % of CPU 0 each and are allowed no other, in a network namespace where
+# nothing is sent; their pids are in ${hogs[*]}
 hogs() {
-	local i
-	w=()
-	for ((i = 0; i < $1; i++)); do
-		taskset -c 0 ./tools/burn --cpus 0 --duty 60 --seconds 900 >/dev/null &
-		w+=($!)
+	local i n=$1
+	shift
+	hogs=()
+	for ((i = 0; i < n; i++)); do
+		unshare --net taskset -c 0 ./tools/burn --cpus 0 --duty 60 --seconds 900 "$@" >/dev/null &
+		hogs+=($!)
 	done
 	sleep 1
-	must loop_all_on 0 "${w[@]}"
+	must loop_all_on 0 "${hogs[@]}"
 }
 
 no_hogs() {
-	kill "${w[@]}" 2>/dev/null
-	wait "${w[@]}" 2>/dev/null
+	kill "${hogs[@]}" 2>/dev/null
+	wait "${hogs[@]}" 2>/dev/null
 }
 
 no_workers() {

@@ -31,13 +31,20 @@ rig_images() {
 
 # rig_job MAIN - a job directory with everything that goes into a machine; its path is in $job
 rig_job() {
+	local file
 	job=$(mktemp -d "${TMPDIR:-/tmp}/cpubalance-job.XXXXXX") || exit 1
 	trap 'rm -rf "$job"' EXIT
 	mkdir -p "$job"/src/build "$job"/tools
+	# What an installation needs beside the two programs: all but sources, tests and builds.
+	for file in *; do
+		case $file in
+		build* | tests | lib | daemon | ctl | include) ;;
+		*) cp -r "$file" "$job/src/" ;;
+		esac
+	done
 	cp "$rig/$1" "$job/main"
 	cp $rig/guest.bash tests/testlib/loop.bash "$job/"
-	cp -r Makefile tools units docs "$job/src/"
-	cp "$CB_BUILD"/cpubalanced "$CB_BUILD"/cpubalctl "$job/src/build/" &&
+	cp "$CB_BUILD"/cpubalanced "$CB_BUILD"/cpubalctl "$CB_BUILD"/cpubalanced-metrics "$job/src/build/" &&
 		cp "$CB_BUILD"/tests/tools/{rpserv,burn,httpload} "$job/tools/" || exit 1
 }
 

@@ -1,22 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# test_vm.sh [KERNEL...] - vm.sh in the emulated guest, on each kernel (default 6.1 and 6.12), one after the other. The
-# packets of the case that needs some come from this side of the cable.
+# test_vm.sh [KERNEL...] - vm.sh in the emulated guest, on each kernel (default 6.1 and 6.12), all at the same time: a guest
+# uses one CPU of this machine. The load of the case that needs some comes from this side of the cable.
 set -u
 # shellcheck source=tests/rig/stage.bash
 . "$(dirname "$0")/stage.bash"
 
-kernels=("${@:-6.1}")
-[ $# -gt 0 ] || kernels=(6.1 6.12)
+[ $# -gt 0 ] || set -- 6.1 6.12
 
-rig_images vm root disk "${kernels[@]}"
+rig_images vm root disk "$@"
 rig_job vm.sh
-# Datagrams to a port where nobody listens, each from another port of this side: they spread over the queues.
-# shellcheck disable=SC2016 # expanded there
-load='exec bash -c "while :; do for i in {1..8}; do echo x >/dev/udp/192.0.2.11/9; done; sleep 0.02; done" 2>/dev/null'
+
+# Requests to port 8080, as fast as they are answered, whenever somebody listens there.
+load='while :; do '$CB_BUILD'/tests/tools/httpload --address 192.0.2.11 --port 8080 --connections 8 --seconds 600
+	sleep 1; done'
+
+pids=()
+# shellcheck disable=SC2317 # by the trap
+stop() { kill "${pids[@]}" 2>/dev/null; }
+trap 'stop; exit 1' INT TERM
+for kernel; do
+	rig_run $rig/run_vm.sh --kernel "$kernel" --append 'isolcpus=13 nohz_full=15' --peer "$load" \
+		"$images" "$job" >"$job.$kernel" 2>&1 &
+	pids+=($!)
+done
 rc=0
-for kernel in "${kernels[@]}"; do
-	rig_run $rig/run_vm.sh --kernel "$kernel" --append 'isolcpus=13 nohz_full=15' --peer "$load" "$images" "$job" || rc=1
+for pid in "${pids[@]}"; do
+	wait "$pid" || rc=1
+done
+for kernel; do
+	cat "$job.$kernel"
+	rm "$job.$kernel"
 done
 exit $rc
