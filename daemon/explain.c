@@ -366,7 +366,7 @@ static void next(const struct cb_manager *m, const struct cb_finding *finding, c
 		snprintf(buf, size, "nothing: no move can help. %s",
 			 cb_finding_remedy(finding->kind));
 	} else if (!finding->confirmed) {
-		snprintf(buf, size, "confirmed in %" PRIu64 " s if it stays hot",
+		snprintf(buf, size, "confirmed in %" PRIu64 " s if it lasts",
 			 cb_seconds_left(finding->since_usec + finding->confirm_usec, now_usec));
 	} else if (totals.quiet_until_usec > now_usec) {
 		snprintf(buf, size, "no plan for another %" PRIu64 " s (QuietStartSec=)",

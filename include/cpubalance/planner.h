@@ -9,9 +9,9 @@
  * then finds it a place, which the model takes to be the one computed here. An interrupt's target is a single CPU, since it lands
  * on a single one anyway.
  *
- * How, in short (more in lib/core/placement*.c): the smallest level is looked for under which all CPUs can be brought when every CPU
- * above it gives up its fewest items; what is left above is mended by moves and swaps from the hottest CPU. Of such a plan, as
- * many steps are taken as the budget allows, those first that help the hottest CPU most.
+ * How, in short (more in lib/core/placement*.c). The whole placement: the smallest level is looked for under which all CPUs can be brought
+ * when every CPU above it gives up its fewest items; what is left above is mended by exchanges with the hottest CPU. A plan within a
+ * budget: from a coarse placement of all items, and from exchanges with cool CPUs, the steps that help the hottest CPU most.
  */
 
 #include "cpubalance/plan.h"
@@ -70,8 +70,6 @@ struct cb_planner_result {
 	struct cb_refusal refusal[CB_REFUSALS_MAX];
 	double hottest_before_ratio,
 		hottest_after_ratio; /* effective load of the hottest CPU concerned */
-	double bound_ratio;	     /* no plan whatever gets the hottest CPU below this */
-	uint32_t n_wanted;	     /* steps that the whole plan would have, without a budget */
 };
 
 /*

@@ -8,6 +8,8 @@
  * suffers, HotNoHarmSec where nobody does yet.
  */
 
+#include <math.h>
+
 #include "engine_internal.h"
 
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker)
@@ -23,43 +25,100 @@ struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct wor
 	return allowed;
 }
 
-/* Where the load of this CPU could go: what its workers may use, or any housekeeping CPU when it has none. */
+/* What is the same for all CPUs whose workers may use the same set: looked at once for each run of such CPUs. */
+struct neighbours {
+	bool valid;
+	struct cb_cpuset set;
+	uint32_t n;		/* with a rate */
+	double demand_ratio;	/* what runs and waits there, in CPUs */
+	int32_t coolest_cpu[2]; /* -1 none */
+	double coolest_ratio[2];
+	uint32_t n_spare; /* housekeeping CPUs outside of the set that are below HotOff */
+};
+
+/* Where the load of this CPU could go, and itself: what its workers may use, or any housekeeping CPU when it has none. */
 static struct cb_cpuset eligible_from(const struct cb_engine *engine, uint32_t cpu)
 {
 	struct cb_cpuset eligible = CB_CPUSET_EMPTY;
-	bool any = false;
+	uint32_t i = engine->cpu[cpu].first_worker;
 
-	for (uint32_t i = 0; i < engine->n_workers; i++) {
-		struct cb_cpuset allowed;
-
-		if (engine->worker[i].cpu_attributed != (int32_t)cpu)
-			continue;
-		allowed = engine_allowed(engine, &engine->worker[i]);
-		eligible = cb_cpuset_or(&eligible, &allowed);
-		any = true;
-	}
-	if (!any)
+	if (i == NO_WORKER)
 		eligible = cb_topology_housekeeping(engine->topology);
-	cb_cpuset_clear(&eligible, cpu);
+	for (; i != NO_WORKER; i = engine->worker[i].next_on_cpu) {
+		struct cb_cpuset allowed = engine_allowed(engine, &engine->worker[i]);
+
+		eligible = cb_cpuset_or(&eligible, &allowed);
+	}
+	cb_cpuset_set(&eligible, cpu);
 	return eligible;
 }
 
-static void find_coolest(const struct cb_engine *engine, struct cb_finding *finding)
+/* What a CPU and those who wait for it want; what others wait is not known. */
+static double demand_on(const struct cb_engine *engine, uint32_t cpu)
 {
-	struct cb_cpuset eligible = eligible_from(engine, (uint32_t)finding->cpu);
+	double demand = engine->cpu[cpu].busy.smooth;
 
-	CB_CPUSET_FOREACH(cpu, &eligible) {
+	for (uint32_t i = engine->cpu[cpu].first_worker; i != NO_WORKER;
+	     i = engine->worker[i].next_on_cpu)
+		demand += engine_wanted(&engine->worker[i]) - engine->worker[i].cpu_share_ratio;
+	return demand;
+}
+
+static void note_cool(struct neighbours *next, uint32_t cpu, double busy_ratio)
+{
+	int at = 2;
+
+	while (at > 0 &&
+	       (next->coolest_cpu[at - 1] < 0 || busy_ratio < next->coolest_ratio[at - 1]))
+		at--;
+	if (at == 2)
+		return;
+	if (at == 0) {
+		next->coolest_cpu[1] = next->coolest_cpu[0];
+		next->coolest_ratio[1] = next->coolest_ratio[0];
+	}
+	next->coolest_cpu[at] = (int32_t)cpu;
+	next->coolest_ratio[at] = busy_ratio;
+}
+
+static void look_around(const struct cb_engine *engine, const struct cb_cpuset *set,
+			struct neighbours *ret)
+{
+	struct cb_cpuset spare = cb_topology_housekeeping(engine->topology);
+
+	*ret = (struct neighbours){ .valid = true, .set = *set, .coolest_cpu = { -1, -1 } };
+	CB_CPUSET_FOREACH(cpu, set) {
 		if (cpu >= engine->topology->n_cpu_ids)
 			break;
 		if (!(engine->cpu[cpu].present & CB_CPU_HAS_TIMES))
 			continue;
-		if ((finding->known & CB_KNOWS(COOLEST_CPU)) &&
-		    engine->cpu[cpu].busy.smooth >= finding->coolest_ratio)
-			continue;
-		finding->known |= CB_KNOWS(COOLEST_CPU) | CB_KNOWS(COOLEST_BUSY);
-		finding->coolest_cpu = (int32_t)cpu;
-		finding->coolest_ratio = engine->cpu[cpu].busy.smooth;
+		ret->n++;
+		ret->demand_ratio += demand_on(engine, cpu);
+		note_cool(ret, cpu, engine->cpu[cpu].busy.smooth);
 	}
+	CB_CPUSET_FOREACH(cpu, &spare) {
+		if (cpu >= engine->topology->n_cpu_ids)
+			break;
+		if (!cb_cpuset_has(set, cpu) && (engine->cpu[cpu].present & CB_CPU_HAS_TIMES) &&
+		    engine->cpu[cpu].busy.smooth < engine->policy.hot_off_ratio)
+			ret->n_spare++;
+	}
+}
+
+static void find_coolest(const struct cb_engine *engine, struct neighbours *next,
+			 struct cb_finding *finding)
+{
+	struct cb_cpuset set = eligible_from(engine, (uint32_t)finding->cpu);
+	int at;
+
+	if (!next->valid || !cb_cpuset_equal(&set, &next->set))
+		look_around(engine, &set, next);
+	at = next->coolest_cpu[0] == finding->cpu ? 1 : 0;
+	if (next->coolest_cpu[at] < 0)
+		return;
+	finding->known |= CB_KNOWS(COOLEST_CPU) | CB_KNOWS(COOLEST_BUSY);
+	finding->coolest_cpu = next->coolest_cpu[at];
+	finding->coolest_ratio = next->coolest_ratio[at];
 }
 
 /* Who suffers here, and by how much; and whether one worker is all there is. */
@@ -70,11 +129,12 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 	double limit_per_sec = (double)policy->harm_wait_usec / (double)CB_USEC_PER_SEC, worst = -1;
 
 	*ret_bound_key = 0;
-	for (uint32_t i = 0; i < engine->n_workers; i++) {
+	for (uint32_t i = engine->cpu[finding->cpu].first_worker; i != NO_WORKER;
+	     i = engine->worker[i].next_on_cpu) {
 		const struct worker_state *worker = &engine->worker[i];
 		const struct group_state *group = engine_group(engine, worker->group_key);
 
-		if (worker->cpu_attributed != finding->cpu || !group)
+		if (!group)
 			continue;
 		finding->wait_per_sec += worker->wait_per_sec.smooth;
 		if (worker->present & CB_WORKER_HAS_WAIT)
@@ -142,7 +202,39 @@ static void end_cooled(struct cpu_state *cpu, uint32_t id, struct cb_decision *d
 			   cb_finding_kind_name(cpu->heat.kind), id, cpu->busy.smooth * 100);
 }
 
-static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *ret)
+static void surroundings(const struct cb_engine *engine, struct neighbours *next,
+			 struct cb_finding *finding, uint32_t *ret_bound_key)
+{
+	find_coolest(engine, next, finding);
+	look_at_workers(engine, finding, ret_bound_key);
+	if (!finding->group_key)
+		look_at_interrupts(engine, finding);
+}
+
+void engine_finding_surroundings(const struct cb_engine *engine, struct cb_finding *finding)
+{
+	struct neighbours next = { .valid = false };
+	uint32_t bound_key;
+
+	surroundings(engine, &next, finding, &bound_key);
+}
+
+/*
+ * How many more CPUs would do: as many as it takes to have all that runs and waits there below HotOff. At least one, since all are
+ * above it now. What the operator may give without a bigger machine is the CPUs that are cool and not allowed.
+ */
+static void count_missing(const struct cb_engine *engine, const struct neighbours *next,
+			  struct cb_finding *finding)
+{
+	double needed = ceil(next->demand_ratio / engine->policy.hot_off_ratio);
+
+	finding->known |= CB_KNOWS(MORE_CPUS) | CB_KNOWS(SPARE_CPUS);
+	finding->more_cpus = needed > next->n ? (uint32_t)needed - next->n : 1;
+	finding->spare_cpus = next->n_spare;
+}
+
+static void judge_cpu(const struct cb_engine *engine, uint32_t id, struct neighbours *next,
+		      struct cb_finding *ret)
 {
 	const struct cpu_state *cpu = &engine->cpu[id];
 	uint32_t bound_key;
@@ -154,22 +246,22 @@ static void judge_cpu(struct cb_engine *engine, uint32_t id, struct cb_finding *
 		.busy_ratio = cpu->busy.smooth,
 		.limit_ratio = engine->policy.hot_on_ratio,
 	};
-	find_coolest(engine, ret);
-	look_at_workers(engine, ret, &bound_key);
-	if (!ret->group_key)
-		look_at_interrupts(engine, ret);
+	surroundings(engine, next, ret, &bound_key);
 	if (bound_key) {
 		ret->kind = CB_FINDING_WORKER_BOUND;
 		ret->worker_key = bound_key;
 	} else if (!(ret->known & CB_KNOWS(COOLEST_CPU)) ||
 		   ret->coolest_ratio >= engine->policy.hot_off_ratio) {
 		ret->kind = CB_FINDING_SATURATED;
+		count_missing(engine, next, ret);
 	}
 	ret->confirm_usec = ret->harm ? engine->policy.hot_harm_usec : engine->policy.hot_idle_usec;
 }
 
 static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 {
+	struct neighbours next = { .valid = false };
+
 	CB_CPUSET_FOREACH(id, &engine->topology->online) {
 		struct cb_finding finding;
 		struct cpu_state *cpu;
@@ -182,7 +274,7 @@ static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 			end_cooled(cpu, id, decision);
 			continue;
 		}
-		judge_cpu(engine, id, &finding);
+		judge_cpu(engine, id, &next, &finding);
 		if (cpu->heat.kind != finding.kind)
 			end_heat(cpu, id, finding.kind, decision);
 		engine_finding_hold(engine, &cpu->heat, &finding, decision);
@@ -193,5 +285,6 @@ void engine_detect(struct cb_engine *engine, struct cb_decision *decision)
 {
 	engine->n_findings = 0;
 	detect_heat(engine, decision);
+	engine_detect_cpus(engine, decision);
 	engine_findings_sort(engine);
 }

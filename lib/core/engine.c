@@ -34,6 +34,7 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
+	free(engine->rate_scratch);
 	cb_planner_scratch_free(engine->scratch);
 	free(engine->worker);
 	free(engine);
@@ -132,12 +133,14 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	struct cpu_state *cpu = calloc(n, sizeof(*cpu));
 	double *floor_ratio = calloc(n, sizeof(*floor_ratio));
 	double *capacity_ratio = calloc(n, sizeof(*capacity_ratio));
+	double *rate_scratch = calloc(n, sizeof(*rate_scratch));
 	struct cb_planner_scratch *scratch = cb_planner_scratch_new(n, ENGINE_ITEMS_MAX);
 
-	if (!cpu || !floor_ratio || !capacity_ratio || !scratch) {
+	if (!cpu || !floor_ratio || !capacity_ratio || !rate_scratch || !scratch) {
 		free(cpu);
 		free(floor_ratio);
 		free(capacity_ratio);
+		free(rate_scratch);
 		cb_planner_scratch_free(scratch);
 		return -ENOMEM;
 	}
@@ -145,10 +148,12 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
+	free(engine->rate_scratch);
 	cb_planner_scratch_free(engine->scratch);
 	engine->cpu = cpu;
 	engine->floor_ratio = floor_ratio;
 	engine->capacity_ratio = capacity_ratio;
+	engine->rate_scratch = rate_scratch;
 	engine->scratch = scratch;
 	/* nothing is patched: counters of another set of CPUs are no base for a rate */
 	if (engine->topology)

@@ -50,11 +50,18 @@ struct cpu_state {
 	bool hot;				 /* latched: on at HotOn, off at HotOff */
 	uint64_t hot_since_usec;
 	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
+	struct finding_state storm;
+	double usual_per_sec; /* context switches, its own recent level */
+	uint64_t usual_usec;  /* reading that it has learned last, 0 none */
+	uint64_t usual_seen_usec;
+	uint32_t first_worker; /* of those attributed to it, NO_WORKER none */
 };
 
 struct quarantine {
 	uint64_t until_usec, span_usec;
 };
+
+#define NO_WORKER UINT32_MAX
 
 struct worker_state {
 	uint32_t key, group_key, slot;
@@ -67,6 +74,7 @@ struct worker_state {
 	struct cb_rate cpu, wait_per_sec, vol_per_sec, invol_per_sec;
 	struct cb_rate drops_per_sec; /* at the listeners that it alone serves */
 	bool has_drops;
+	uint32_t next_on_cpu; /* index of the next worker attributed to the same CPU, NO_WORKER none */
 	double cpu_share_ratio; /* of cpu.smooth after clamping to what its CPU was busy */
 	int32_t cpu_attributed;
 	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */
@@ -143,6 +151,7 @@ struct cb_engine {
 	struct irq_state *irq;		      /* [irqs->n] */
 	struct cpu_state *cpu;		      /* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
+	double *rate_scratch;		      /* [n_cpu_ids], for the detectors */
 	struct cb_planner_scratch *scratch;
 	uint32_t n_workers, cap_workers;
 	struct worker_state *worker; /* ordered by group, then slot */
@@ -157,6 +166,8 @@ struct cb_engine {
 	uint32_t n_findings;
 	struct cb_finding finding[FINDINGS_MAX];
 	uint16_t finding_order[FINDINGS_MAX]; /* of finding[], what matters most first */
+	struct finding_state concentration, stolen;
+	uint32_t concentration_cpu; /* while that holds */
 
 	struct flight flight;
 	uint32_t next_plan_id;
@@ -241,12 +252,19 @@ void engine_findings_drop_cpus(struct cb_engine *engine, struct cb_decision *dec
 
 /* detector.c */
 void engine_detect(struct cb_engine *engine, struct cb_decision *decision);
+/* Of a CPU's finding: where its load could go, who suffers, whose interrupts are there. */
+void engine_finding_surroundings(const struct cb_engine *engine, struct cb_finding *finding);
 /* CPUs that the worker may be put on by all rules but budgets: online, cpuset, AllowedCPUs=, isolation. */
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker);
+
+/* detect_cpus.c */
+void engine_detect_cpus(struct cb_engine *engine, struct cb_decision *decision);
 
 /* engine_problem.c: engine state -> planner problem */
 void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret);
+/* What a worker wants, not what it got: CPU-seconds per second. */
+double engine_wanted(const struct worker_state *worker);
 /* Why an interrupt may not be moved; @feeds: it feeds a group that may. */
 enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state,
 				 bool feeds);
@@ -259,6 +277,8 @@ struct group_state *engine_group_of_finding(const struct cb_engine *engine,
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);
 void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
 			 struct cb_decision *decision);
+/* Whether the planner is asked about a finding. */
+bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *finding);
 /* Put @plan in flight: proposed, or collecting what to compare with from windows that end after @baseline_from_usec. */
 void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose,
 		       uint64_t baseline_from_usec, struct cb_decision *decision);

@@ -545,19 +545,42 @@ static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 /* Findings that are planned for in one tick, hottest first; more wait for theirs. */
 #define CONSIDERED_MAX 8u
 
+/* How hot a CPU is explains itself with refusals, whether anything can be done or not; of a concentration only the interrupts may move. */
+bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *finding)
+{
+	switch (finding->kind) {
+	case CB_FINDING_HOT_CPU:
+	case CB_FINDING_SATURATED:
+	case CB_FINDING_WORKER_BOUND:
+		return true;
+	case CB_FINDING_SOFTIRQ_CONCENTRATION: /* a hot CPU is planned for as such */
+		return !engine->cpu[finding->cpu].hot;
+	case CB_FINDING_CONTEXT_SWITCH_STORM:
+	case CB_FINDING_STOLEN:
+	case _CB_FINDING_MAX:
+	case _CB_FINDING_INVALID:
+		break;
+	}
+	return false;
+}
+
 static void consider(struct cb_engine *engine, struct cb_decision *decision)
 {
+	uint32_t n_considered = 0;
+
 	engine->n_refusals = 0;
 	for (uint32_t i = 0;
-	     i < CB_MIN(engine->n_findings, CONSIDERED_MAX) && !engine->flight.active; i++) {
+	     i < engine->n_findings && n_considered < CONSIDERED_MAX && !engine->flight.active;
+	     i++) {
 		const struct cb_finding *finding = cb_engine_finding(engine, i);
 		struct group_state *group = engine_group_of_finding(engine, finding);
 		struct cb_plan plan;
 		enum cb_reject gate;
 		uint32_t max_steps;
 
-		if (!group)
+		if (!group || !engine_plannable(engine, finding))
 			continue;
+		n_considered++;
 		gate = engine_gate(engine, group, finding, &max_steps);
 		engine_plan_for(engine, finding, group, max_steps, &plan);
 		engine_keep_refusals(engine);

@@ -21,7 +21,7 @@ struct group_state *engine_group_of_finding(const struct cb_engine *engine,
  * What a worker wants, not what it got: on a full CPU its run-queue wait is time it would have used. At most one CPU per thread,
  * and what was attributed for one whose wait is unknown.
  */
-static double wanted(const struct worker_state *worker)
+double engine_wanted(const struct worker_state *worker)
 {
 	double load = worker->cpu_share_ratio;
 	double most =
@@ -94,7 +94,7 @@ static void worker_item(struct cb_engine *engine, const struct worker_state *wor
 
 	*ret = (struct cb_planner_item){
 		.ref = { CB_ITEM_WORKER, worker->key },
-		.load_ratio = wanted(worker),
+		.load_ratio = engine_wanted(worker),
 		.cpu = worker->cpu_attributed,
 		.mask = &worker->last.mask,
 		.target = keep_target(engine, &target),
@@ -228,6 +228,15 @@ static void reject_all(struct cb_engine *engine, uint32_t n_items, enum cb_rejec
 			engine->item[i].reject = reject;
 }
 
+/* A CPU that receives much and is not hot has no need to be rid of its workers. */
+static void reject_workers(struct cb_engine *engine, uint32_t n_items)
+{
+	for (uint32_t i = 0; i < n_items; i++)
+		if (engine->item[i].ref.kind == CB_ITEM_WORKER &&
+		    engine->item[i].reject == CB_REJECT_NONE)
+			engine->item[i].reject = CB_REJECT_NOT_HOT;
+}
+
 void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret)
 {
@@ -254,6 +263,8 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 	else if (!(finding->known & CB_KNOWS(COOLEST_CPU)) ||
 		 finding->busy_ratio - finding->coolest_ratio < engine->policy.cooler_by_ratio)
 		reject_all(engine, problem.n_items, CB_REJECT_NO_GAIN);
+	else if (finding->kind == CB_FINDING_SOFTIRQ_CONCENTRATION)
+		reject_workers(engine, problem.n_items);
 	cb_planner_run(&problem, &engine->result);
 
 	*ret = (struct cb_plan){

@@ -349,6 +349,22 @@ static void attribute_irqs(struct cb_engine *engine)
 	}
 }
 
+/* The workers of each CPU as a list, in their order. */
+static void link_workers(struct cb_engine *engine)
+{
+	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
+		engine->cpu[i].first_worker = NO_WORKER;
+	for (uint32_t i = engine->n_workers; i-- > 0;) {
+		struct worker_state *worker = &engine->worker[i];
+
+		worker->next_on_cpu = NO_WORKER;
+		if (worker->cpu_attributed < 0)
+			continue;
+		worker->next_on_cpu = engine->cpu[worker->cpu_attributed].first_worker;
+		engine->cpu[worker->cpu_attributed].first_worker = i;
+	}
+}
+
 void engine_attribute(struct cb_engine *engine)
 {
 	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
@@ -365,6 +381,7 @@ void engine_attribute(struct cb_engine *engine)
 			engine->cpu[worker->cpu_attributed].workers_ratio +=
 				worker->cpu_share_ratio;
 	}
+	link_workers(engine);
 	/* the clocks of the sources differ: never charge the workers with more than the CPU was busy */
 	for (uint32_t i = 0; i < engine->n_workers; i++) {
 		struct worker_state *worker = &engine->worker[i];

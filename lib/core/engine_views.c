@@ -265,7 +265,7 @@ void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret)
 		struct group_state *group = engine_group_of_finding(engine, finding);
 		uint32_t max_steps;
 
-		if (!group)
+		if (!group || !engine_plannable(engine, finding))
 			continue;
 		(void)engine_gate(engine, group, finding, &max_steps);
 		engine_plan_for(engine, finding, group, max_steps, ret);

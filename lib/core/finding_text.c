@@ -5,6 +5,7 @@
  */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "engine_internal.h"
 
@@ -50,6 +51,19 @@ static void heat(const struct text *text)
 			 finding->cpu, finding->busy_ratio * 100, text->span_sec, wait);
 }
 
+static void saturated(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	size_t len;
+
+	heat(text);
+	len = strlen(text->buf);
+	if (finding->known & CB_KNOWS(MORE_CPUS))
+		snprintf(text->buf + len, text->size - len, "; %u more CPU%s would do%s",
+			 finding->more_cpus, finding->more_cpus == 1 ? "" : "s",
+			 finding->spare_cpus ? ", there are cool ones that they may not use" : "");
+}
+
 static void worker_bound(const struct text *text)
 {
 	char name[96];
@@ -58,6 +72,45 @@ static void worker_bound(const struct text *text)
 		 "%s alone fills CPU %d (%.0f %% busy for %llu s): no move can help it",
 		 worker_name(text, name, sizeof(name)), text->finding->cpu,
 		 text->finding->busy_ratio * 100, text->span_sec);
+}
+
+static void concentration(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+
+	snprintf(
+		text->buf, text->size,
+		"CPU %d does %.0f %% of the machine's network receiving (%.0f softirqs/s) for %llu s; "
+		"interrupts and softirqs take %.0f %% of it",
+		finding->cpu, finding->net_rx_share_ratio * 100, finding->net_rx_per_sec,
+		text->span_sec, finding->softirq_ratio * 100);
+}
+
+static void storm(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	char name[96], who[160] = "";
+
+	if (finding->known & CB_KNOWS(OF_WORKER))
+		snprintf(who, sizeof(who), "; %.0f of them are %s's", finding->of_worker_per_sec,
+			 worker_name(text, name, sizeof(name)));
+	snprintf(
+		text->buf, text->size,
+		"CPU %d switches tasks %.0f times a second for %llu s; its usual is %.0f, the other CPUs' %.0f%s",
+		finding->cpu, finding->switches_per_sec, text->span_sec, finding->usual_per_sec,
+		finding->peers_per_sec, who);
+}
+
+static void stolen(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+
+	snprintf(
+		text->buf, text->size,
+		"the hypervisor takes %.0f %% of CPU %d for %llu s, %.1f CPUs in all over %u CPU%s: not the doing of "
+		"anything in here",
+		finding->steal_ratio * 100, finding->cpu, text->span_sec, finding->steal_sum_ratio,
+		finding->stolen_cpus, finding->stolen_cpus == 1 ? "" : "s");
 }
 
 const char *cb_engine_finding_sentence(const struct cb_engine *engine,
@@ -73,11 +126,22 @@ const char *cb_engine_finding_sentence(const struct cb_engine *engine,
 
 	switch (finding->kind) {
 	case CB_FINDING_HOT_CPU:
-	case CB_FINDING_SATURATED:
 		heat(&text);
+		break;
+	case CB_FINDING_SATURATED:
+		saturated(&text);
 		break;
 	case CB_FINDING_WORKER_BOUND:
 		worker_bound(&text);
+		break;
+	case CB_FINDING_SOFTIRQ_CONCENTRATION:
+		concentration(&text);
+		break;
+	case CB_FINDING_CONTEXT_SWITCH_STORM:
+		storm(&text);
+		break;
+	case CB_FINDING_STOLEN:
+		stolen(&text);
 		break;
 	case _CB_FINDING_MAX:
 	case _CB_FINDING_INVALID:

@@ -96,13 +96,18 @@ void engine_findings_sort(struct cb_engine *engine)
 	}
 }
 
+static void drop(struct finding_state *state, struct cb_decision *decision)
+{
+	engine_finding_end(state, decision, "%s on CPU %d ended: the set of CPUs has changed",
+			   cb_finding_kind_name(state->kind), state->cpu);
+}
+
 void engine_findings_drop_cpus(struct cb_engine *engine, struct cb_decision *decision)
 {
 	for (uint32_t i = 0; engine->topology && i < engine->topology->n_cpu_ids; i++) {
-		struct finding_state *heat = &engine->cpu[i].heat;
-
-		engine_finding_end(heat, decision,
-				   "%s on CPU %u ended: the set of CPUs has changed",
-				   cb_finding_kind_name(heat->kind), i);
+		drop(&engine->cpu[i].heat, decision);
+		drop(&engine->cpu[i].storm, decision);
 	}
+	drop(&engine->concentration, decision);
+	drop(&engine->stolen, decision);
 }

@@ -86,27 +86,30 @@ struct cb_planner_scratch *cb_planner_scratch_new(uint32_t n_cpu_ids, uint32_t n
 
 /* --- order --- */
 
-/* Radix sort, eight bits at a time; digits that are the same in all keys cost one look. */
+/* Radix sort, eight bits at a time; digits that are the same in all keys cost nothing. */
 void placement_sort(uint64_t *key, uint64_t *other, uint32_t n)
 {
+	uint32_t count[4][256] = { 0 };
 	uint64_t *from = key, *to = other;
 
-	for (unsigned int shift = 32; shift < 64; shift += 8) {
-		uint32_t count[256] = { 0 }, sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		for (unsigned int digit = 0; digit < 4; digit++)
+			count[digit][from[i] >> (32 + 8 * digit) & 255]++;
+	for (unsigned int digit = 0; digit < 4; digit++) {
+		unsigned int shift = 32 + 8 * digit;
 		uint64_t *swap = from;
+		uint32_t sum = 0;
 
-		for (uint32_t i = 0; i < n; i++)
-			count[from[i] >> shift & 255]++;
-		if (n && count[from[0] >> shift & 255] == n)
+		if (n == 0 || count[digit][from[0] >> shift & 255] == n)
 			continue;
 		for (uint32_t i = 0; i < 256; i++) {
-			uint32_t here = count[i];
+			uint32_t here = count[digit][i];
 
-			count[i] = sum;
+			count[digit][i] = sum;
 			sum += here;
 		}
 		for (uint32_t i = 0; i < n; i++)
-			to[count[from[i] >> shift & 255]++] = from[i];
+			to[count[digit][from[i] >> shift & 255]++] = from[i];
 		from = to;
 		to = swap;
 	}
@@ -358,7 +361,6 @@ bool placement_begin(struct cb_planner_scratch *p, const struct cb_planner_probl
 	if (problem->topology->n_cpu_ids > p->cap_cpus || problem->n_items > p->cap_items)
 		return false;
 	p->problem = problem;
-	p->every_cpu = false;
 	init_cpus(p);
 	return true;
 }
@@ -372,21 +374,37 @@ static void add_siblings(struct cb_planner_scratch *p)
 			p->felt[cpu] += p->smt_ratio * p->load[other];
 }
 
-bool placement_at_rest(struct cb_planner_scratch *p, double enough)
+/* The load of every CPU, with that of all items. False: an item has no place, or one that is not online. */
+static bool add_items(struct cb_planner_scratch *p)
 {
 	const struct cb_planner_problem *problem = p->problem;
-	double sum = 0, supply = 0, biggest = 0, hottest = 0;
+	const struct cb_cpuset *online = &problem->topology->online;
+	uint32_t n_ids = problem->topology->n_cpu_ids;
+	double *load = p->load;
 
-	memcpy(p->load, problem->floor_ratio, problem->topology->n_cpu_ids * sizeof(*p->load));
+	memcpy(load, problem->floor_ratio, n_ids * sizeof(*load));
 	for (uint32_t i = 0; i < problem->n_items; i++) {
 		const struct cb_planner_item *item = &problem->item[i];
 
-		if (!is_online(p, item->cpu))
+		if ((uint32_t)item->cpu >= n_ids)
 			return false;
-		p->load[item->cpu] += item->load_ratio;
-		if (item->reject == CB_REJECT_NONE && item->load_ratio > biggest)
-			biggest = item->load_ratio;
+		load[item->cpu] += item->load_ratio;
 	}
+	for (uint32_t cpu = 0; cpu < n_ids; cpu++)
+		if (load[cpu] > problem->floor_ratio[cpu] && !cb_cpuset_has(online, cpu))
+			return false;
+	return true;
+}
+
+bool placement_at_rest(struct cb_planner_scratch *p, double enough)
+{
+	const struct cb_planner_problem *problem = p->problem;
+	double sum = 0, supply = 0, hottest = 0, biggest = 0;
+
+	if (p->n_cpus == 0)
+		return true;
+	if (!add_items(p))
+		return false;
 	add_siblings(p);
 	for (uint32_t i = 0; i < p->n_cpus; i++) {
 		unsigned int cpu = p->cpu[i];
@@ -395,9 +413,13 @@ bool placement_at_rest(struct cb_planner_scratch *p, double enough)
 		supply += problem->capacity_ratio[cpu];
 		hottest = CB_MAX(hottest, placement_effective(p, cpu));
 	}
-	if (p->n_cpus == 0)
+	if (hottest * (1 - enough) <= sum / supply)
 		return true;
-	return hottest * (1 - enough) <= CB_MAX(sum / supply, biggest / p->strongest);
+	/* only the largest item that may move is in the way of less: looked for only where that matters */
+	for (uint32_t i = 0; i < problem->n_items; i++)
+		if (problem->item[i].reject == CB_REJECT_NONE)
+			biggest = CB_MAX(biggest, problem->item[i].load_ratio);
+	return hottest * (1 - enough) <= biggest / p->strongest;
 }
 
 void placement_rank(struct cb_planner_scratch *p)

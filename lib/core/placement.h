@@ -41,11 +41,6 @@ struct cb_planner_scratch {
 	uint32_t cap_cpus, cap_items;
 	const struct cb_planner_problem *problem;
 	double smt_ratio; /* 0 also where there are no siblings */
-	/*
-	 * False: the hottest CPU is all that counts, so that one giant, an item that makes a CPU hotter than all others could be,
-	 * decides how hot the others may be. True: a giant is an exception.
-	 */
-	bool every_cpu;
 	int64_t effort; /* left for this round, in small steps of a few nanoseconds: the cost of a plan is bounded */
 
 	uint32_t n_cpus, n_words; /* online CPUs; words of a set that can have members */
@@ -53,7 +48,7 @@ struct cb_planner_scratch {
 	uint16_t *zone_of;	  /* by CPU number, as all down to limit: */
 	uint16_t *sibling; /* ring of the online CPUs of a core; itself where it is alone or where siblings do not count */
 	uint16_t *head;	  /* list of the items there, by rank */
-	uint8_t *stuck;	  /* while mending: it cannot be helped */
+	uint8_t *stuck;	  /* for a plan within a budget: it cannot be helped */
 	double *base;	  /* load that stays */
 	double *load;	  /* base and items */
 	double *felt;	  /* load and the share of the siblings' */
@@ -82,9 +77,11 @@ struct cb_planner_scratch {
 	uint32_t n_pool;
 	uint64_t *pool; /* items without a place, in the order in which they get one */
 	double pool_load;
-	bool keepable;	       /* PACK_KEEP makes a difference at the level of the last packing */
-	uint16_t *from;	       /* [n] the solution that a round starts from */
-	uint16_t *best;	       /* [n] the best one so far */
+	double shed_load; /* the whole pool of the last packing without PACK_KEEP */
+	bool keepable;	  /* PACK_KEEP makes a difference at the level of the last packing */
+	bool hopeless;	  /* that level cannot be reached by any way that sheds the same items */
+	uint16_t *from;	  /* [n] the solution that a round starts from */
+	uint16_t *best;	  /* [n] the best one so far */
 	uint16_t *best_packed; /* [n] the same of one level */
 	uint64_t *key, *key2;  /* [most of CPUs and items] for sorting */
 };
@@ -122,7 +119,7 @@ void placement_reorder_core(struct cb_planner_scratch *p, unsigned int cpu);
 
 /* --- the others --- */
 
-/* A level that the hottest CPU cannot be brought below; with every_cpu, the level of those without giants. */
+/* A level that the hottest CPU cannot be brought below. */
 double placement_bound(struct cb_planner_scratch *p);
 
 /* Ways to pack; each bit is a choice. */
@@ -141,9 +138,27 @@ bool placement_pack(struct cb_planner_scratch *p, double level, unsigned int pac
 /* From the present solution, exchanges with the hottest CPU until it is at @enough, or cannot be helped, or effort is used up. */
 void placement_mend(struct cb_planner_scratch *p, double enough);
 
-/* From home to the best solution that is found: for the hottest CPU alone, or for the whole of a plan that relieves @hot. */
+/* Items that one CPU gives to another and takes from it: ranks, NOWHERE none. Never two for two. */
+struct placement_exchange {
+	uint16_t give[2], take[2];
+	uint16_t partner;
+	double cost;
+};
+#define EXCHANGE_MOVES_MAX 3u
+
+/*
+ * The best exchange between @hot and one of the coolest CPUs, of at most @at_most moves; each has its price in multiples of @enough, below
+ * which a level counts as that. @to, by rank: NOWHERE may not move. CPUs have to be in the order of their loads. False: none makes the
+ * hotter of both cooler.
+ */
+bool placement_exchange(struct cb_planner_scratch *p, unsigned int hot, double enough,
+			double move_cost, uint32_t at_most, const uint16_t *to,
+			struct placement_exchange *ret);
+
+/* From home to the best solution that is found. */
 void placement_solve(struct cb_planner_scratch *p);
-void placement_relieve(struct cb_planner_scratch *p, unsigned int hot);
+/* Where an item that has no place yet makes the coolest CPU. */
+uint16_t placement_first_place(const struct cb_planner_scratch *p, uint32_t rank);
 
 /* --- small ones --- */
 
@@ -153,10 +168,23 @@ static inline bool placement_allowed(const struct cb_planner_scratch *p, uint32_
 	return p->class[p->class_of[rank]].set->word[cpu >> 6] >> (cpu & 63) & 1;
 }
 
-static inline bool placement_in_zone(const struct cb_planner_scratch *p, uint32_t rank,
-				     uint32_t zone)
+/* The first zone from @zone on that a class with these zones may use CPUs of; n_zones where there is none. */
+static inline uint32_t placement_next_zone(const struct cb_planner_scratch *p, uint64_t zones,
+					   uint32_t zone)
 {
-	return p->class[p->class_of[rank]].zones >> (zone & 63) & 1;
+	while (zone < p->n_zones) {
+		uint64_t ahead = zones >> (zone & 63);
+
+		if (ahead & 1)
+			return zone;
+		zone += ahead ? (uint32_t)__builtin_ctzll(ahead) : 64 - (zone & 63);
+	}
+	return p->n_zones;
+}
+
+static inline uint64_t placement_zones(const struct cb_planner_scratch *p, uint32_t rank)
+{
+	return p->class[p->class_of[rank]].zones;
 }
 
 static inline double placement_effective(const struct cb_planner_scratch *p, unsigned int cpu)

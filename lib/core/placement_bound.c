@@ -60,27 +60,6 @@ static void survey(struct cb_planner_scratch *p, struct part *part)
 	}
 }
 
-/* What the items need at a level: all they want, but with every_cpu a giant no more than a CPU has at that level. */
-static double demand_at(const struct cb_planner_scratch *p, const struct part *part, double level)
-{
-	double most = level * part->capacity;
-	uint32_t giants = 0, n = part->n_items;
-
-	if (!p->every_cpu)
-		return part->sum[part->n_items];
-	while (n > 0) {
-		uint32_t half = n / 2, i = giants + half;
-
-		if (part->sum[i + 1] - part->sum[i] > most) {
-			giants += half + 1;
-			n -= half + 1;
-		} else {
-			n = half;
-		}
-	}
-	return part->sum[part->n_items] - part->sum[giants] + giants * most;
-}
-
 static double supply_at(const struct cb_planner_scratch *p, const struct part *part, double level)
 {
 	double supply = 0;
@@ -99,13 +78,13 @@ static double fluid(const struct cb_planner_scratch *p, const struct part *part)
 {
 	double low = 0, high = (part->sum[part->n_items] + part->base) / part->supply;
 
-	if (part->base <= 0 && !p->every_cpu)
+	if (part->base <= 0)
 		return high;
 	/* at this level the whole load fits even if one CPU had all of the base */
 	for (int i = 0; i < HALVINGS; i++) {
 		double middle = (low + high) / 2;
 
-		if (supply_at(p, part, middle) < demand_at(p, part, middle))
+		if (supply_at(p, part, middle) < part->sum[part->n_items])
 			low = middle;
 		else
 			high = middle;
@@ -113,17 +92,15 @@ static double fluid(const struct cb_planner_scratch *p, const struct part *part)
 	return low;
 }
 
-/* Of the largest j * k + 1 items, j + 1 share one of k CPUs: at best the smallest of them. Giants are none of them. */
-static double pigeonholes(const struct part *part, double giant)
+/* Of the largest j * k + 1 items, j + 1 share one of k CPUs: at best the smallest of them. */
+static double pigeonholes(const struct part *part)
 {
 	double bound = 0;
 
 	for (uint32_t j = 1, last = part->n_cpus; last < part->n_items; j++, last += part->n_cpus) {
 		double least = (part->sum[last + 1] - part->sum[last - j]) / part->capacity;
-		double largest = (part->sum[last - j + 1] - part->sum[last - j]) / part->capacity;
 
-		if (largest <= giant)
-			bound = CB_MAX(bound, least);
+		bound = CB_MAX(bound, least);
 	}
 	return bound;
 }
@@ -150,9 +127,7 @@ static double bound_of(struct cb_planner_scratch *p, struct part *part)
 	if (part->n_cpus == 0 || part->n_items == 0)
 		return 0;
 	bound = fluid(p, part);
-	if (p->every_cpu)
-		return CB_MAX(bound, pigeonholes(part, bound));
-	bound = CB_MAX(bound, pigeonholes(part, HUGE_VAL));
+	bound = CB_MAX(bound, pigeonholes(part));
 	return CB_MAX(bound, largest_item(p, part));
 }
 

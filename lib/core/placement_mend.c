@@ -13,34 +13,36 @@
 #define PARTNER_ITEMS 16u
 /* What a move costs, as a share of the level. */
 #define MOVE_COST 0.01
+/* Moves back home make an exchange cheaper: that of so many at most is taken into account. */
+#define HOME_MOVES 2
 /* The hotter of both has to become cooler by this share. */
 #define LEAST_FALL 5e-4
 /* What finding the hottest CPU and carrying out an exchange cost, in units of effort. */
 #define EXCHANGE_EFFORT 100
 
-struct exchange {
-	uint16_t give[2], take[2]; /* ranks; NOWHERE: none */
-	uint16_t partner;
-	double cost;
-};
-
 struct mend {
 	struct cb_planner_scratch *p;
 	double enough, hottest;
+	double move_cost;   /* what a move costs, as a share of what is enough */
+	double least_cost;  /* of the moves of an exchange, at least */
+	const uint16_t *to; /* by rank, NOWHERE: it may not move any more; NULL: all may */
 	unsigned int hot;
 	uint32_t n_items, n_partners;
 	uint16_t item[PARTNER_ITEMS]; /* of the hottest CPU */
 	uint16_t partner[PARTNERS_MAX];
-	struct exchange best;
+	struct placement_exchange best;
 	double least, most; /* load that an exchange with the partner at hand has to carry over */
 };
 
 /* The items of @cpu; of too many, the largest, and of the others a few and the smallest. */
-static uint32_t list_items(const struct cb_planner_scratch *p, unsigned int cpu, uint16_t *ret)
+static uint32_t list_items(const struct mend *m, unsigned int cpu, uint16_t *ret)
 {
+	const struct cb_planner_scratch *p = m->p;
 	uint32_t n = 0;
 
 	for (uint16_t i = p->head[cpu]; i != NOWHERE; i = p->next[i]) {
+		if (m->to && m->to[i] == NOWHERE)
+			continue;
 		ret[CB_MIN(n, PARTNER_ITEMS - 1)] = i;
 		n++;
 	}
@@ -69,15 +71,16 @@ static double level_after(const struct mend *m, unsigned int partner, double loa
 }
 
 /* What it costs that @rank goes to @cpu, in moves: one more of the round, one less, or neither; and the way. */
-static double cost_of_move(const struct cb_planner_scratch *p, uint16_t rank, unsigned int cpu)
+static double cost_of_move(const struct mend *m, uint16_t rank, unsigned int cpu)
 {
+	const struct cb_planner_scratch *p = m->p;
 	double cost, locality = p->problem->weights.locality_ratio;
 	unsigned int home;
 
 	if (rank == NOWHERE)
 		return 0;
 	home = p->from[rank];
-	cost = MOVE_COST * ((p->at[rank] == p->from[rank]) - (p->from[rank] == cpu));
+	cost = m->move_cost * ((p->at[rank] == p->from[rank]) - (p->from[rank] == cpu));
 	if (locality > 0)
 		cost += locality * (placement_distance(p, home, cpu) -
 				    placement_distance(p, home, p->at[rank]));
@@ -85,32 +88,28 @@ static double cost_of_move(const struct cb_planner_scratch *p, uint16_t rank, un
 }
 
 /*
- * From now on only exchanges with @partner that could be better than the best one. False: none can. A move back home lowers the
- * cost; what it saves at most is left out of the account.
+ * From now on only exchanges with @partner that could be better than the best one. False: none can.
  */
 static bool narrow(struct mend *m, uint16_t partner)
 {
 	const struct cb_planner_scratch *p = m->p;
-	double level = CB_MIN(m->best.cost, m->hottest * (1 - LEAST_FALL));
+	double level = CB_MIN(m->best.cost - m->least_cost, m->hottest * (1 - LEAST_FALL));
 
-	if (m->best.cost < HUGE_VAL)
-		level = CB_MIN(level + 2 * MOVE_COST * m->enough, m->hottest * (1 - LEAST_FALL));
 	m->least = CB_MAX((m->hottest - level) / p->inverse[m->hot], LOAD_EPSILON);
 	m->most = level / p->inverse[partner] - p->felt[partner];
 	return m->least < m->most || p->smt_ratio > 0;
 }
 
-static void try_exchange(struct mend *m, const struct exchange *exchange, double load)
+static void try_exchange(struct mend *m, const struct placement_exchange *exchange, double load)
 {
-	const struct cb_planner_scratch *p = m->p;
-	double level, cost = 0;
+	double level = level_after(m, exchange->partner, load), cost = 0;
 
-	level = level_after(m, exchange->partner, load);
-	if (level >= m->hottest * (1 - LEAST_FALL))
+	if (level >= m->hottest * (1 - LEAST_FALL) ||
+	    CB_MAX(level, m->enough) + m->least_cost >= m->best.cost)
 		return;
 	for (int i = 0; i < 2; i++)
-		cost += cost_of_move(p, exchange->give[i], exchange->partner) +
-			cost_of_move(p, exchange->take[i], m->hot);
+		cost += cost_of_move(m, exchange->give[i], exchange->partner) +
+			cost_of_move(m, exchange->take[i], m->hot);
 	cost = CB_MAX(level, m->enough) + cost * m->enough;
 	if (cost >= m->best.cost)
 		return;
@@ -127,7 +126,9 @@ static bool carries_enough(const struct mend *m, double load)
 /* One for nothing. */
 static void try_moves(struct mend *m, uint16_t partner)
 {
-	struct exchange exchange = { { NOWHERE, NOWHERE }, { NOWHERE, NOWHERE }, partner, 0 };
+	struct placement_exchange exchange = {
+		{ NOWHERE, NOWHERE }, { NOWHERE, NOWHERE }, partner, 0
+	};
 
 	for (uint32_t i = 0; i < m->n_items; i++) {
 		exchange.give[0] = m->item[i];
@@ -142,9 +143,11 @@ static void try_moves(struct mend *m, uint16_t partner)
 static void try_swaps(struct mend *m, uint16_t partner)
 {
 	struct cb_planner_scratch *p = m->p;
-	struct exchange exchange = { { NOWHERE, NOWHERE }, { NOWHERE, NOWHERE }, partner, 0 };
+	struct placement_exchange exchange = {
+		{ NOWHERE, NOWHERE }, { NOWHERE, NOWHERE }, partner, 0
+	};
 	uint16_t item[PARTNER_ITEMS];
-	uint32_t n = list_items(p, partner, item);
+	uint32_t n = list_items(m, partner, item);
 
 	for (uint32_t i = 0; i < m->n_items; i++) {
 		if (!placement_allowed(p, m->item[i], partner))
@@ -191,10 +194,12 @@ static void try_pairs_of(struct mend *m, uint16_t partner, const struct side *on
 			uint16_t x = two->item[a], y = two->item[b - 1];
 			double both = p->w[x] + p->w[y],
 			       load = gives_two ? both - p->w[single] : p->w[single] - both;
-			struct exchange exchange = { { single, NOWHERE }, { x, y }, partner, 0 };
+			struct placement_exchange exchange = {
+				{ single, NOWHERE }, { x, y }, partner, 0
+			};
 
 			if (gives_two)
-				exchange = (struct exchange){
+				exchange = (struct placement_exchange){
 					{ x, y }, { single, NOWHERE }, partner, 0
 				};
 			if (carries_enough(m, load) && placement_allowed(p, x, two->to) &&
@@ -213,7 +218,7 @@ static void try_pairs(struct mend *m, uint16_t partner)
 {
 	uint16_t item[PARTNER_ITEMS];
 	struct side given = { m->item, m->n_items, partner };
-	struct side taken = { item, list_items(m->p, partner, item), m->hot };
+	struct side taken = { item, list_items(m, partner, item), m->hot };
 
 	try_pairs_of(m, partner, &given, &taken);
 	try_pairs_of(m, partner, &taken, &given);
@@ -263,16 +268,18 @@ static void find_partners(struct mend *m)
 }
 
 /* Those with fewer moves first; one that is enough and needs fewer new ones than those to come ends the search. */
-static bool find_exchange(struct mend *m)
+static bool find_exchange(struct mend *m, uint32_t at_most)
 {
 	static void (*const ways[])(struct mend * m, uint16_t partner) = { try_moves, try_swaps,
 									   try_pairs };
 
-	m->n_items = list_items(m->p, m->hot, m->item);
+	m->n_items = list_items(m, m->hot, m->item);
 	m->best.cost = HUGE_VAL;
 	find_partners(m);
-	for (uint32_t way = 0; way < CB_ARRAY_SIZE(ways); way++) {
-		double good = m->enough * (1 + MOVE_COST * way);
+	for (uint32_t way = 0; way < CB_MIN(at_most, CB_ARRAY_SIZE(ways)); way++) {
+		double good = m->enough * (1 + m->move_cost * way);
+
+		m->least_cost = m->enough * m->move_cost * (m->to ? way + 1.0 : -HOME_MOVES);
 
 		for (uint32_t i = 0; i < m->n_partners && m->best.cost > good; i++)
 			if (narrow(m, m->partner[i]))
@@ -313,7 +320,7 @@ static bool find_hottest(struct mend *m)
 
 			if (level <= m->hottest)
 				break;
-			if (p->head[cpu] == NOWHERE || p->stuck[cpu])
+			if (p->head[cpu] == NOWHERE)
 				continue;
 			m->hottest = level;
 			m->hot = cpu;
@@ -324,18 +331,33 @@ static bool find_hottest(struct mend *m)
 
 void placement_mend(struct cb_planner_scratch *p, double enough)
 {
-	struct mend m = { .p = p, .enough = enough };
+	struct mend m = { .p = p, .enough = enough, .move_cost = MOVE_COST };
 
-	memset(p->stuck, 0, p->problem->topology->n_cpu_ids);
 	placement_order_by_load(p);
 	p->effort -= 4 * (int64_t)p->n_cpus;
 	while (p->effort > 0 && find_hottest(&m)) {
 		p->effort -= EXCHANGE_EFFORT;
-		if (find_exchange(&m))
-			carry_out(&m);
-		else if (p->every_cpu)
-			p->stuck[m.hot] = 1;
-		else
+		if (!find_exchange(&m, EXCHANGE_MOVES_MAX))
 			return;
+		carry_out(&m);
 	}
+}
+
+bool placement_exchange(struct cb_planner_scratch *p, unsigned int hot, double enough,
+			double move_cost, uint32_t at_most, const uint16_t *to,
+			struct placement_exchange *ret)
+{
+	struct mend m = {
+		.p = p,
+		.enough = enough,
+		.move_cost = move_cost,
+		.to = to,
+		.hot = hot,
+		.hottest = placement_effective(p, hot),
+	};
+
+	if (!find_exchange(&m, at_most))
+		return false;
+	*ret = m.best;
+	return true;
 }

@@ -3,8 +3,7 @@
  * Packing: every CPU above a level gives up its fewest items (of those sets the one with the smallest load that this finds),
  * then these are placed one by one. The CPUs are kept in the order of the room that they have.
  *
- * Whatever its base is, a CPU may be as hot as that makes it: then it just gets nothing. With every_cpu, so is one that holds
- * an item too big for the level, a giant: it may have that one and no more.
+ * Whatever its base is, a CPU may be as hot as that makes it: then it just gets nothing.
  */
 #include "placement.h"
 
@@ -19,6 +18,8 @@
 /* A chosen item is replaced by a smaller one: the last few that were chosen, and how far that looks. */
 #define SHRINK_ITEMS 8u
 #define SHRINK_REACH 32u
+/* CPUs that are looked at for one with the same last-level cache. */
+#define LOOKS_MAX 4u
 /* CPUs that are asked to make room, and how many items one would have to give away at most. */
 #define ASKED_MAX   24u
 #define EVICTED_MAX 12u
@@ -56,21 +57,12 @@ static void order_by_room(struct cb_planner_scratch *p)
 
 static void set_limits(struct cb_planner_scratch *p, double level)
 {
-	/* what stays, for now in value[] */
 	for (uint32_t i = 0; i < p->n_cpus; i++) {
 		unsigned int cpu = p->cpu[i];
-		uint16_t biggest = p->head[cpu];
-
-		p->value[cpu] = p->base[cpu];
-		if (p->every_cpu && biggest != NOWHERE && p->w[biggest] > level / p->inverse[cpu])
-			p->value[cpu] += p->w[biggest];
-	}
-	for (uint32_t i = 0; i < p->n_cpus; i++) {
-		unsigned int cpu = p->cpu[i];
-		double stays = p->value[cpu];
+		double stays = p->base[cpu];
 
 		for (unsigned int other = p->sibling[cpu]; other != cpu; other = p->sibling[other])
-			stays += p->smt_ratio * p->value[other];
+			stays += p->smt_ratio * p->base[other];
 		p->limit[cpu] = CB_MAX(level / p->inverse[cpu], stays);
 	}
 }
@@ -166,78 +158,120 @@ static void shed(struct cb_planner_scratch *p, unsigned int pack)
 
 /* --- where to --- */
 
-/* The best place found so far: least waste, or most room. */
+/* The best place found so far: least waste, or most room, either with a penalty for the way. */
 struct place {
 	uint16_t cpu;
 	double value;
 };
 
-static double penalty(const struct cb_planner_scratch *p, uint32_t rank, unsigned int cpu,
-		      double level)
-{
-	double ratio = p->problem->weights.locality_ratio;
+struct search {
+	const struct cb_planner_scratch *p;
+	uint32_t rank;
+	const struct zone *home; /* where the item is, NULL nowhere */
+	double way;		 /* penalty for another node */
+	uint32_t looks;		 /* left for a nearer place */
+	struct place best;
+};
 
-	return ratio > 0 ? ratio * level * placement_distance(p, p->from[rank], cpu) : 0;
+static struct search search_for(const struct cb_planner_scratch *p, uint32_t rank, double level,
+				double worst)
+{
+	uint16_t from = p->from[rank];
+
+	return (struct search){
+		.p = p,
+		.rank = rank,
+		.home = from == NOWHERE ? NULL : &p->zone[p->zone_of[from]],
+		.way = from == NOWHERE ? 0 : p->problem->weights.locality_ratio * level,
+		.looks = LOOKS_MAX,
+		.best = { NOWHERE, worst },
+	};
 }
 
-static void find_tight_in(const struct cb_planner_scratch *p, const struct zone *zone,
-			  uint32_t rank, double level, struct place *ret)
+/* The penalty for @cpu. @ret_least: it is not worth to look for a CPU of the zone that has a smaller one. */
+static double penalty(struct search *s, const struct zone *zone, unsigned int cpu, bool *ret_least)
 {
-	/* keys are less exact than loads */
-	double w = p->w[rank] - LOAD_EPSILON, from = w * (1 - 1e-6);
+	double distance = 1;
 
-	for (uint32_t i = placement_first_slot(zone, placement_slot_key(from, 0)); i < zone->n;
-	     i++) {
+	if (s->way > 0 && zone == s->home)
+		distance = placement_distance(s->p, s->p->from[s->rank], cpu);
+	*ret_least = s->way <= 0 || zone != s->home || distance <= 0 || s->looks == 0;
+	s->looks -= s->looks > 0;
+	return s->way * distance;
+}
+
+static void find_tight_in(struct search *s, const struct zone *zone)
+{
+	const struct cb_planner_scratch *p = s->p;
+	/* keys are less exact than loads */
+	double w = p->w[s->rank] - LOAD_EPSILON, from = w * (1 - 1e-6);
+	double least = zone == s->home ? 0 : s->way;
+	uint32_t i = placement_first_slot(zone, placement_slot_key(from, 0));
+
+	for (bool done = false; i < zone->n && !done; i++) {
 		unsigned int cpu = (uint32_t)zone->slot[i];
 		double waste = p->value[cpu] - w;
 
-		if (waste >= ret->value)
+		if (waste + least >= s->best.value)
 			break;
-		if (waste < 0 || !placement_allowed(p, rank, cpu))
+		if (waste < 0 || !placement_allowed(p, s->rank, cpu))
 			continue;
-		waste += penalty(p, rank, cpu, level);
-		if (waste < ret->value)
-			*ret = (struct place){ (uint16_t)cpu, waste };
+		waste += penalty(s, zone, cpu, &done);
+		if (waste < s->best.value)
+			s->best = (struct place){ (uint16_t)cpu, waste };
 	}
 }
 
-static void find_even_in(const struct cb_planner_scratch *p, const struct zone *zone, uint32_t rank,
-			 double level, struct place *ret)
+static void find_even_in(struct search *s, const struct zone *zone)
 {
-	for (uint32_t i = zone->n; i-- > 0;) {
+	const struct cb_planner_scratch *p = s->p;
+	double least = zone == s->home ? 0 : s->way;
+	uint32_t i = zone->n;
+
+	for (bool done = false; i-- > 0 && !done;) {
 		unsigned int cpu = (uint32_t)zone->slot[i];
 		double room = p->value[cpu];
 
-		if (room <= ret->value)
+		if (room - least <= s->best.value)
 			break;
-		if (!placement_allowed(p, rank, cpu))
+		if (!placement_allowed(p, s->rank, cpu))
 			continue;
-		room -= penalty(p, rank, cpu, level);
-		if (room > ret->value)
-			*ret = (struct place){ (uint16_t)cpu, room };
+		room -= penalty(s, zone, cpu, &done);
+		if (room > s->best.value)
+			s->best = (struct place){ (uint16_t)cpu, room };
 	}
+}
+
+/* In all zones that the item may use, its own first. */
+static uint16_t find_in_zones(struct search *s,
+			      void (*find)(struct search *s, const struct zone *zone))
+{
+	const struct cb_planner_scratch *p = s->p;
+	uint64_t zones = placement_zones(p, s->rank);
+
+	if (s->home && s->way > 0)
+		find(s, s->home);
+	for (uint32_t i = placement_next_zone(p, zones, 0); i < p->n_zones;
+	     i = placement_next_zone(p, zones, i + 1))
+		if (s->way <= 0 || &p->zone[i] != s->home)
+			find(s, &p->zone[i]);
+	return s->best.cpu;
 }
 
 /* The fullest CPU that has room, or NOWHERE. */
 static uint16_t find_tight(const struct cb_planner_scratch *p, uint32_t rank, double level)
 {
-	struct place place = { NOWHERE, HUGE_VAL };
+	struct search s = search_for(p, rank, level, HUGE_VAL);
 
-	for (uint32_t i = 0; i < p->n_zones; i++)
-		if (placement_in_zone(p, rank, i))
-			find_tight_in(p, &p->zone[i], rank, level, &place);
-	return place.cpu;
+	return find_in_zones(&s, find_tight_in);
 }
 
 /* The emptiest CPU, whether it has room or not. */
 static uint16_t find_even(const struct cb_planner_scratch *p, uint32_t rank, double level)
 {
-	struct place place = { NOWHERE, -HUGE_VAL };
+	struct search s = search_for(p, rank, level, -HUGE_VAL);
 
-	for (uint32_t i = 0; i < p->n_zones; i++)
-		if (placement_in_zone(p, rank, i))
-			find_even_in(p, &p->zone[i], rank, level, &place);
-	return place.cpu;
+	return find_in_zones(&s, find_even_in);
 }
 
 /* --- the pool --- */
@@ -248,6 +282,7 @@ static uint64_t pool_key(const struct cb_planner_scratch *p, uint32_t rank, unsi
 					 rank;
 }
 
+/* Those without a place, by rank. */
 static void fill_pool(struct cb_planner_scratch *p, unsigned int pack)
 {
 	p->n_pool = 0;
@@ -258,7 +293,6 @@ static void fill_pool(struct cb_planner_scratch *p, unsigned int pack)
 		p->pool[p->n_pool++] = pool_key(p, rank, pack);
 		p->pool_load += p->w[rank];
 	}
-	placement_sort(p->pool, p->key, p->n_pool);
 }
 
 /* Give back what has to make way; all before @done are placed, and their room is used. Returns the new @done. */
@@ -333,16 +367,18 @@ static struct eviction cheapest_eviction(struct cb_planner_scratch *p, uint32_t 
 					 unsigned int pack)
 {
 	struct eviction best = { NOWHERE, NOWHERE, EVICTED_MAX + 1, HUGE_VAL };
+	uint64_t zones = placement_zones(p, rank);
 	uint32_t asked = 0;
 	bool more = true;
 
 	for (uint32_t depth = 1; more && asked < ASKED_MAX; depth++) {
 		more = false;
-		for (uint32_t i = 0; i < p->n_zones; i++) {
+		for (uint32_t i = placement_next_zone(p, zones, 0); i < p->n_zones;
+		     i = placement_next_zone(p, zones, i + 1)) {
 			const struct zone *zone = &p->zone[i];
 			unsigned int cpu;
 
-			if (depth > zone->n || !placement_in_zone(p, rank, i))
+			if (depth > zone->n)
 				continue;
 			more = true;
 			p->effort--;
@@ -393,8 +429,8 @@ static uint16_t make_room(struct cb_planner_scratch *p, uint32_t rank, unsigned 
 
 /* --- as a whole --- */
 
-/* True unless that makes @cpu hotter than the level, which is allowed for a giant. Its limit becomes what it has then. */
-static bool put(struct cb_planner_scratch *p, uint32_t rank, uint16_t cpu, bool giant)
+/* True unless that makes @cpu hotter than the level. Its limit becomes what it has then. */
+static bool put(struct cb_planner_scratch *p, uint32_t rank, uint16_t cpu)
 {
 	bool fits;
 
@@ -407,7 +443,7 @@ static bool put(struct cb_planner_scratch *p, uint32_t rank, uint16_t cpu, bool 
 			break;
 	}
 	reorder_core(p, cpu);
-	return fits || giant;
+	return fits;
 }
 
 /*
@@ -418,11 +454,18 @@ static bool hopeless(const struct cb_planner_scratch *p)
 {
 	double smallest, room = 0;
 
-	if (p->n_pool == 0 || p->smt_ratio > 0 || p->every_cpu)
+	if (p->n_pool == 0)
 		return false;
 	smallest = p->w[(uint32_t)p->pool[p->n_pool - 1]];
-	for (uint32_t i = 0; i < p->n_cpus; i++)
-		room += CB_MAX(p->value[p->cpu[i]], 0.0);
+	for (uint32_t i = 0; i < p->n_cpus; i++) {
+		unsigned int cpu = p->cpu[i];
+		double felt = 1;
+
+		/* what one of a core gets, the others feel */
+		for (unsigned int other = p->sibling[cpu]; other != cpu; other = p->sibling[other])
+			felt += p->smt_ratio;
+		room += CB_MAX((p->limit[cpu] - p->felt[cpu]) / felt, 0.0);
+	}
 	return room - p->pool_load < LEAST_WASTE * smallest * p->n_cpus;
 }
 
@@ -430,26 +473,35 @@ bool placement_pack(struct cb_planner_scratch *p, double level, unsigned int pac
 {
 	bool tight = pack & PACK_TIGHT, below = true;
 
-	p->keepable = false;
+	p->keepable = p->hopeless = false;
 	placement_load(p, p->from);
 	set_limits(p, level);
 	shed(p, pack);
-	order_by_room(p);
 	fill_pool(p, pack);
 	p->effort -= p->n;
-	if (!(pack & PACK_ANYWAY) && hopeless(p))
-		return false;
+	if (!(pack & PACK_ANYWAY)) {
+		/* the same items as without PACK_KEEP: there is nothing new to be tried */
+		if (!(pack & PACK_KEEP))
+			p->shed_load = p->pool_load;
+		else if (fabs(p->pool_load - p->shed_load) < LOAD_EPSILON)
+			p->keepable = false;
+		p->hopeless = hopeless(p);
+		if (p->hopeless || (pack & PACK_KEEP && !p->keepable))
+			return false;
+	}
+	if (pack & PACK_CONSTRAINED)
+		placement_sort(p->pool, p->key, p->n_pool);
+	order_by_room(p);
 	for (uint32_t done = 0; done < p->n_pool && (!tight || p->effort > 0);) {
 		uint32_t rank = (uint32_t)p->pool[done++];
 		uint16_t cpu = tight ? find_tight(p, rank, level) : find_even(p, rank, level);
-		bool giant = p->every_cpu && p->w[rank] > level * p->strongest;
 
 		p->effort -= PLACE_EFFORT;
 		if (cpu == NOWHERE)
-			cpu = giant ? find_even(p, rank, level) : make_room(p, rank, pack, &done);
+			cpu = make_room(p, rank, pack, &done);
 		if (cpu == NOWHERE)
 			return false;
-		below = put(p, rank, cpu, giant) && below;
+		below = put(p, rank, cpu) && below;
 		if (!below && !(pack & PACK_ANYWAY))
 			return false;
 	}

@@ -41,9 +41,7 @@ static int64_t effort_of(const struct cb_planner_scratch *p, int64_t fixed, int6
 /* What the present solution costs, in multiples of the bound; below @least it does not get cheaper by being cooler. */
 static double cost_of(const struct cb_planner_scratch *p, double bound, double least)
 {
-	double hottest = p->every_cpu ? least : placement_hottest(p);
-
-	return CB_MAX(hottest, least) / bound +
+	return CB_MAX(placement_hottest(p), least) / bound +
 	       MOVES_WORTH * placement_moves(p, p->from, p->at) / CB_MAX(p->n, 1u);
 }
 
@@ -86,11 +84,14 @@ static bool pack_below(struct cb_planner_scratch *p, double bound, double level)
 	};
 	double best = HUGE_VAL;
 
+	p->hopeless = false;
 	for (uint32_t i = 0; i < CB_ARRAY_SIZE(ways); i++) {
 		bool tight = ways[i] & PACK_TIGHT;
 
 		if (ways[i] & PACK_KEEP && (best < HUGE_VAL || !p->keepable))
 			break;
+		if (p->hopeless && !(ways[i] & PACK_KEEP))
+			continue;
 		if (tight && (p->effort <= 0 || (ways[i] & PACK_CONSTRAINED && p->n_classes == 1)))
 			continue;
 		if (!pack(p, level, ways[i]))
@@ -126,7 +127,7 @@ static bool improve(struct cb_planner_scratch *p, double bound, double enough)
 	int reached = 0;
 
 	p->effort = effort_of(p, ROUND_EFFORT, ROUND_EFFORT_EACH);
-	if (pack_below(p, bound, least))
+	if (p->smt_ratio <= 0 && pack_below(p, bound, least))
 		return true;
 	if (goal < worth) {
 		pack_even(p, bound, goal);
@@ -155,25 +156,28 @@ static bool improve(struct cb_planner_scratch *p, double bound, double enough)
 	return placement_hottest(p) < worth;
 }
 
-/* An item that has no place yet gets the one where it makes the coolest CPU. */
+uint16_t placement_first_place(const struct cb_planner_scratch *p, uint32_t rank)
+{
+	double coolest = HUGE_VAL;
+	uint16_t best = NOWHERE;
+
+	for (uint32_t i = 0; i < p->n_cpus; i++) {
+		uint16_t cpu = p->cpu[i];
+		double level = (p->felt[cpu] + p->w[rank]) * p->inverse[cpu];
+
+		if (level >= coolest || !placement_allowed(p, rank, cpu))
+			continue;
+		coolest = level;
+		best = cpu;
+	}
+	return best;
+}
+
 static void place_new(struct cb_planner_scratch *p)
 {
-	for (uint32_t rank = 0; rank < p->n; rank++) {
-		double coolest = HUGE_VAL;
-		uint16_t best = NOWHERE;
-
-		for (uint32_t i = 0; i < p->n_cpus && p->at[rank] == NOWHERE; i++) {
-			uint16_t cpu = p->cpu[i];
-			double level = (p->felt[cpu] + p->w[rank]) * p->inverse[cpu];
-
-			if (level >= coolest || !placement_allowed(p, rank, cpu))
-				continue;
-			coolest = level;
-			best = cpu;
-		}
-		if (best != NOWHERE)
-			placement_attach(p, rank, best);
-	}
+	for (uint32_t rank = 0; rank < p->n; rank++)
+		if (p->at[rank] == NOWHERE)
+			placement_attach(p, rank, placement_first_place(p, rank));
 }
 
 void placement_solve(struct cb_planner_scratch *p)
@@ -190,25 +194,6 @@ void placement_solve(struct cb_planner_scratch *p)
 			return;
 		}
 	}
-}
-
-void placement_relieve(struct cb_planner_scratch *p, unsigned int hot)
-{
-	double bound;
-
-	p->every_cpu = true;
-	bound = placement_bound(p);
-	place_new(p);
-	memcpy(p->from, p->at, p->n * sizeof(*p->from));
-	p->effort = effort_of(p, ROUND_EFFORT, ROUND_EFFORT_EACH);
-	for (double above = FIRST_LEVEL; bound * (1 + above) < placement_effective(p, hot);
-	     above = CB_MAX(ENOUGH, above * LEVEL_FACTOR)) {
-		if (pack_below(p, bound, bound * (1 + above)))
-			return;
-		placement_load(p, p->from);
-	}
-	p->effort = CB_MAX(p->effort, effort_of(p, 0, MEND_EFFORT_EACH));
-	placement_mend(p, bound * (1 + ENOUGH));
 }
 
 uint32_t cb_planner_place(const struct cb_planner_problem *problem, int32_t *ret_cpu)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From the whole plan that the search finds (placement_relieve()) to the few steps of a budget. From the hottest CPU downwards to
- * the one to be mended, the step of the plan is taken that gains most; a step to a CPU that has to give away something first is taken
- * together with that, as a swap. Where the plan has nothing that helps, every item is tried in its best place. Every step,
- * and every swap as a whole, lowers the hottest of the CPUs that it touches by min_gain_ratio for each of its moves, and the
- * sum of E^8 over them (a maximum alone would stall on ties).
+ * A plan within a budget. Where all could be, if every CPU were brought to about the mean, says for each item where to: that is the joint
+ * part, so that the plans after this one need not move it again. Of that, step by step and from the hottest CPU downwards to the one to be
+ * mended, what lowers it most for each of its moves is taken, together with what has to leave the target first. An exchange with a
+ * cool CPU (placement_mend.c) is taken instead where that is better, and where the placement has nothing that helps.
+ *
+ * Every unit of moves lowers the hottest of the CPUs that it touches by min_gain_ratio for each of its moves, and the sum of
+ * E^8 over them (a maximum alone would stall on ties).
  *
  * Invariants: a target is never empty and always a subset of the item's target mask; loads are those after the steps chosen so
  * far; an item moves at most once in a plan.
@@ -13,8 +15,14 @@
 
 #include <math.h>
 
-/* Moves of a swap. */
-#define UNIT_MAX 4u
+/* Moves of an exchange. */
+#define UNIT_MAX EXCHANGE_MOVES_MAX
+/* The level of the joint placement, in means. */
+#define LEVEL_OF_MEAN 1.05
+/* A step of the joint placement is as good as any other that gains no more than this many times as much. */
+#define JOINT_WORTH 1.1
+/* Items of a CPU that are looked at for its best step. */
+#define CANDIDATES_MAX 32u
 /* The coolest CPUs of each node that are looked at for an item's best place. */
 #define PLACES_OF_ZONE 8u
 /* CPUs that are looked at in vain before the plan is complete. */
@@ -26,7 +34,7 @@ struct move {
 	uint16_t from, to;
 };
 
-/* What belongs together: a move, and then those that make room for it. */
+/* What belongs together: moves, and then those that make room for them. */
 struct unit {
 	uint32_t n;
 	struct move move[UNIT_MAX];
@@ -40,7 +48,8 @@ struct run {
 	struct cb_planner_result *ret;
 	unsigned int hot;
 	double min_gain_ratio;
-	uint16_t *to; /* [n] where the whole plan puts the item; NOWHERE: it has had its step */
+	double mean;  /* effective load of all CPUs: none has to be below it */
+	uint16_t *to; /* [n] where the joint placement has the item; NOWHERE: it has had its step */
 };
 
 /* --- the effect of moves --- */
@@ -113,7 +122,7 @@ static void weigh(struct run *run, struct unit *unit)
 	unit->good = sum_after < sum_before && unit->gain_ratio >= run->min_gain_ratio;
 }
 
-/* --- steps of the plan --- */
+/* --- steps of the joint placement --- */
 
 static struct move move_of(const struct run *run, uint16_t rank)
 {
@@ -125,7 +134,7 @@ static bool is_pending(const struct run *run, uint16_t rank)
 	return run->to[rank] != NOWHERE && run->p->at[rank] != run->to[rank];
 }
 
-/* The largest item of @cpu that the plan moves elsewhere and that is not in the unit yet, or NOWHERE. */
+/* The largest item of @cpu that the placement has elsewhere and that is not in the unit yet, or NOWHERE. */
 static uint16_t next_to_leave(const struct run *run, unsigned int cpu, const struct unit *unit)
 {
 	for (uint16_t rank = run->p->head[cpu]; rank != NOWHERE; rank = run->p->next[rank]) {
@@ -139,8 +148,8 @@ static uint16_t next_to_leave(const struct run *run, unsigned int cpu, const str
 	return NOWHERE;
 }
 
-/* The step of the plan that moves @rank: alone, or with what has to leave its target first. */
-static void plan_unit(struct run *run, uint16_t rank, uint32_t at_most, struct unit *ret)
+/* The step that moves @rank: alone, or with what has to leave its target first. */
+static void joint_unit(struct run *run, uint16_t rank, uint32_t at_most, struct unit *ret)
 {
 	*ret = (struct unit){ .n = 1, .move = { move_of(run, rank) } };
 	weigh(run, ret);
@@ -154,7 +163,25 @@ static void plan_unit(struct run *run, uint16_t rank, uint32_t at_most, struct u
 	}
 }
 
-/* --- any other step --- */
+/* The best one of those of the largest items of @cpu. */
+static struct unit best_joint_unit(struct run *run, unsigned int cpu, uint32_t at_most)
+{
+	struct unit best = { 0 }, unit;
+	uint32_t seen = 0;
+
+	for (uint16_t rank = run->p->head[cpu]; rank != NOWHERE && seen < CANDIDATES_MAX;
+	     rank = run->p->next[rank]) {
+		if (!is_pending(run, rank))
+			continue;
+		seen++;
+		joint_unit(run, rank, at_most, &unit);
+		if (unit.good && unit.gain_ratio > best.gain_ratio)
+			best = unit;
+	}
+	return best;
+}
+
+/* --- the best place of an item --- */
 
 /* How hot the hotter of both CPUs is after a move; of equals, the cooler target. */
 static double level_after(const struct run *run, const struct unit *unit)
@@ -242,25 +269,48 @@ static uint32_t steps_left(const struct run *run)
 	return CB_MIN(run->problem->max_steps, CB_STEPS_MAX) - run->ret->n_steps;
 }
 
+static void add_move(const struct run *run, struct unit *unit, uint16_t rank, uint16_t to)
+{
+	if (rank != NOWHERE)
+		unit->move[unit->n++] =
+			(struct move){ run->p->w[rank], rank, run->p->at[rank], to };
+}
+
+/* The best exchange of @cpu with at most that many moves; a unit of none where there is none. */
+static struct unit best_exchange(struct run *run, unsigned int cpu, uint32_t at_most)
+{
+	struct cb_planner_scratch *p = run->p;
+	double level = placement_effective(p, cpu);
+	double enough = CB_MIN(run->mean, level);
+	struct placement_exchange exchange;
+	struct unit unit = { 0 };
+
+	if (!placement_exchange(p, cpu, enough, run->min_gain_ratio / enough, at_most, run->to,
+				&exchange))
+		return unit;
+	for (int i = 0; i < 2; i++)
+		add_move(run, &unit, exchange.give[i], exchange.partner);
+	for (int i = 0; i < 2; i++)
+		add_move(run, &unit, exchange.take[i], (uint16_t)cpu);
+	weigh(run, &unit);
+	return unit;
+}
+
 /* Take the best unit that makes @cpu cooler. False: there is none. */
 static bool help(struct run *run, unsigned int cpu)
 {
-	struct unit best = { 0 }, unit;
-	const struct cb_planner_scratch *p = run->p;
+	double excess = placement_effective(run->p, cpu) - run->mean;
+	uint32_t left = CB_MIN(steps_left(run), UNIT_MAX);
+	struct unit best = best_joint_unit(run, cpu, left), unit = best_exchange(run, cpu, 1);
 
-	for (uint16_t rank = p->head[cpu]; rank != NOWHERE; rank = p->next[rank]) {
-		if (!is_pending(run, rank))
-			continue;
-		plan_unit(run, rank, steps_left(run), &unit);
-		if (unit.good && unit.gain_ratio > best.gain_ratio)
+	if (unit.good && unit.gain_ratio > JOINT_WORTH * best.gain_ratio)
+		best = unit;
+	/* nothing that takes two moves can gain more than half of the excess for each */
+	if (left > 1 && best.gain_ratio < excess / 2) {
+		unit = best_exchange(run, cpu, left);
+		if (unit.good && unit.gain_ratio > JOINT_WORTH * best.gain_ratio)
 			best = unit;
 	}
-	for (uint16_t rank = p->head[cpu]; rank != NOWHERE && !best.good; rank = p->next[rank])
-		if (run->to[rank] != NOWHERE &&
-		    best_place(run, &run->problem->item[p->index[rank]], rank, (uint16_t)cpu,
-			       &unit) &&
-		    unit.good && unit.gain_ratio > best.gain_ratio)
-			best = unit;
 	if (best.good)
 		take(run, &best);
 	return best.good;
@@ -306,16 +356,17 @@ static void take_steps(struct run *run)
 	}
 }
 
-/* What has no place yet comes first: its place is that of the whole plan. */
+/* What has no place yet comes first. */
 static void place_new(struct run *run)
 {
 	struct cb_planner_scratch *p = run->p;
 
 	for (uint16_t rank = 0; rank < p->n && steps_left(run) > 0; rank++) {
-		uint16_t to = run->to[rank];
+		uint16_t to;
 
-		if (p->at[rank] != NOWHERE || to == NOWHERE)
+		if (p->at[rank] != NOWHERE)
 			continue;
+		to = placement_first_place(p, rank);
 		add_step(run, rank, to);
 		placement_attach(p, rank, to);
 	}
@@ -381,22 +432,45 @@ static double hottest_concerned(const struct run *run)
 	return highest;
 }
 
+static double mean_level(const struct cb_planner_scratch *p)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < p->n_cpus; i++)
+		sum += placement_effective(p, p->cpu[i]);
+	return sum / p->n_cpus;
+}
+
+/* Where the loaded solution would have all items be if there were no budget. */
+static void place_jointly(struct run *run)
+{
+	struct cb_planner_scratch *p = run->p;
+
+	memcpy(p->from, p->at, p->n * sizeof(*p->from));
+	p->effort = 0; /* only for what is not asked for here */
+	placement_pack(p, run->mean * LEVEL_OF_MEAN, PACK_CONSTRAINED | PACK_KEEP | PACK_ANYWAY);
+	for (uint32_t rank = 0; rank < p->n; rank++)
+		if (run->to[rank] != NOWHERE)
+			run->to[rank] = p->at[rank];
+	placement_load(p, p->from);
+}
+
 void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_result *ret)
 {
 	struct cb_planner_scratch *p = problem->scratch;
-	struct run run = { p,
-			   problem,
-			   ret,
-			   (unsigned int)problem->hot_cpu,
-			   problem->min_gain_ratio,
-			   p->best_packed };
+	struct run run = { .p = p,
+			   .problem = problem,
+			   .ret = ret,
+			   .hot = (unsigned int)problem->hot_cpu,
+			   .min_gain_ratio = problem->min_gain_ratio,
+			   .to = p->best };
 
 	*ret = (struct cb_planner_result){ 0 };
 	if (problem->hot_cpu < 0 || (uint32_t)problem->hot_cpu >= problem->topology->n_cpu_ids ||
 	    !cb_cpuset_has(&problem->topology->online, run.hot) || !placement_begin(p, problem))
 		return;
 	placement_rank(p);
-	ret->bound_ratio = placement_bound(p);
+	memset(run.to, 0, p->n * sizeof(*run.to));
 	ret->hottest_before_ratio = placement_effective(p, run.hot);
 	/*
 	 * A gain that is smaller than what the load varies by is none. That was measured of busy shares, which end at 1; what
@@ -405,11 +479,9 @@ void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_
 	run.min_gain_ratio =
 		CB_MAX(run.min_gain_ratio,
 		       problem->hysteresis_ratio * CB_MIN(ret->hottest_before_ratio, 1.0));
-	placement_relieve(p, run.hot);
-	ret->n_wanted = placement_moves(p, p->home, p->at);
-	memcpy(run.to, p->at, p->n * sizeof(*run.to));
-	placement_load(p, p->home);
 	place_new(&run);
+	run.mean = mean_level(p);
+	place_jointly(&run);
 	placement_order_by_load(p);
 	take_steps(&run);
 	ret->hottest_after_ratio = hottest_concerned(&run);

@@ -524,6 +524,25 @@ static int relation(const struct cb_policy *policy, bool holds, const char *less
 			  greater, b);
 }
 
+/* What begins at a threshold ends at a lower one. */
+static int check_findings(const struct cb_policy *p, struct cb_err *err)
+{
+	static const char below[] = "less than";
+	int r = relation(p, p->net_rx_off_ratio < p->net_rx_on_ratio, "NetRxOff", below, "NetRxOn",
+			 err);
+
+	if (r == 0)
+		r = relation(p, p->softirq_off_ratio < p->softirq_on_ratio, "SoftirqOff", below,
+			     "SoftirqOn", err);
+	if (r == 0)
+		r = relation(p, p->storm_off_per_sec < p->storm_on_per_sec, "StormOff", below,
+			     "StormOn", err);
+	if (r == 0)
+		r = relation(p, p->steal_off_ratio < p->steal_on_ratio, "StealOff", below,
+			     "StealOn", err);
+	return r;
+}
+
 int cb_policy_check(const struct cb_policy *policy, struct cb_err *err)
 {
 	static const char below[] = "less than", up_to[] = "at most";
@@ -549,6 +568,8 @@ int cb_policy_check(const struct cb_policy *policy, struct cb_err *err)
 	if (r == 0)
 		r = relation(p, p->hot_harm_usec <= p->hot_idle_usec, "HotHarmSec", up_to,
 			     "HotNoHarmSec", err);
+	if (r == 0)
+		r = check_findings(p, err);
 	if (r == 0)
 		r = relation(p, p->plan_steps <= p->plan_steps_trusted, "PlanSteps", up_to,
 			     "PlanStepsTrusted", err);

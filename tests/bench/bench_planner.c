@@ -3,11 +3,12 @@
  * How good, how calm and how quick the planner is: every instance of a directory (*.txt) or of its own set, without a
  * budget and with the weights of SMT and locality off, judged by arithmetic of its own.
  *
- *     bench_planner [--noise SIGMA] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]
+ *     bench_planner [--noise SIGMA] [--budget STEPS [--gain RATIO]] [--match TEXT] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]
  *
  * `ratio` is the hottest CPU over a lower bound, `again` the moves when the planner is run once more on its own result, `usec` the
  * least CPU time of some runs. In the last line `geo` is the geometric mean of the ratios, `moved` the mean share of the items that moved, and
- * `usec` the slowest instance.
+ * `usec` the slowest instance. The line before it has the slowest of the same with the weights that a daemon plans with: the whole placement,
+ * and plans within a budget that relieve the hottest CPU.
  *
  * With --noise the loads of every window are the true ones times a lognormal factor, and a plan may be made in each; see noise().
  */
@@ -27,12 +28,17 @@
 
 struct bench {
 	double sigma_ratio; /* noise, 0: none */
+	uint32_t budget;    /* steps of a plan, 0: whole placements */
+	double min_gain_ratio;
+	const char *match; /* only instances with that in their names */
 	bool quiet;
 	uint32_t repeat;
 	uint64_t seed;
 	uint32_t n;
 	double ratio[INSTANCES_MAX];
 	double log_sum, moved_sum, max_usec, max_rest_usec;
+	double max_weighed_usec, max_plan_usec; /* with the weights of a daemon */
+	double weighed_log_sum, planned_log_sum;
 	double ratio_sum, true_sum; /* with noise */
 	uint64_t again, violations, moves, items;
 };
@@ -65,19 +71,57 @@ static uint32_t timed_place(const struct bench *bench, int32_t *ret_cpu, double 
 	return moves;
 }
 
+/* What the daemon does: with weights, and plans within a budget for the hottest CPU. From the start of the instance. */
+static void timed_plans(struct bench *bench, double *ret_weighed_usec, double *ret_plan_usec)
+{
+	static const uint32_t budget[] = { 2, 4, CB_STEPS_MAX };
+	static struct cb_planner_result result;
+	struct cb_planner_problem *problem = &ip.problem;
+	double usec, ratio;
+
+	problem->weights = CB_PLANNER_WEIGHTS;
+	timed_place(bench, place, ret_weighed_usec);
+	*ret_plan_usec = 0;
+	ratio = instance_hottest_felt_ratio(&instance, place, problem->weights.smt_ratio);
+	bench->weighed_log_sum += log(ratio);
+	problem->hot_cpu = instance_hottest_cpu(&instance);
+	problem->min_gain_ratio = 0.05;
+	problem->min_item_ratio = 0.02;
+	for (uint32_t i = 0; i < CB_ARRAY_SIZE(budget); i++) {
+		usec = HUGE_VAL;
+		problem->max_steps = budget[i];
+		for (uint32_t j = 0; j < bench->repeat; j++) {
+			double start_usec = now_usec();
+
+			cb_planner_run(problem, &result);
+			usec = CB_MIN(usec, now_usec() - start_usec);
+		}
+		*ret_plan_usec = CB_MAX(*ret_plan_usec, usec);
+		bench->planned_log_sum +=
+			log(result.hottest_after_ratio / result.hottest_before_ratio);
+	}
+	bench->max_weighed_usec = CB_MAX(bench->max_weighed_usec, *ret_weighed_usec);
+	bench->max_plan_usec = CB_MAX(bench->max_plan_usec, *ret_plan_usec);
+	problem->weights = (struct cb_planner_weights){ 0 };
+	problem->min_item_ratio = 0;
+}
+
 static void quality(struct bench *bench)
 {
-	double usec, again_usec, ratio;
-	uint32_t moves = timed_place(bench, place, &usec), again;
+	double usec, again_usec, ratio, weighed_usec, plan_usec;
+	uint32_t moves, again;
 
+	timed_plans(bench, &weighed_usec, &plan_usec);
+	moves = timed_place(bench, place, &usec);
 	ratio = (double)instance_hottest(&instance, place) /
 		(double)CB_MAX(instance_bound(&instance), 1);
 	for (uint32_t i = 0; i < instance.n_items; i++)
 		ip.item[i].cpu = place[i];
 	again = timed_place(bench, place_again, &again_usec);
 	if (!bench->quiet)
-		printf("%-44s ratio %.4f moved %u of %u usec %.0f again %u usec %.0f\n",
-		       instance.name, ratio, moves, instance.n_items, usec, again, again_usec);
+		printf("%-44s ratio %.4f moved %u of %u usec %.0f again %u usec %.0f weighed %.0f plan %.0f\n",
+		       instance.name, ratio, moves, instance.n_items, usec, again, again_usec,
+		       weighed_usec, plan_usec);
 	bench->ratio[bench->n++] = ratio;
 	bench->log_sum += log(ratio);
 	bench->moved_sum += (double)moves / CB_MAX(instance.n_items, 1u);
@@ -191,8 +235,82 @@ static void noise(struct bench *bench)
 	bench->moves += moves;
 }
 
+/* --- plan after plan --- */
+
+/* Findings that a daemon plans for before it gives up. */
+#define HOTTEST_MAX 8
+
+/* The hottest CPU but those of @not. */
+static int32_t next_hottest(const int32_t *cpu, const int32_t * not, uint32_t n_not)
+{
+	int64_t load[INSTANCE_CPUS] = { 0 };
+	int32_t hottest = -1;
+
+	for (uint32_t i = 0; i < instance.n_items; i++)
+		load[cpu[i]] += instance.item[i].load;
+	for (uint32_t i = 0; i < n_not; i++)
+		load[not [i]] = -1;
+	for (uint32_t i = 0; i < instance.n_cpus; i++)
+		if (load[i] >= 0 && (hottest < 0 || load[i] > load[hottest]))
+			hottest = (int32_t)i;
+	return hottest;
+}
+
+/* One plan for the hottest CPU that can be helped, carried out. Returns its steps. */
+static uint32_t next_plan(int32_t *cpu)
+{
+	static struct cb_planner_result result;
+	int32_t tried[HOTTEST_MAX];
+
+	for (uint32_t i = 0; i < HOTTEST_MAX; i++) {
+		ip.problem.hot_cpu = tried[i] = next_hottest(cpu, tried, i);
+		if (tried[i] < 0)
+			return 0;
+		cb_planner_run(&ip.problem, &result);
+		for (uint32_t j = 0; j < result.n_steps; j++)
+			cpu[result.step[j].item.key - 1] =
+				(int32_t)cb_cpuset_first(&result.step[j].to);
+		if (result.n_steps)
+			return result.n_steps;
+	}
+	return 0;
+}
+
+/* What a daemon does over the hours: small plans, each from where the one before it has led to, until none is worth it. */
+static void small_plans(struct bench *bench)
+{
+	double bound = (double)CB_MAX(instance_bound(&instance), 1), ratio;
+	uint32_t moved = 0, steps, plans = 0, moves = 0;
+
+	for (uint32_t i = 0; i < instance.n_items; i++)
+		place[i] = instance.item[i].start;
+	ip.problem.max_steps = bench->budget;
+	ip.problem.min_gain_ratio = bench->min_gain_ratio;
+	while ((steps = next_plan(place)) > 0 && plans < 4 * instance.n_items) {
+		moves += steps;
+		plans++;
+		for (uint32_t i = 0; i < instance.n_items; i++)
+			ip.item[i].cpu = place[i];
+	}
+	for (uint32_t i = 0; i < instance.n_items; i++)
+		moved += place[i] != instance.item[i].start;
+	ratio = (double)instance_hottest(&instance, place) / bound;
+	if (!bench->quiet)
+		printf("%-44s ratio %.4f moved %u of %u by %u moves in %u plans\n", instance.name,
+		       ratio, moved, instance.n_items, moves, plans);
+	bench->ratio[bench->n++] = ratio;
+	bench->log_sum += log(ratio);
+	bench->moved_sum += (double)moved / CB_MAX(instance.n_items, 1u);
+	bench->moves += moves;
+	bench->items += moved;
+	bench->again += plans;
+	bench->violations += instance_violations(&instance, place);
+}
+
 static bool run_instance(struct bench *bench)
 {
+	if (bench->match && !strstr(instance.name, bench->match))
+		return true;
 	if (bench->n == INSTANCES_MAX) {
 		fprintf(stderr, "more than %u instances\n", INSTANCES_MAX);
 		return false;
@@ -203,6 +321,8 @@ static bool run_instance(struct bench *bench)
 	}
 	if (bench->sigma_ratio > 0)
 		noise(bench);
+	else if (bench->budget)
+		small_plans(bench);
 	else
 		quality(bench);
 	instance_problem_done(&ip);
@@ -294,9 +414,20 @@ static void sum_up(struct bench *bench)
 		return;
 	}
 	qsort(bench->ratio, bench->n, sizeof(bench->ratio[0]), ascending);
-	printf("%llu of %llu items moved; slowest where nothing is hot: %.0f usec\n",
+	if (bench->budget) {
+		printf("planner-budget: steps=%u gain=%.3f instances=%u geo=%.4f p99=%.4f worst=%.4f moved=%.4f moves_per_item=%.3f plans=%llu violations=%llu\n",
+		       bench->budget, bench->min_gain_ratio, bench->n,
+		       exp(bench->log_sum / bench->n), bench->ratio[p99],
+		       bench->ratio[bench->n - 1], bench->moved_sum / bench->n,
+		       (double)bench->moves / (double)CB_MAX(bench->items, 1u),
+		       (unsigned long long)bench->again, (unsigned long long)bench->violations);
+		return;
+	}
+	printf("%llu of %llu items moved; slowest where nothing is hot: %.0f usec; as a daemon weighs: geo %.4f, %.0f usec; a plan within a budget: %.4f of before, %.0f usec\n",
 	       (unsigned long long)bench->moves, (unsigned long long)bench->items,
-	       bench->max_rest_usec);
+	       bench->max_rest_usec, exp(bench->weighed_log_sum / bench->n),
+	       bench->max_weighed_usec, exp(bench->planned_log_sum / bench->n / 3),
+	       bench->max_plan_usec);
 	printf("planner: instances=%u geo=%.4f p99=%.4f worst=%.4f moved=%.4f again=%llu violations=%llu max_usec=%.0f\n",
 	       bench->n, exp(bench->log_sum / bench->n), bench->ratio[p99],
 	       bench->ratio[bench->n - 1], bench->moved_sum / bench->n,
@@ -307,6 +438,9 @@ static void sum_up(struct bench *bench)
 static bool take_options(struct bench *bench, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "budget", required_argument, NULL, 'b' },
+		{ "gain", required_argument, NULL, 'g' },
+		{ "match", required_argument, NULL, 'm' },
 		{ "noise", required_argument, NULL, 'n' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "repeat", required_argument, NULL, 'r' },
@@ -318,6 +452,13 @@ static bool take_options(struct bench *bench, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (c == 'n')
 			bench->sigma_ratio = atof(optarg);
+		else if (c == 'b')
+			bench->budget =
+				(uint32_t)CB_MIN(CB_MAX(atoi(optarg), 1), (int)CB_STEPS_MAX);
+		else if (c == 'g')
+			bench->min_gain_ratio = atof(optarg);
+		else if (c == 'm')
+			bench->match = optarg;
 		else if (c == 'q')
 			bench->quiet = true;
 		else if (c == 'r')
@@ -332,12 +473,12 @@ static bool take_options(struct bench *bench, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct bench bench = { .repeat = 5, .seed = 1 };
+	static struct bench bench = { .repeat = 5, .seed = 1, .min_gain_ratio = 0.05 };
 	bool good = true;
 
 	if (!take_options(&bench, argc, argv)) {
 		fprintf(stderr,
-			"usage: %s [--noise SIGMA] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]\n",
+			"usage: %s [--noise SIGMA] [--budget STEPS [--gain RATIO]] [--match TEXT] [--quiet] [--repeat N] [--seed N] [DIR | FILE...]\n",
 			argv[0]);
 		return 2;
 	}

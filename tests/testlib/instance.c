@@ -220,10 +220,11 @@ static void make_starts(struct instance *instance, enum instance_start start, ui
 		item->start = start == START_DRIFT ? coolest(instance, load, item->node) :
 						     (int32_t)cpu;
 		load[item->start] += item->load;
-		if (start == START_DRIFT && random_bits(seed) % 4 == 0)
-			item->load = (int64_t)CB_MIN((double)item->load *
-							     exp(0.7 * instance_normal(seed)),
-						     0.9 * LOAD_ONE);
+		if (start == START_DRIFT && random_bits(seed) % 4 == 0) {
+			double drifted = (double)item->load * exp(0.7 * instance_normal(seed));
+
+			item->load = (int64_t)CB_MIN(drifted, 0.9 * LOAD_ONE);
+		}
 	}
 }
 
@@ -314,6 +315,45 @@ int64_t instance_hottest(const struct instance *instance, const int32_t *cpu)
 	return hottest;
 }
 
+double instance_hottest_felt_ratio(const struct instance *instance, const int32_t *cpu,
+				   double smt_ratio)
+{
+	int64_t load[INSTANCE_CPUS] = { 0 }, core[INSTANCE_CPUS] = { 0 }, sum = 0, biggest = 0;
+	double hottest = 0, bound, felt = 1;
+	uint32_t n_threads = 0;
+
+	for (uint32_t i = 0; i < instance->n_items; i++) {
+		if (cpu[i] < 0)
+			continue;
+		load[cpu[i]] += instance->item[i].load;
+		core[instance->cpu[cpu[i]].core] += instance->item[i].load;
+		sum += instance->item[i].load;
+		biggest = CB_MAX(biggest, instance->item[i].load);
+	}
+	for (uint32_t i = 0; i < instance->n_cpus; i++) {
+		double others = (double)(core[instance->cpu[i].core] - load[i]);
+
+		hottest = CB_MAX(hottest, (double)load[i] + smt_ratio * others);
+		n_threads += instance->cpu[i].core == instance->cpu[0].core;
+	}
+	felt += smt_ratio * (n_threads - 1);
+	bound = CB_MAX(felt * (double)sum / instance->n_cpus, (double)biggest);
+	return bound > 0 ? hottest / bound : 1;
+}
+
+int32_t instance_hottest_cpu(const struct instance *instance)
+{
+	int64_t load[INSTANCE_CPUS] = { 0 };
+	int32_t hottest = 0;
+
+	for (uint32_t i = 0; i < instance->n_items; i++)
+		load[instance->item[i].start] += instance->item[i].load;
+	for (uint32_t i = 0; i < instance->n_cpus; i++)
+		if (load[i] > load[hottest])
+			hottest = (int32_t)i;
+	return hottest;
+}
+
 uint32_t instance_violations(const struct instance *instance, const int32_t *cpu)
 {
 	uint32_t n = 0;
@@ -352,6 +392,7 @@ bool instance_problem_init(struct instance_problem *ip, const struct instance *i
 			.load_ratio = (double)item->load / LOAD_ONE,
 			.cpu = item->start,
 			.single = true,
+			.mask = &instance->all,
 			.target = item->node < 0 ? &instance->all : &instance->node[item->node],
 		};
 	}

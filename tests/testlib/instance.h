@@ -66,6 +66,11 @@ void instance_make(struct instance *instance, const struct instance_params *para
 int64_t instance_bound(const struct instance *instance);
 /* The highest load of a CPU; @cpu[n_items]. */
 int64_t instance_hottest(const struct instance *instance, const int32_t *cpu);
+/* The same as a multiple of a bound, where a CPU feels a share of what its siblings have; all cores are alike. */
+double instance_hottest_felt_ratio(const struct instance *instance, const int32_t *cpu,
+				   double smt_ratio);
+/* The hottest CPU of the start. */
+int32_t instance_hottest_cpu(const struct instance *instance);
 /* Items that are on no CPU, or not on their node. */
 uint32_t instance_violations(const struct instance *instance, const int32_t *cpu);
 
