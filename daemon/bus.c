@@ -110,7 +110,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	return 0;
 }
 
-static int open_bus(const char *address, sd_bus **ret)
+int cb_bus_open(const char *address, sd_bus **ret)
 {
 	sd_bus *bus = NULL;
 	int r;
@@ -157,7 +157,7 @@ static int add_objects(struct cb_server *server)
 
 static void try_connect(struct cb_server *server)
 {
-	int r = open_bus(server->manager->options.bus, &server->bus);
+	int r = cb_bus_open(server->manager->options.bus, &server->bus);
 
 	if (r >= 0)
 		r = sd_bus_set_method_call_timeout(server->bus, CALL_TIMEOUT_USEC);

@@ -97,6 +97,11 @@ void cb_server_group_removed(struct cb_server *server, const struct cb_registrat
 
 /* --- the objects; each adds itself to a fresh connection and says what has changed --- */
 
+/*
+ * Open "system", "session" or the bus at an address. Returns 0 with a connection that the caller unrefs, or a negative errno with
+ * *ret untouched.
+ */
+int cb_bus_open(const char *address, sd_bus **ret) _must_check_;
 int cb_bus_manager_add(struct cb_server *server) _must_check_;
 int cb_bus_verbs_add(struct cb_server *server) _must_check_;
 int cb_bus_log_add(struct cb_server *server) _must_check_;

@@ -319,28 +319,6 @@ static void check_polkit(struct doctor *doctor, sd_bus *bus)
 		    "is not there: only root changes things");
 }
 
-static int open_bus(const char *address, sd_bus **ret)
-{
-	sd_bus *bus = NULL;
-	int r;
-
-	if (strcmp(address, "system") == 0)
-		return sd_bus_open_system(ret);
-	if (strcmp(address, "session") == 0)
-		return sd_bus_open_user(ret);
-	r = sd_bus_new(&bus);
-	if (r >= 0)
-		r = sd_bus_set_address(bus, address);
-	if (r >= 0)
-		r = sd_bus_set_bus_client(bus, 1);
-	if (r >= 0)
-		r = sd_bus_start(bus);
-	if (r < 0)
-		bus = sd_bus_unref(bus);
-	*ret = bus;
-	return r;
-}
-
 static void check_bus(struct doctor *doctor)
 {
 	const char *address = doctor->options->manager.bus;
@@ -349,7 +327,7 @@ static void check_bus(struct doctor *doctor)
 
 	if (strcmp(address, "none") == 0)
 		return;
-	r = open_bus(address, &bus);
+	r = cb_bus_open(address, &bus);
 	if (r < 0) {
 		say(doctor, PROBLEM, "bus",
 		    "a system bus (dbus-daemon or dbus-broker); without one it balances, but nobody can talk to it",
