@@ -55,7 +55,8 @@ static void skip_chip(struct words *w)
 	skip_word(w);
 	if (is_hwirq(w))
 		skip_word(w);
-	if (is_word(w, "Level") || is_word(w, "Edge"))
+	if (w->p < w->end && (*w->p == 'L' || *w->p == 'E') &&
+	    (is_word(w, "Level") || is_word(w, "Edge")))
 		skip_word(w);
 	if (w->p < w->end && *w->p == '-')
 		skip_word(w);
@@ -72,6 +73,39 @@ static void copy_actions(const char *p, const char *end, struct cb_interrupts_ro
 	cb_text_copy(w.p, (size_t)(w.end - w.p), row->actions, sizeof(row->actions));
 }
 
+/*
+ * Columns as the kernel writes them, in blocks of sixteen, as far as there are any; @per_cpu is all 0 before. Their sum cannot
+ * overflow: each has ten digits at most. Returns where they end; behind zeros something may go on.
+ */
+static const char *take_blocks(const char *p, const char *end, uint64_t *per_cpu, uint32_t cap,
+			       uint32_t *ret_n, uint64_t *ret_sum)
+{
+	uint32_t n = 0;
+	uint64_t sum = 0;
+
+	for (; cap - n >= BLOCK && end - p > BLOCK_SIZE; p += BLOCK_SIZE, n += BLOCK) {
+		if (load64(p + 3) == load64("       0") && are_zeros(p))
+			continue;
+		if (!are_columns(p))
+			break;
+		UNROLLED
+		for (uint32_t i = 0; i < BLOCK; i += 2)
+			sum += two_values(p + i * COLUMN_WIDTH, &per_cpu[n + i]);
+	}
+	*ret_n = n;
+	*ret_sum = sum;
+	return p;
+}
+
+/* One column of any width, after blanks. */
+static int take_any(const char **pos, const char *end, bool first, uint64_t *ret)
+{
+	/* No blank between colon and first count: arm64 pads its "IPI0:" rows to the count's width. */
+	if (first && is_digit(**pos))
+		return take_u64(pos, ret);
+	return take_column(pos, end, ret);
+}
+
 /* The counts of one row; @ret_n: how many there are, at most @cap. */
 static int take_counts(const char **pos, const char *end, uint64_t *per_cpu, uint32_t cap,
 		       uint32_t *ret_n, uint64_t *ret_total)
@@ -79,19 +113,36 @@ static int take_counts(const char **pos, const char *end, uint64_t *per_cpu, uin
 	uint64_t total = 0;
 	uint32_t n = 0;
 
-	for (; n < cap; n++) {
-		int r = take_column(pos, end, &per_cpu[n]);
+	memset(per_cpu, 0, cap * sizeof(per_cpu[0]));
+	while (n < cap) {
+		uint32_t n_taken;
+		uint64_t sum;
+		int r;
 
-		/* No blank between colon and first count: arm64 pads its "IPI0:" rows to the count's width. */
-		if (r == -EBADMSG && n == 0 && is_digit(**pos))
-			r = take_u64(pos, &per_cpu[n]);
-		if (r == -EBADMSG)
-			break; /* the description begins */
-		if (r < 0)
-			return r;
-		if (per_cpu[n] && __builtin_add_overflow(total, per_cpu[n], &total))
+		*pos = take_blocks(*pos, end, per_cpu + n, cap - n, &n_taken, &sum);
+		n += n_taken;
+		if (n_taken > 0 &&
+		    !is_delimiter(**pos)) { /* the last goes on: once more, all of it */
+			*pos -= COLUMN_WIDTH;
+			sum -= per_cpu[--n];
+			per_cpu[n] = 0;
+		}
+		if (__builtin_add_overflow(total, sum, &total))
 			return -ERANGE;
+		if (n == cap)
+			break;
+		/* One block's worth before the next try: columns that are wider stay so for a while. */
+		for (uint32_t i = 0; i < BLOCK && n < cap; i++) {
+			r = take_any(pos, end, n == 0, &per_cpu[n]);
+			if (r == -EBADMSG)
+				goto done; /* the description begins */
+			if (r < 0)
+				return r;
+			if (__builtin_add_overflow(total, per_cpu[n++], &total))
+				return -ERANGE;
+		}
 	}
+done:
 	*ret_n = n;
 	*ret_total = total;
 	return 0;
@@ -141,11 +192,11 @@ int cb_interrupts_parse(const char *buf, size_t len, uint64_t *per_cpu, uint32_t
 		return r;
 	while (p < end) {
 		struct cb_interrupts_row row;
-		const char *next = next_line(p, end);
+		const char *next;
 		uint32_t n;
 
 		if (*skip_blanks(p) == '\n') {
-			p = next;
+			p = next_line(p, end);
 			continue;
 		}
 		r = take_name(&p, &row);
@@ -158,6 +209,7 @@ int cb_interrupts_parse(const char *buf, size_t len, uint64_t *per_cpu, uint32_t
 			return -EBADMSG;
 		if (row.irq >= 0)
 			last_irq = row.irq;
+		next = next_line(p, end);
 		copy_actions(p, next - 1, &row);
 		/* "ERR:  0" has one count for the whole machine, which is no CPU's. */
 		r = fn(&row, per_cpu, n < n_columns ? 0 : n, cpu_ids, userdata);

@@ -6,11 +6,12 @@
  * begin with sealed(): the last byte is a newline. It is neither a digit nor a blank, so a loop over digits or blanks that
  * starts inside the buffer stops at it at the latest. A buffer that is cut short (a read with too little room) is not
  * sealed, which is how a number that lost its last digits is found. Runs of zeros, 99 % of a big machine's interrupt
- * counts, are compared eight bytes at a time.
+ * counts, are compared sixteen at a time.
  *
  * The lower half is for small text files, on top of cb_scan. Everything answers 0 or a negative errno as sources.h says.
  */
 
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -108,14 +109,125 @@ static inline int take_u64(const char **pos, uint64_t *ret)
 	return 0;
 }
 
-/* The next column of a table: blanks and a number. The kernel writes " %10u", so that a zero is these eleven bytes. */
+/* A column of a table as the kernel writes it: " %10u", eleven bytes for all numbers of up to ten digits. */
+#define COLUMN_WIDTH 11
+
+/*
+ * Sixteen columns are eleven vectors of sixteen bytes, so that what is where in each vector is known. Plain vector types: the
+ * compiler makes of them what the machine has.
+ */
+#define BLOCK	   16u
+#define BLOCK_SIZE ((ptrdiff_t)BLOCK * COLUMN_WIDTH)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+#define FOUR_TIMES(x) x, x, x, x
+#ifdef __clang__
+#define UNROLLED _Pragma("unroll")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
+
+static inline bytes16 load_bytes(const void *p)
+{
+	bytes16 bytes;
+
+	memcpy(&bytes, p, sizeof(bytes));
+	return bytes;
+}
+
+static inline bool is_null(bytes16 bytes)
+{
+	uint64_t word[2];
+
+	memcpy(word, &bytes, sizeof(word));
+	return (word[0] | word[1]) == 0;
+}
+
+/* Are they all zero? Rows of a big machine are made of such blocks. What follows is for the caller to look at. */
+static inline bool are_zeros(const char *p)
+{
+#define ZERO ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', '0'
+	static const uint8_t zeros[BLOCK_SIZE] __attribute__((aligned(16))) = {
+		FOUR_TIMES(FOUR_TIMES(ZERO))
+	};
+	bytes16 differ = { 0 };
+
+	UNROLLED
+	for (ptrdiff_t i = 0; i < BLOCK_SIZE; i += (ptrdiff_t)sizeof(differ))
+		differ |= load_bytes(p + i) ^ load_bytes(zeros + i);
+	return is_null(differ);
+}
+
+/*
+ * Are they columns at all? Nothing but blanks and digits, and a digit with a blank behind it at the end of each column and nowhere
+ * else: that says that a number is there, has no gap, ends where the column does, and that the next column begins with a blank.
+ * One byte behind the block is looked at.
+ */
+static inline bool are_columns(const char *p)
+{
+#define LAST 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff
+	static const uint8_t ends[BLOCK_SIZE] __attribute__((aligned(16))) = {
+		FOUR_TIMES(FOUR_TIMES(LAST))
+	};
+	bytes16 wrong = { 0 }, high = { 0 }, bits = ~wrong;
+
+	if (!is_blank(*p))
+		return false;
+	UNROLLED
+	for (ptrdiff_t i = 0; i < BLOCK_SIZE; i += (ptrdiff_t)sizeof(wrong)) {
+		bytes16 text = load_bytes(p + i), blank = (bytes16)(text == ' ');
+		bytes16 next_blank = (bytes16)(load_bytes(p + i + 1) == ' ');
+
+		wrong |= (next_blank & ~blank) ^ load_bytes(ends + i);
+		/* '0' to '9' are 0x30 to 0x39: two bits that all have, and 0x80 - '9' - 1 more keeps them below 0x80. */
+		bits &= text | blank;
+		high |= text | (text + 0x46);
+	}
+	return is_null(wrong | (~bits & 0x30) | (high & 0x80));
+}
+
+/* The digits before the last eight. */
+static inline uint64_t high_digits(const char *p)
+{
+	return (uint64_t)(p[2] & 0xf) * 100000000 + (uint64_t)(p[1] & 0xf) * 1000000000;
+}
+
+/*
+ * The numbers of two columns that are ones; returns their sum. The last eight digits of both at once: blanks are zeros then, and
+ * pairs, fours and eights are put together, the first digit being in the lowest byte.
+ */
+static inline uint64_t two_values(const char *p, uint64_t ret[2])
+{
+	typedef uint64_t lanes64 __attribute__((vector_size(16)));
+	typedef uint32_t lanes32 __attribute__((vector_size(16)));
+	typedef uint16_t lanes16 __attribute__((vector_size(16)));
+	const uint32_t hundred_one = 1u << 16 | 100;
+	const char *q = p + COLUMN_WIDTH;
+	lanes64 eights = { le64toh(load64(p + 3)), le64toh(load64(q + 3)) };
+	lanes16 pairs = (lanes16)(eights & UINT64_C(0x0f0f0f0f0f0f0f0f)) * (10 * 256 + 1) >> 8;
+	lanes32 fours = (lanes32)(pairs * (lanes16)(lanes32){ hundred_one, hundred_one, hundred_one,
+							      hundred_one });
+	uint64_t first, second;
+
+	eights = (lanes64)((fours + (fours >> 16)) & 0xffff);
+	first = (uint64_t)(uint32_t)eights[0] * 10000 + (eights[0] >> 32);
+	second = (uint64_t)(uint32_t)eights[1] * 10000 + (eights[1] >> 32);
+	if (!is_blank(p[2]))
+		first += high_digits(p);
+	if (!is_blank(q[2]))
+		second += high_digits(q);
+	ret[0] = first;
+	ret[1] = second;
+	return first + second;
+}
+
+/* The next column of a table: blanks and a number. */
 static inline int take_column(const char **pos, const char *end, uint64_t *ret)
 {
 	const char *p = *pos;
 
-	if (end - p > 11 && load64(p) == load64("        ") &&
-	    load64(p + 3) == load64("       0") && is_delimiter(p[11])) {
-		*pos = p + 11;
+	if (end - p > COLUMN_WIDTH && load64(p) == load64("        ") &&
+	    load64(p + 3) == load64("       0") && is_delimiter(p[COLUMN_WIDTH])) {
+		*pos = p + COLUMN_WIDTH;
 		*ret = 0;
 		return 0;
 	}

@@ -39,7 +39,11 @@ size_t cb_text_copy(const char *buf, size_t len, char *ret, size_t size)
 
 	if (size == 0)
 		return 0;
-	for (size_t i = 0; i < len;) {
+	/* Nearly all names are nothing but plain characters. */
+	while (out < len && out < size - 1 && p[out] >= 0x20 && p[out] < 0x7f)
+		out++;
+	memcpy(ret, buf, out);
+	for (size_t i = out; i < len;) {
 		size_t n = character(p + i, len - i);
 		bool shown = n > 0 && !is_control(p + i, n);
 		size_t need = shown ? n : 1;

@@ -101,6 +101,115 @@ static void other_forms(void **state)
 	check_row(&rows, "Err", -1, 0, 0, "");
 }
 
+/*
+ * Rows as the kernel writes them, longer than the blocks that are read at once, against the plainest reader: zeros, counters near
+ * 2^32, some that are wider than their column and push the rest of the row to the right, and CPUs that are not there the next time.
+ */
+#define WIDE 100u
+static uint64_t wide_count(unsigned int irq, unsigned int cpu)
+{
+	switch ((irq * 31 + cpu * 7) % (irq < 4 ? 97 : 5)) {
+	case 0:
+		return UINT64_C(4294967295) - cpu;
+	case 1:
+		return cpu;
+	case 2:
+		return irq % 3 ? 999999999 + cpu : UINT64_C(12345678901) + cpu;
+	default:
+		return 0;
+	}
+}
+
+static int check_wide(const struct cb_interrupts_row *row, const uint64_t *per_cpu, uint32_t n_cpus,
+		      const uint32_t *cpu_ids, void *userdata)
+{
+	uint64_t sum = 0;
+	unsigned int *n_rows = userdata;
+
+	for (uint32_t i = 0; i < n_cpus; i++) {
+		assert_int_equal(per_cpu[i], wide_count((unsigned int)row->irq, cpu_ids[i]));
+		sum += per_cpu[i];
+	}
+	assert_int_equal(row->total, sum);
+	assert_string_equal(row->actions, "eth0");
+	(*n_rows)++;
+	return 0;
+}
+
+static void wide_rows(void **state)
+{
+	static char buf[1 << 20];
+	uint64_t per_cpu[WIDE];
+	uint32_t cpu_ids[WIDE];
+
+	(void)state;
+	for (unsigned int missing = 0; missing < 3; missing++) {
+		unsigned int n_rows = 0, n_cpus = 0;
+		char *to = buf + sprintf(buf, "     ");
+
+		for (unsigned int cpu = 0; cpu < WIDE; cpu++)
+			if (missing == 0 || cpu % (missing * 9) != 1) {
+				to += sprintf(to, "CPU%-8u", cpu);
+				n_cpus++;
+			}
+		to += sprintf(to, "\n");
+		for (unsigned int irq = 0; irq < 60; irq++) {
+			to += sprintf(to, "%3u:", irq);
+			for (unsigned int cpu = 0; cpu < WIDE; cpu++)
+				if (missing == 0 || cpu % (missing * 9) != 1)
+					to += sprintf(to, " %10llu",
+						      (unsigned long long)wide_count(irq, cpu));
+			to += sprintf(to, "  PCI-MSI %u-edge      eth0\n", irq);
+		}
+		assert_int_equal(cb_interrupts_parse(buf, (size_t)(to - buf), per_cpu, cpu_ids,
+						     WIDE, check_wide, &n_rows),
+				 0);
+		assert_int_equal(n_rows, 60);
+		assert_true(n_cpus > 80);
+	}
+}
+
+/* One wrong byte anywhere in a long row: refused, or the row has another shape; never another number in its place. */
+static int count_row(const struct cb_interrupts_row *row, const uint64_t *per_cpu, uint32_t n_cpus,
+		     const uint32_t *cpu_ids, void *userdata)
+{
+	uint64_t *total = userdata;
+
+	(void)per_cpu;
+	(void)n_cpus;
+	(void)cpu_ids;
+	*total = row->total;
+	return 0;
+}
+
+static void wrong_bytes(void **state)
+{
+	static const char wrong[] = "!/:;@AaPp\x01\x1f\x7f\x80\xb0\xb5\xff";
+	char buf[2048], *row;
+	uint64_t per_cpu[32], total;
+	uint32_t cpu_ids[32];
+	char *to = buf + sprintf(buf, "     ");
+
+	(void)state;
+	for (unsigned int cpu = 0; cpu < 32; cpu++)
+		to += sprintf(to, "CPU%-8u", cpu);
+	row = to += sprintf(to, "\n");
+	to += sprintf(to, "  1:");
+	for (unsigned int cpu = 0; cpu < 32; cpu++)
+		to += sprintf(to, " %10u", cpu % 3 ? cpu * 1000 : 0);
+	to += sprintf(to, "  chip eth0\n");
+	for (char *p = row + 4; p < row + 4 + 32 * 11; p++)
+		for (size_t i = 0; i < sizeof(wrong) - 1; i++) {
+			char was = *p;
+
+			*p = wrong[i];
+			assert_int_equal(cb_interrupts_parse(buf, (size_t)(to - buf), per_cpu,
+							     cpu_ids, 32, count_row, &total),
+					 -EBADMSG);
+			*p = was;
+		}
+}
+
 static void callback_ends_it(void **state)
 {
 	AUTO_TEXT text = text_of_file(FIXTURES "interrupts-2cpu");
@@ -170,6 +279,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(x86),
 		cmocka_unit_test(other_forms),
+		cmocka_unit_test(wide_rows),
+		cmocka_unit_test(wrong_bytes),
 		cmocka_unit_test(callback_ends_it),
 		cmocka_unit_test(cut_short),
 		cmocka_unit_test(no_file_of_the_kernel),
