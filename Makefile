@@ -64,6 +64,7 @@ testlib_src := $(sort $(wildcard tests/testlib/*.c))
 test_src := $(sort $(wildcard tests/unit/test_*.c tests/bus/test_*.c tests/system/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 bench_src := $(sort $(wildcard tests/bench/bench_*.c))
+bench_scripts := $(sort $(wildcard tests/bench/bench_*.sh))
 toollib_src := $(addprefix tests/tools/,tool.c genfs.c giant_files.c giant_model.c)
 tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
 all_src := $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
@@ -159,6 +160,7 @@ deps_analyze := lint
 deps_fuzz := fuzz
 deps_coverage := coverage
 deps_check-valgrind := valgrind
+deps_bench := bench
 
 # --- tests ------------------------------------------------------------------------------------------
 run_tests = $(KEEP_OWNER) env BUILD=$(BUILD) CC='$(CC)' tools/run-tests
@@ -221,8 +223,8 @@ demo: deps all $(tools) ## a hot core found, mended and proved, on real workers 
 run: deps all ## cpubalanced in the foreground on a private bus, nothing installed
 	@$(with_env) tools/run-private
 
-bench: deps build-tests ## what a tick, a parser and a plan cost
-	@$(with_env) tools/run-benches $(benches)
+bench: deps build-tests ## what a tick, a parser, a scrape and a plan cost, beside others, against bars; DIR=... of captures
+	@$(with_env) CB_CORPUS='$(DIR)' tools/run-benches $(benches) $(bench_scripts)
 
 bench-planner: $(first) $(BUILD)/tests/bench/bench_planner ## the planner on the instances of DIR=..., else on a set of its own; NOISE=sigma
 	@$(KEEP_OWNER) $(BUILD)/tests/bench/bench_planner $(if $(NOISE),--noise $(NOISE)) $(DIR)

@@ -95,6 +95,7 @@ void cb_render_sources(FILE *out, const struct cb_style *style, struct json_obje
 	static const struct cb_column columns[] = {
 		{ .title = "SIGNAL", .cell = CB_CELL_TEXT, .key = "Name" },
 		{ .title = "THERE", .cell = CB_CELL_STATE, .show = show_there },
+		{ .title = "AGE", .cell = CB_CELL_SPAN, .key = "AgeUSec" },
 		{ .title = "WHERE", .cell = CB_CELL_TEXT, .key = "Where", .min_cols = 12 },
 		{ .title = "GIVES", .cell = CB_CELL_TEXT, .key = "Gives", .min_cols = 20 },
 	};

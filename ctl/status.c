@@ -388,6 +388,32 @@ static void self_line(struct cb_lines *lines, struct json_object *manager)
 		overruns ? COUNT(manager, "Overruns") : "", missing ? missing : "nothing");
 }
 
+/* How old each signal is: those that are not of the last tick by name, since nobody has needed them. */
+static void signals_line(struct cb_lines *lines, struct json_object *sources)
+{
+	struct cb_buf buf = { 0 };
+	size_t n = 0, n_old = 0;
+
+	for (size_t i = 0; i < cb_json_length(sources); i++) {
+		struct json_object *source = json_object_array_get_idx(sources, i);
+		char age[48];
+		uint64_t usec;
+
+		if (!cb_json_true(source, "Available") || !cb_json_u64(source, "AgeUSec", &usec))
+			continue;
+		n++;
+		if (cb_json_true(source, "InLastTick"))
+			continue;
+		cb_buf_add(&buf, "%s%s %s", n_old++ ? ", " : " but ",
+			   cb_json_text_or(source, "Name", "-"),
+			   cb_show_span(usec, age, sizeof(age)));
+	}
+	if (n > 0)
+		cb_line(lines, "SIGNALS", CB_COLOR_BOLD, "as old as the data:%s%s",
+			n_old < n ? " all" : " none", n_old ? buf.text : "");
+	cb_buf_done(&buf);
+}
+
 void cb_render_status(FILE *out, const struct cb_style *style, struct json_object *status)
 {
 	struct json_object *manager = cb_json_get(status, "Manager"),
@@ -412,6 +438,7 @@ void cb_render_status(FILE *out, const struct cb_style *style, struct json_objec
 	last_line(&lines, manager, cb_json_get(status, "LastPlan"));
 	budget_line(&lines, manager);
 	self_line(&lines, manager);
+	signals_line(&lines, cb_json_array(status, "Sources"));
 	if (config_error)
 		cb_line(&lines, "CONFIG", CB_COLOR_RED, "the last reload was refused: %s",
 			config_error);
@@ -458,7 +485,7 @@ static int run(struct cb_ctl *ctl, const struct cb_args *args)
 	} parts[] = {
 		{ "CPUs", "ListCPUs", "", NULL },	{ "Workers", "ListWorkers", "s", "" },
 		{ "Interrupts", "ListIRQs", "", NULL }, { "Findings", "ListFindings", "", NULL },
-		{ "Plan", "GetPlan", "", NULL },
+		{ "Plan", "GetPlan", "", NULL },	{ "Sources", "ListSources", "", NULL },
 	};
 	struct json_object *status = cb_must(json_object_new_object()), *manager = NULL;
 	int code;

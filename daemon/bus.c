@@ -97,6 +97,8 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	uint64_t now_usec = cb_manager_now(server->manager);
 	const char *sender = sd_bus_message_get_sender(message);
 
+	if (sd_bus_message_is_method_call(message, NULL, NULL) > 0)
+		server->manager->client_usec = now_usec;
 	if (sender && sd_bus_message_is_method_call(message, NULL, NULL) > 0 &&
 	    !cb_bus_may_call(server, sender, now_usec))
 		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),

@@ -342,6 +342,7 @@ static int method_list_sources(sd_bus_message *call, void *userdata, sd_bus_erro
 {
 	const struct cb_manager *m = userdata;
 	uint32_t available = cb_host_sources(m->host);
+	uint64_t now_usec = cb_manager_now(m);
 	struct cb_rows rows;
 
 	(void)error;
@@ -349,12 +350,17 @@ static int method_list_sources(sd_bus_message *call, void *userdata, sd_bus_erro
 		return rows.r;
 	cb_list_open(&rows);
 	for (int i = 0; i < _CB_SOURCE_MAX; i++) {
+		uint64_t age_usec;
+
 		cb_row_open(&rows);
 		cb_row_string(&rows, "Name", cb_source_name((enum cb_source)i));
 		cb_row_string(&rows, "Where", cb_source_where((enum cb_source)i));
 		cb_row_string(&rows, "Gives", cb_source_gives((enum cb_source)i));
 		cb_row_bool(&rows, "Available", available >> i & 1);
 		cb_row_bool(&rows, "InLastTick", m->snapshot.valid >> i & 1);
+		age_usec = cb_host_source_age_usec(m->host, (enum cb_source)i, now_usec);
+		if (age_usec != UINT64_MAX)
+			cb_row_u64(&rows, "AgeUSec", age_usec);
 		cb_row_close(&rows);
 	}
 	cb_list_close(&rows);

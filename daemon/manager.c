@@ -26,6 +26,8 @@
 #define IRQS_EVERY_USEC (5 * CB_USEC_PER_SEC)
 /* Nor must an interface that flaps. */
 #define LINKS_EVERY_USEC (1 * CB_USEC_PER_SEC)
+/* Who has asked will ask again: for so long every signal is read in every tick. */
+#define WATCHED_USEC (3 * CB_USEC_PER_SEC)
 
 uint64_t cb_manager_now(const struct cb_manager *m)
 {
@@ -313,9 +315,11 @@ static int prepare(struct cb_manager *m, struct cb_err *err)
 	if (!m->prepare_needed)
 		return 0;
 	r = cb_host_prepare(m->host, m->topology, m->irqs, &m->snapshot, err);
-	if (r >= 0)
-		m->prepare_needed = false;
-	return r;
+	if (r < 0)
+		return r;
+	m->prepare_needed = false;
+	cb_manager_lock_memory(m);
+	return 0;
 }
 
 /* --- the tick --- */
@@ -385,6 +389,21 @@ static void watch_suspend(struct cb_manager *m)
 		       err.msg[0] ? err.msg : strerror(-r));
 }
 
+/* A trace is there to be looked at: nothing is left out of it. */
+static void ask_for_signals(struct cb_manager *m)
+{
+	struct cb_demand demand;
+	bool watched = m->trace ||
+		       (m->client_usec != 0 && cb_manager_now(m) - m->client_usec < WATCHED_USEC);
+
+	cb_engine_demand(m->engine, watched, &demand);
+	/* What is over its budget does not look closer. */
+	demand.detail = demand.detail && m->tick_every <= 1;
+	cb_host_demand(m->host, &demand);
+	m->sources_working = cb_host_sources_working(m->host);
+	m->n_cross_cpu_reads = cb_host_cross_cpu_reads(m->host);
+}
+
 /* Read, tell what happened, feed the snapshot. Returns 1 when there is none this time, which is no error. */
 static int sample(struct cb_manager *m, struct cb_err *err)
 {
@@ -403,6 +422,7 @@ static int sample(struct cb_manager *m, struct cb_err *err)
 		return r < 0 ? r : 1;
 	}
 	r = cb_manager_feed(m, &input);
+	ask_for_signals(m);
 	/* the snapshot still had them, and the engine knows its workers by the same keys */
 	feed_gone(m);
 	if (m->collected->changed & CB_COLLECT_IRQS &&
@@ -444,7 +464,7 @@ static void write_textfile(struct cb_manager *m)
 static void tick(struct cb_manager *m)
 {
 	struct cb_err err = { .msg = "" };
-	uint64_t begin_usec = cb_manager_now(m);
+	uint64_t begin_usec = cb_manager_now(m), begin_cpu_usec = cb_manager_cpu_usec();
 
 	watch_links(m);
 	if (m->journal) {
@@ -458,6 +478,7 @@ static void tick(struct cb_manager *m)
 	watch_suspend(m);
 	say_sample(m, sample(m, &err), &err);
 	cb_manager_saved_write(m);
+	cb_manager_own_place(m);
 	m->n_ticks++;
 	m->last_tick_usec = cb_manager_now(m);
 	m->tick_usec = m->last_tick_usec - begin_usec;
@@ -466,21 +487,22 @@ static void tick(struct cb_manager *m)
 	write_textfile(m);
 	cb_service_ready(m);
 	cb_service_status(m);
+	cb_manager_cost(m, begin_cpu_usec);
 }
 
 int cb_manager_on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct cb_manager *m = userdata;
 	uint64_t interval_usec = m->policy->sample_interval_usec;
-	uint64_t now_usec = cb_manager_now(m), missed = 0;
+	uint64_t now_usec = cb_manager_now(m), missed;
 
 	(void)usec;
-	if (now_usec > m->tick_due_usec)
-		missed = (now_usec - m->tick_due_usec) / interval_usec;
+	m->late_usec = now_usec - CB_MIN(m->tick_due_usec, now_usec);
+	missed = m->late_usec / interval_usec;
 	m->n_overruns += missed;
 	tick(m);
 	/* From the time it was due, not from now: no drift. What was missed is not made up for. */
-	m->tick_due_usec += interval_usec * (1 + missed);
+	m->tick_due_usec += interval_usec * (missed + m->tick_every);
 	sd_event_source_set_time(source, m->tick_due_usec);
 	return sd_event_source_set_enabled(source, SD_EVENT_ON);
 }

@@ -8,7 +8,8 @@
  *
  * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
  * manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_threads.c: Granularity=; manager_owners.c: who else sets what we set;
- * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
+ * manager_cost.c: what it costs and where it runs itself; manager_saved.c: registrations that outlive a restart;
+ * manager_notice.c: what is told to the world; manager_report.c:
  * what is shown.
  */
 
@@ -141,6 +142,15 @@ struct cb_manager {
 	uint64_t tick_due_usec, tick_usec,
 		sample_usec;	 /* next due; duration of the last; time of the last sample */
 	uint64_t last_tick_usec; /* when the last one ended */
+	uint64_t client_usec;	 /* when somebody asked last, 0 never */
+	uint64_t late_usec;	 /* how late the last tick began */
+	uint64_t tick_cpu_usec, own_cpu_usec; /* CPU time of the last tick; of the process */
+	double tick_cost_usec;		      /* the first, smoothed */
+	uint32_t tick_every;		      /* intervals from one tick to the next */
+	uint32_t sources_working;	      /* as cb_host_sources_working() */
+	uint64_t n_cross_cpu_reads;
+	uint64_t place_usec; /* when we looked where we run, 0 never */
+	struct cb_cpuset own_may, own_cpus; /* where we may run, by whoever started us; where we do */
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
 	bool irqbalance;
@@ -277,6 +287,18 @@ void cb_manager_owner_cpusets(const struct cb_manager *m, struct cb_owner *ret);
 
 /* Read the worker's cpuset again, and tell the engine when it is another. */
 void cb_manager_cpuset(struct cb_manager *m, struct cb_member *member);
+
+/* --- manager_cost.c --- */
+
+uint64_t cb_manager_cpu_usec(void); /* CPU time of this process so far */
+/*
+ * At the end of a tick: what it cost, @begin_cpu_usec being the process's time when it began; how often ticks come from now on.
+ */
+void cb_manager_cost(struct cb_manager *m, uint64_t begin_cpu_usec);
+/* Intervals to the next tick, 1 to 8: what keeps @cost_usec of a tick below the budget; @every: as it is now. */
+uint32_t cb_tick_every(uint32_t every, double cost_usec, double interval_usec, double budget_ratio);
+void cb_manager_own_place(struct cb_manager *m); /* once per tick */
+void cb_manager_lock_memory(const struct cb_manager *m); /* when blocks have changed */
 
 /* --- manager_notice.c --- */
 

@@ -102,7 +102,7 @@ static void list_missing(struct cb_manager *m)
 	uint32_t have = cb_host_sources(m->host);
 
 	if (m->n_samples > 0 && m->n_members > 0)
-		have &= m->snapshot.valid;
+		have &= m->sources_working;
 	if (have & 1u << CB_SOURCE_TASKSTATS)
 		have |= 1u << CB_SOURCE_TASK_PROC; /* its fall-back, not read then */
 	m->missing[0] = '\0';
@@ -184,6 +184,9 @@ static void append_state(const struct cb_manager *m, char *buf, size_t size)
 		append(buf, size, "; ", "the new configuration is wrong, the old one holds");
 	if (report->paused)
 		append(buf, size, "; ", "balancing is paused");
+	if (m->tick_every > 1)
+		append(buf, size, "; ", "over TickBudget=: a sample every %u intervals",
+		       m->tick_every);
 	if (report->canary)
 		append(buf, size, "; ", "too many rollbacks: only advising");
 }
@@ -267,6 +270,8 @@ void cb_manager_report(struct cb_manager *m)
 	fill_budget(m);
 	report->tick_usec = m->tick_usec;
 	report->overruns = m->n_overruns;
+	report->tick_every = m->tick_every;
+	report->late_usec = m->late_usec;
 	report->data_age_usec = m->sample_usec != 0 ? cb_manager_now(m) - m->sample_usec : 0;
 	if (cb_manager_can_move(m, &why) && m->journal)
 		why = cb_journal_state(m->journal);

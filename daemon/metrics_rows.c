@@ -6,6 +6,7 @@
 #include "metrics_rows.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "manager.h"
 
@@ -66,10 +67,40 @@ METRIC(OVERRUNS)
 	cb_metric_count(metrics, m->n_overruns, NULL, NULL);
 }
 
+static double seconds(uint64_t usec)
+{
+	return (double)usec / (double)CB_USEC_PER_SEC;
+}
+
+METRIC(LATE)
+{
+	cb_metric_value(metrics, seconds(m->late_usec), NULL, NULL);
+}
+
+METRIC(TICK_CPU)
+{
+	cb_metric_value(metrics, seconds(m->tick_cpu_usec), NULL, NULL);
+}
+
+METRIC(OWN_CPU)
+{
+	cb_metric_value(metrics, seconds(m->own_cpu_usec), NULL, NULL);
+}
+
+METRIC(TICK_EVERY)
+{
+	cb_metric_count(metrics, m->tick_every, NULL, NULL);
+}
+
+METRIC(CROSS_CPU_READS)
+{
+	cb_metric_count(metrics, m->n_cross_cpu_reads, NULL, NULL);
+}
+
 METRIC(SOURCE)
 {
 	for (int source = 0; source < _CB_SOURCE_MAX; source++)
-		cb_metric_count(metrics, m->snapshot.valid >> source & 1,
+		cb_metric_count(metrics, m->sources_working >> source & 1,
 				cb_source_name((enum cb_source)source), NULL);
 }
 
@@ -79,13 +110,15 @@ METRIC(CPUS)
 {
 	const struct cb_topology *topology = cb_engine_topology(m->engine);
 	uint64_t n[_CB_HEAT_MAX] = { 0 };
-	struct cb_cpu_view view;
 
 	if (!topology)
 		return;
-	CB_CPUSET_FOREACH(cpu, &topology->online)
-		if (cb_engine_cpu(m->engine, cpu, &view) && view.heat < _CB_HEAT_MAX)
-			n[view.heat]++;
+	for (uint32_t cpu = 0; cpu < topology->n_cpu_ids; cpu++) {
+		enum cb_heat heat = cb_engine_cpu_heat(m->engine, cpu);
+
+		if (heat >= 0 && heat < _CB_HEAT_MAX)
+			n[heat]++;
+	}
 	for (int heat = 0; heat < _CB_HEAT_MAX; heat++)
 		cb_metric_count(metrics, n[heat], cb_heat_name((enum cb_heat)heat), NULL);
 }
@@ -108,74 +141,125 @@ METRIC(RUNNABLE)
 		cb_metric_count(metrics, totals(m).procs_running, NULL, NULL);
 }
 
-/* Walks the online CPUs for which @present was read. */
-struct each_cpu {
-	const struct cb_manager *m;
-	uint32_t present;
-	unsigned int from;
-	struct cb_cpu_view view;
-	char label[16];
-};
-
-static bool next_cpu(struct each_cpu *each)
+/* As text: cheaper than printf(), in thousands of samples. */
+static const char *label_of(uint32_t number, char buf[12])
 {
-	const struct cb_topology *topology = cb_engine_topology(each->m->engine);
+	char *at = buf + 11;
 
-	while (topology) {
-		unsigned int cpu = cb_cpuset_next(&topology->online, each->from);
+	*at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	return at;
+}
 
-		if (cpu >= CB_CPUS_MAX)
-			break;
-		each->from = cpu + 1;
-		if (!cb_engine_cpu(each->m->engine, cpu, &each->view) ||
-		    !(each->view.present & each->present))
-			continue;
-		snprintf(each->label, sizeof(each->label), "%u", cpu);
-		return true;
+static void put_cpus(struct cb_metrics *metrics, const struct cb_manager *m, enum cb_cpu_rate which)
+{
+	const struct cb_topology *topology = cb_engine_topology(m->engine);
+
+	for (uint32_t cpu = 0; topology && cpu < topology->n_cpu_ids; cpu++) {
+		const struct cb_rate *rate = cb_engine_cpu_rate(m->engine, cpu, which);
+
+		if (rate && cb_cpuset_has(&topology->online, cpu))
+			cb_metric_numbered(metrics, rate->raw, cpu, NULL);
 	}
-	return false;
 }
 
 METRIC(CPU_BUSY)
 {
-	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_TIMES };
-
-	while (next_cpu(&each))
-		cb_metric_value(metrics, each.view.busy.raw, each.label, NULL);
+	put_cpus(metrics, m, CB_CPU_RATE_BUSY);
 }
 
 METRIC(CPU_SOFTIRQ)
 {
-	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_TIMES };
-
-	while (next_cpu(&each))
-		cb_metric_value(metrics, each.view.softirq.raw, each.label, NULL);
+	put_cpus(metrics, m, CB_CPU_RATE_SOFTIRQ);
 }
 
 METRIC(CPU_STEAL)
 {
-	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_TIMES };
-
-	while (next_cpu(&each))
-		cb_metric_value(metrics, each.view.steal.raw, each.label, NULL);
+	put_cpus(metrics, m, CB_CPU_RATE_STEAL);
 }
 
 METRIC(CPU_CTXSW)
 {
-	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_CTXSW };
-
-	while (next_cpu(&each))
-		cb_metric_value(metrics, each.view.ctxsw_per_sec.raw, each.label, NULL);
+	put_cpus(metrics, m, CB_CPU_RATE_CTXSW);
 }
 
 METRIC(CPU_SOFTIRQS)
 {
-	struct each_cpu each = { .m = m, .present = CB_CPU_HAS_SOFTIRQS };
+	const struct cb_topology *topology = cb_engine_topology(m->engine);
 
-	while (next_cpu(&each))
+	for (uint32_t cpu = 0; topology && cpu < topology->n_cpu_ids; cpu++) {
+		const struct cb_rate *rate =
+			cb_engine_cpu_rate(m->engine, cpu, CB_CPU_RATE_SOFTIRQS);
+
+		if (!rate || !cb_cpuset_has(&topology->online, cpu))
+			continue;
 		for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
-			cb_metric_value(metrics, each.view.softirqs_per_sec[i].raw, each.label,
-					cb_softirq_name((enum cb_softirq)i));
+			cb_metric_numbered(metrics, rate[i].raw, cpu,
+					   cb_softirq_name((enum cb_softirq)i));
+	}
+}
+
+/* --- interrupts: those that we have placed, and the busiest others --- */
+
+struct busiest {
+	uint32_t n, least; /* least: the place of the least busy */
+	double per_sec[IRQ_BUSIEST_MAX];
+	uint32_t index[IRQ_BUSIEST_MAX];
+};
+
+static void consider(struct busiest *busiest, uint32_t index, double per_sec)
+{
+	uint32_t at = busiest->n < IRQ_BUSIEST_MAX ? busiest->n++ : busiest->least;
+
+	busiest->per_sec[at] = per_sec;
+	busiest->index[at] = index;
+	busiest->least = 0;
+	for (uint32_t i = 1; i < busiest->n; i++)
+		if (busiest->per_sec[i] < busiest->per_sec[busiest->least])
+			busiest->least = i;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct cb_irq_use *x = a, *y = b;
+
+	return (x->irq > y->irq) - (x->irq < y->irq);
+}
+
+void cb_metrics_choose_irqs(struct cb_metrics *metrics, const struct cb_manager *m)
+{
+	struct busiest busiest = { .n = 0 };
+	struct cb_irq_use use;
+
+	metrics->n_irqs = 0;
+	for (uint32_t i = 0; i < cb_engine_n_irqs(m->engine); i++) {
+		cb_engine_irq_use(m->engine, i, &use);
+		if (use.placed && metrics->n_irqs < IRQ_SERIES_MAX)
+			metrics->irq[metrics->n_irqs++] = use;
+		else if (use.per_sec > 0 && (busiest.n < IRQ_BUSIEST_MAX ||
+					     use.per_sec > busiest.per_sec[busiest.least]))
+			consider(&busiest, i, use.per_sec);
+	}
+	for (uint32_t i = 0; i < busiest.n; i++)
+		cb_engine_irq_use(m->engine, busiest.index[i], &metrics->irq[metrics->n_irqs++]);
+	if (metrics->n_irqs > 1)
+		qsort(metrics->irq, metrics->n_irqs, sizeof(metrics->irq[0]), by_number);
+}
+
+METRIC_FIXED(IRQ_RATE)
+{
+	for (uint32_t i = 0; i < metrics->n_irqs; i++)
+		cb_metric_numbered(metrics, metrics->irq[i].per_sec, metrics->irq[i].irq,
+				   metrics->irq[i].actions);
+}
+
+METRIC_FIXED(IRQ_LOAD)
+{
+	for (uint32_t i = 0; i < metrics->n_irqs; i++)
+		cb_metric_numbered(metrics, metrics->irq[i].load_ratio, metrics->irq[i].irq,
+				   metrics->irq[i].actions);
 }
 
 METRIC(FINDINGS)
@@ -263,20 +347,22 @@ METRIC(GROUP_SKEW)
 			cb_metric_value(metrics, view.skew_ratio, view.policy->name, NULL);
 }
 
+/* Walks the first of the workers for which @present is there: so many that a big group does not flood whoever scrapes. */
 struct each_worker {
 	const struct cb_manager *m;
 	uint32_t present, from;
-	struct cb_worker_view view;
-	char label[16];
+	struct cb_worker_use use;
+	char buf[12];
+	const char *label;
 };
 
 static bool next_worker(struct each_worker *each)
 {
-	while (each->from < cb_engine_n_workers(each->m->engine)) {
-		cb_engine_worker(each->m->engine, each->from++, &each->view);
-		if (!(each->view.present & each->present))
+	while (each->from < CB_MIN(cb_engine_n_workers(each->m->engine), WORKER_SERIES_MAX)) {
+		cb_engine_worker_use(each->m->engine, each->from++, &each->use);
+		if (!(each->use.present & each->present))
 			continue;
-		snprintf(each->label, sizeof(each->label), "%u", each->view.slot);
+		each->label = label_of(each->use.slot, each->buf);
 		return true;
 	}
 	return false;
@@ -287,7 +373,7 @@ METRIC(WORKER_CPU)
 	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_CPU };
 
 	while (next_worker(&each))
-		cb_metric_value(metrics, each.view.cpu.raw, each.view.group, each.label);
+		cb_metric_value(metrics, each.use.cpu_per_sec, each.use.group, each.label);
 }
 
 METRIC(WORKER_DELAY)
@@ -295,7 +381,7 @@ METRIC(WORKER_DELAY)
 	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_WAIT };
 
 	while (next_worker(&each))
-		cb_metric_value(metrics, each.view.wait_per_sec.raw, each.view.group, each.label);
+		cb_metric_value(metrics, each.use.wait_per_sec, each.use.group, each.label);
 }
 
 METRIC(WORKER_BACKLOG)
@@ -303,7 +389,7 @@ METRIC(WORKER_BACKLOG)
 	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_LISTEN };
 
 	while (next_worker(&each))
-		cb_metric_count(metrics, each.view.backlog, each.view.group, each.label);
+		cb_metric_count(metrics, each.use.backlog, each.use.group, each.label);
 }
 
 METRIC(WORKER_FDS)
@@ -311,7 +397,14 @@ METRIC(WORKER_FDS)
 	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_FDS };
 
 	while (next_worker(&each))
-		cb_metric_count(metrics, each.view.n_fds, each.view.group, each.label);
+		cb_metric_count(metrics, each.use.n_fds, each.use.group, each.label);
+}
+
+METRIC(WORKERS_LEFT_OUT)
+{
+	uint32_t n = cb_engine_n_workers(m->engine);
+
+	cb_metric_count(metrics, n - CB_MIN(n, WORKER_SERIES_MAX), NULL, NULL);
 }
 
 /* --- what was done --- */

@@ -74,7 +74,8 @@ static uint64_t watchdog_usec; /* how often */
 static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct cb_manager *m = userdata;
-	uint64_t patience = 2 * m->policy->sample_interval_usec + watchdog_usec;
+	uint64_t patience = 2 * m->policy->sample_interval_usec * CB_MAX(m->tick_every, 1u) +
+			    watchdog_usec;
 
 	if (m->last_tick_usec == 0 || cb_manager_now(m) - m->last_tick_usec < patience)
 		sd_notify(0, "WATCHDOG=1");

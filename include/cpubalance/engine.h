@@ -297,6 +297,37 @@ const struct cb_topology *cb_engine_topology(const struct cb_engine *engine);
 const struct cb_policy *cb_engine_policy(const struct cb_engine *engine);
 uint64_t cb_engine_now(const struct cb_engine *engine); /* of the last input */
 
+/* What time series show, without the rest of a view. */
+struct cb_worker_use {
+	const char *group;
+	uint32_t slot, present; /* CB_WORKER_HAS_* with a rate */
+	double cpu_per_sec, wait_per_sec; /* last interval */
+	uint32_t backlog, n_fds;
+};
+struct cb_irq_use {
+	uint32_t irq;
+	const char *actions;
+	bool placed;
+	double per_sec, load_ratio; /* last interval; smoothed */
+};
+void cb_engine_worker_use(const struct cb_engine *engine, uint32_t index, struct cb_worker_use *ret);
+void cb_engine_irq_use(const struct cb_engine *engine, uint32_t index, struct cb_irq_use *ret);
+/* Rates of one CPU; NULL where @present, of CB_CPU_HAS_*, has none. Of the last input, valid until the next. */
+enum cb_cpu_rate { CB_CPU_RATE_BUSY, CB_CPU_RATE_SOFTIRQ, CB_CPU_RATE_STEAL, CB_CPU_RATE_CTXSW, CB_CPU_RATE_SOFTIRQS };
+const struct cb_rate *cb_engine_cpu_rate(const struct cb_engine *engine, uint32_t cpu, enum cb_cpu_rate which);
+enum cb_heat cb_engine_cpu_heat(const struct cb_engine *engine, uint32_t cpu); /* _CB_HEAT_INVALID: not online */
+/*
+ * Where the daemon itself should run: on housekeeping CPUs of @may that are not hot; where there is none of those, on any
+ * housekeeping CPU of @may; else empty: it stays where it is.
+ */
+void cb_engine_own_cpus(const struct cb_engine *engine, const struct cb_cpuset *may, struct cb_cpuset *ret);
+/* The blocks of memory that a tick touches, for whoever locks them. */
+void cb_engine_memory(const struct cb_engine *engine, void (*fn)(const void *block, size_t size, void *userdata),
+		      void *userdata);
+
+/* What the next snapshots are wanted for, by the loads of the last one. @watched: somebody looks at the details. */
+void cb_engine_demand(const struct cb_engine *engine, bool watched, struct cb_demand *ret);
+
 /* "nginx/3" or "eth0-rx-3 (irq 41)"; works for gone items too, then with the bare number. Returns @buf. */
 const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_ref item, char *buf, size_t size);
 /* "CPU 3 is 96 % busy for 41 s, the coolest it could use is CPU 7 at 12 %; its workers wait 212 ms/s" Returns @buf. */

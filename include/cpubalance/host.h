@@ -55,6 +55,22 @@ struct cb_collect_events {
 	struct { uint32_t key; struct cb_cpuset mask; } worker_mask[16];
 };
 
+/* The blocks of memory that a tick touches, for whoever locks them; those of workers are left out. */
+void cb_host_memory(const struct cb_host *host, void (*fn)(const void *block, size_t size, void *userdata),
+		    void *userdata);
+
+/*
+ * From the next tick on, read what this asks for; before the first call, everything in every tick. What is not asked for is read every
+ * few seconds, and absent from the snapshots in between.
+ */
+void cb_host_demand(struct cb_host *host, const struct cb_demand *demand);
+/* Since the source was last read, UINT64_MAX when it never was. */
+uint64_t cb_host_source_age_usec(const struct cb_host *host, enum cb_source source, uint64_t now_usec);
+/* Bit per source that gave something when it was last tried. */
+uint32_t cb_host_sources_working(const struct cb_host *host);
+/* How often another CPU was interrupted to read its context switches, since the host was opened. */
+uint64_t cb_host_cross_cpu_reads(const struct cb_host *host);
+
 /*
  * All reads of one tick into @snapshot (prepared). Allocates nothing and opens nothing when nothing has changed. Absent
  * sources are absent in snapshot->valid. Returns 0 or a negative errno when not even CPU times can be had.

@@ -139,6 +139,16 @@ struct cb_snapshot {
 	struct cb_group_sample *group;
 };
 
+/*
+ * What the next snapshots are wanted for. What nobody needs now is read less often, and no CPU is interrupted for it. A CPU in
+ * neither set is not asked for its context switches, which would wake it.
+ */
+struct cb_demand {
+	bool detail;           /* somebody looks, or a CPU is near being hot: every signal in every tick */
+	struct cb_cpuset near; /* CPUs that are hot or near it: asked in every tick */
+	struct cb_cpuset busy; /* others that are not idle: asked in turn */
+};
+
 /* Make room; contents are lost. Returns 0, -ENOMEM, or -E2BIG beyond the limits above. Does nothing when there is room. */
 int cb_snapshot_reserve(struct cb_snapshot *snapshot, uint32_t n_cpus, uint32_t n_irqs, uint32_t n_workers,
 			uint32_t n_groups) _must_check_;

@@ -39,7 +39,7 @@ struct cpu_state {
 	struct cb_cpu_sample
 		last; /* what the rates are computed against; last.present says of what there is any */
 	uint64_t last_usec;
-	uint64_t ctxsw_usec; /* its context switches may be read less often */
+	uint64_t softirqs_usec, softnet_usec, ctxsw_usec; /* of last; may be read less often */
 	uint32_t present;    /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
 	struct cb_noise noise; /* of busy, while no plan is under way */

@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include "engine_internal.h"
 
@@ -66,49 +67,66 @@ static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *no
 	cpu->present |= CB_CPU_HAS_TIMES;
 }
 
-static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now,
-			      uint64_t now_usec, uint64_t dt_usec, uint64_t tau_usec)
+/*
+ * These are not in every snapshot: each has its own base, and a rate over the time since then.
+ * Returns that time, 0 when there is no rate to be had.
+ */
+static uint64_t counter_dt(const struct cpu_state *cpu, const struct cb_cpu_sample *now,
+			   uint64_t now_usec, uint32_t bit, uint64_t last_usec)
 {
-	uint32_t both = now->present & cpu->last.present;
-	int first;
+	return now->present & cpu->last.present & bit && now_usec > last_usec ?
+		       now_usec - last_usec :
+		       0;
+}
 
-	if (both & CB_CPU_HAS_SOFTIRQS) {
-		first = !(cpu->present & CB_CPU_HAS_SOFTIRQS);
+static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample *now,
+			      uint64_t now_usec, uint64_t tau_usec)
+{
+	uint64_t dt_usec = counter_dt(cpu, now, now_usec, CB_CPU_HAS_SOFTIRQS, cpu->softirqs_usec);
+
+	if (dt_usec) {
+		int first = !(cpu->present & CB_CPU_HAS_SOFTIRQS);
+
 		for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
 			cb_rate_update(&cpu->softirqs_per_sec[i],
 				       per_sec(now->softirqs[i], cpu->last.softirqs[i], dt_usec),
 				       dt_usec, tau_usec, first);
 		cpu->present |= CB_CPU_HAS_SOFTIRQS;
 	}
-	if (both & CB_CPU_HAS_SOFTNET) {
-		first = !(cpu->present & CB_CPU_HAS_SOFTNET);
+	dt_usec = counter_dt(cpu, now, now_usec, CB_CPU_HAS_SOFTNET, cpu->softnet_usec);
+	if (dt_usec) {
 		cb_rate_update(&cpu->softnet_dropped_per_sec,
 			       per_sec(now->softnet_dropped, cpu->last.softnet_dropped, dt_usec),
-			       dt_usec, tau_usec, first);
+			       dt_usec, tau_usec, !(cpu->present & CB_CPU_HAS_SOFTNET));
 		cpu->present |= CB_CPU_HAS_SOFTNET;
 	}
-	if ((both & CB_CPU_HAS_CTXSW) && now_usec > cpu->ctxsw_usec) {
-		first = !(cpu->present & CB_CPU_HAS_CTXSW);
-		cb_rate_update(&cpu->ctxsw_per_sec,
-			       per_sec(now->ctxsw, cpu->last.ctxsw, now_usec - cpu->ctxsw_usec),
-			       now_usec - cpu->ctxsw_usec, tau_usec, first);
+	dt_usec = counter_dt(cpu, now, now_usec, CB_CPU_HAS_CTXSW, cpu->ctxsw_usec);
+	if (dt_usec) {
+		cb_rate_update(&cpu->ctxsw_per_sec, per_sec(now->ctxsw, cpu->last.ctxsw, dt_usec),
+			       dt_usec, tau_usec, !(cpu->present & CB_CPU_HAS_CTXSW));
 		cpu->present |= CB_CPU_HAS_CTXSW;
 	}
 }
 
-/* Remember the sample; context switches that were not read this time keep their older base. */
+/* Remember the sample; a counter that was not read this time keeps its older base. */
 static void cpu_remember(struct cpu_state *cpu, const struct cb_cpu_sample *now, uint64_t now_usec)
 {
-	uint64_t ctxsw = cpu->last.ctxsw;
-	uint32_t had = cpu->last.present & CB_CPU_HAS_CTXSW;
+	struct cb_cpu_sample *last = &cpu->last;
 
-	cpu->last = *now;
+	memcpy(last->time_ticks, now->time_ticks, sizeof(last->time_ticks));
+	last->present = (last->present & ~CB_CPU_HAS_TIMES) | now->present;
 	cpu->last_usec = now_usec;
+	if (now->present & CB_CPU_HAS_SOFTIRQS) {
+		memcpy(last->softirqs, now->softirqs, sizeof(last->softirqs));
+		cpu->softirqs_usec = now_usec;
+	}
+	if (now->present & CB_CPU_HAS_SOFTNET) {
+		last->softnet_dropped = now->softnet_dropped;
+		cpu->softnet_usec = now_usec;
+	}
 	if (now->present & CB_CPU_HAS_CTXSW) {
+		last->ctxsw = now->ctxsw;
 		cpu->ctxsw_usec = now_usec;
-	} else {
-		cpu->last.ctxsw = ctxsw;
-		cpu->last.present |= had;
 	}
 }
 
@@ -123,7 +141,7 @@ static void rate_cpus(struct cb_engine *engine, const struct cb_snapshot *snapsh
 			if (now->present & cpu->last.present & CB_CPU_HAS_TIMES)
 				cpu_time_rates(cpu, now, dt_usec, engine->policy.smooth_usec,
 					       !engine_plan_applied(engine));
-			cpu_counter_rates(cpu, now, snapshot->time_usec, dt_usec,
+			cpu_counter_rates(cpu, now, snapshot->time_usec,
 					  engine->policy.smooth_usec);
 		}
 		cpu_remember(cpu, now, snapshot->time_usec);

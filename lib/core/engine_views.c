@@ -8,6 +8,13 @@
 
 #include "engine_internal.h"
 
+static enum cb_heat heat_of(const struct cb_engine *engine, const struct cpu_state *state)
+{
+	return state->hot				       ? CB_HEAT_HOT :
+	       state->busy.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM :
+								 CB_HEAT_COOL;
+}
+
 bool cb_engine_cpu(const struct cb_engine *engine, uint32_t cpu, struct cb_cpu_view *ret)
 {
 	const struct cpu_state *state;
@@ -36,10 +43,94 @@ bool cb_engine_cpu(const struct cb_engine *engine, uint32_t cpu, struct cb_cpu_v
 			CB_MAX(state->busy.smooth - state->workers_ratio - state->irqs_ratio, 0.0),
 	};
 	memcpy(ret->softirqs_per_sec, state->softirqs_per_sec, sizeof(ret->softirqs_per_sec));
-	ret->heat = state->hot					    ? CB_HEAT_HOT :
-		    state->busy.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM :
-								      CB_HEAT_COOL;
+	ret->heat = heat_of(engine, state);
 	return true;
+}
+
+enum cb_heat cb_engine_cpu_heat(const struct cb_engine *engine, uint32_t cpu)
+{
+	if (!engine->topology || cpu >= engine->topology->n_cpu_ids ||
+	    !cb_cpuset_has(&engine->topology->online, cpu))
+		return _CB_HEAT_INVALID;
+	return heat_of(engine, &engine->cpu[cpu]);
+}
+
+const struct cb_rate *cb_engine_cpu_rate(const struct cb_engine *engine, uint32_t cpu,
+					 enum cb_cpu_rate which)
+{
+	const struct cpu_state *state;
+
+	if (!engine->topology || cpu >= engine->topology->n_cpu_ids)
+		return NULL;
+	state = &engine->cpu[cpu];
+	switch (which) {
+	case CB_CPU_RATE_BUSY:
+		return state->present & CB_CPU_HAS_TIMES ? &state->busy : NULL;
+	case CB_CPU_RATE_SOFTIRQ:
+		return state->present & CB_CPU_HAS_TIMES ? &state->softirq : NULL;
+	case CB_CPU_RATE_STEAL:
+		return state->present & CB_CPU_HAS_TIMES ? &state->steal : NULL;
+	case CB_CPU_RATE_CTXSW:
+		return state->present & CB_CPU_HAS_CTXSW ? &state->ctxsw_per_sec : NULL;
+	case CB_CPU_RATE_SOFTIRQS:
+		return state->present & CB_CPU_HAS_SOFTIRQS ? state->softirqs_per_sec : NULL;
+	}
+	return NULL;
+}
+
+void cb_engine_own_cpus(const struct cb_engine *engine, const struct cb_cpuset *may,
+			struct cb_cpuset *ret)
+{
+	struct cb_cpuset cool;
+
+	*ret = CB_CPUSET_EMPTY;
+	if (!engine->topology)
+		return;
+	*ret = cb_topology_housekeeping(engine->topology);
+	*ret = cool = cb_cpuset_and(ret, may);
+	CB_CPUSET_FOREACH(cpu, ret)
+		if (cb_engine_cpu_heat(engine, cpu) == CB_HEAT_HOT)
+			cb_cpuset_clear(&cool, cpu);
+	if (!cb_cpuset_empty(&cool))
+		*ret = cool;
+}
+
+void cb_engine_memory(const struct cb_engine *engine,
+		      void (*fn)(const void *block, size_t size, void *userdata), void *userdata)
+{
+	uint32_t n_cpus = engine->topology ? engine->topology->n_cpu_ids : 0;
+
+	fn(engine, sizeof(*engine), userdata);
+	if (engine->cpu)
+		fn(engine->cpu, n_cpus * sizeof(engine->cpu[0]), userdata);
+	if (engine->irq)
+		fn(engine->irq, engine->irqs->n * sizeof(engine->irq[0]), userdata);
+	if (engine->worker)
+		fn(engine->worker, engine->cap_workers * sizeof(engine->worker[0]), userdata);
+	for (uint32_t i = 0; i < engine->n_groups; i++)
+		fn(engine->group[i], sizeof(*engine->group[i]), userdata);
+}
+
+/* A CPU that was idle for nearly all of an interval has switched little, and is not woken to say so. */
+#define IDLE_RATIO 0.1
+
+void cb_engine_demand(const struct cb_engine *engine, bool watched, struct cb_demand *ret)
+{
+	uint32_t n = engine->topology ? engine->topology->n_cpu_ids : 0;
+
+	ret->near = ret->busy = CB_CPUSET_EMPTY;
+	ret->detail = watched || engine->n_findings > 0 || engine->flight.active;
+	for (uint32_t id = 0; id < n; id++) {
+		const struct cpu_state *cpu = &engine->cpu[id];
+
+		if (!(cpu->present & CB_CPU_HAS_TIMES))
+			continue;
+		if (cpu->hot || cpu->busy.smooth >= engine->policy.warm_ratio)
+			cb_cpuset_set(&ret->near, id);
+		else if (cpu->busy.raw >= IDLE_RATIO)
+			cb_cpuset_set(&ret->busy, id);
+	}
+	ret->detail = ret->detail || !cb_cpuset_empty(&ret->near);
 }
 
 uint32_t cb_engine_n_workers(const struct cb_engine *engine)
@@ -85,6 +176,35 @@ void cb_engine_worker(const struct cb_engine *engine, uint32_t index, struct cb_
 	};
 	if (engine->topology)
 		ret->allowed = engine_allowed(engine, worker);
+}
+
+void cb_engine_worker_use(const struct cb_engine *engine, uint32_t index, struct cb_worker_use *ret)
+{
+	const struct worker_state *worker = &engine->worker[index];
+	const struct group_state *group = engine_group(engine, worker->group_key);
+
+	*ret = (struct cb_worker_use){
+		.group = group ? group->policy.name : "",
+		.slot = worker->slot,
+		.present = worker->present,
+		.cpu_per_sec = worker->cpu.raw,
+		.wait_per_sec = worker->wait_per_sec.raw,
+		.backlog = worker->last.backlog,
+		.n_fds = worker->last.n_fds,
+	};
+}
+
+void cb_engine_irq_use(const struct cb_engine *engine, uint32_t index, struct cb_irq_use *ret)
+{
+	const struct irq_state *state = &engine->irq[index];
+
+	*ret = (struct cb_irq_use){
+		.irq = engine->irqs->irq[index].irq,
+		.actions = engine->irqs->irq[index].actions,
+		.placed = state->placed,
+		.per_sec = state->per_sec.raw,
+		.load_ratio = state->load_ratio,
+	};
 }
 
 bool cb_engine_worker_by_key(const struct cb_engine *engine, uint32_t key,

@@ -23,6 +23,16 @@
 #define BUF_MIN	 65536u
 /* An interrupt that no inventory ever shows is asked for again only this often. */
 #define IRQ_NEWS_USEC (60 * CB_USEC_PER_SEC)
+/* How often those signals are read that nobody needs now. */
+#define LAZY_USEC (5 * CB_USEC_PER_SEC)
+
+/* Signals of CPUs that only people and findings look at. */
+enum lazy {
+	LAZY_SOFTIRQS,
+	LAZY_SOFTNET,
+	LAZY_CTXSW,
+	_LAZY_MAX,
+};
 
 struct cb_collector {
 	int stat_fd, softirqs_fd, softnet_fd;
@@ -34,6 +44,7 @@ struct cb_collector {
 	bool perf_failed; /* do not try again with each preparation */
 	bool irq_news;	  /* reported since the set of interrupts last changed */
 	uint64_t irq_news_usec;
+	uint64_t lazy_usec[_LAZY_MAX]; /* due then, also when nobody needs it */
 };
 
 /* --- what this machine can give --- */
@@ -280,20 +291,50 @@ static int collect_stat(struct cb_host *host, uint64_t now_usec, struct cb_snaps
 	return 0;
 }
 
-static void collect_cpus(struct cb_host *host, const struct cb_cpuset *online,
-			 struct cb_snapshot *snapshot)
+/* Those that are due together are read in different ticks. */
+static bool is_due(struct cb_host *host, enum lazy signal, uint64_t now_usec)
+{
+	uint64_t *due_usec = &host->collector->lazy_usec[signal];
+
+	if (host->demanded && !host->demand.detail && now_usec < *due_usec)
+		return false;
+	*due_usec = now_usec + LAZY_USEC - signal * LAZY_USEC / _LAZY_MAX / 2;
+	return true;
+}
+
+/* Returns the sources that were asked. */
+static uint32_t collect_cpus(struct cb_host *host, const struct cb_cpuset *online,
+			     uint64_t now_usec, struct cb_snapshot *snapshot)
 {
 	struct cb_collector *collector = host->collector;
-	ssize_t len = collector->softirqs_fd < 0 ? -EBADF : read_kept(host, collector->softirqs_fd);
+	uint32_t asked = 0;
+	ssize_t len;
 
-	if (len >= 0 && cb_softirqs_parse(host->buf, (size_t)len, snapshot) == 0)
-		snapshot->valid |= 1u << CB_SOURCE_SOFTIRQS;
-	/* One record for each CPU: a page at a time. */
-	len = collector->softnet_fd < 0 ? -EBADF : cb_host_read_big_fd(host, collector->softnet_fd);
-	if (len >= 0 && cb_softnet_parse(host->buf, (size_t)len, online, snapshot) == 0)
-		snapshot->valid |= 1u << CB_SOURCE_SOFTNET;
-	if (cb_perf_collect(host->perf, snapshot) > 0)
-		snapshot->valid |= 1u << CB_SOURCE_CTXSW;
+	if (is_due(host, LAZY_SOFTIRQS, now_usec)) {
+		len = collector->softirqs_fd < 0 ? -EBADF : read_kept(host, collector->softirqs_fd);
+		if (len >= 0 && cb_softirqs_parse(host->buf, (size_t)len, snapshot) == 0)
+			snapshot->valid |= 1u << CB_SOURCE_SOFTIRQS;
+		asked |= 1u << CB_SOURCE_SOFTIRQS;
+	}
+	if (is_due(host, LAZY_SOFTNET, now_usec)) {
+		/* One record for each CPU: a page at a time. */
+		len = collector->softnet_fd < 0 ? -EBADF :
+						  cb_host_read_big_fd(host, collector->softnet_fd);
+		if (len >= 0 && cb_softnet_parse(host->buf, (size_t)len, online, snapshot) == 0)
+			snapshot->valid |= 1u << CB_SOURCE_SOFTNET;
+		asked |= 1u << CB_SOURCE_SOFTNET;
+	}
+	if (is_due(host, LAZY_CTXSW, now_usec)) {
+		uint32_t n = cb_perf_collect(host->perf, host->demanded ? &host->demand : NULL,
+					     snapshot);
+
+		/* Nobody was worth asking: that is no failure. */
+		if (n > 0)
+			snapshot->valid |= 1u << CB_SOURCE_CTXSW;
+		if (n > 0 || !host->perf)
+			asked |= 1u << CB_SOURCE_CTXSW;
+	}
+	return asked;
 }
 
 /*
@@ -318,10 +359,51 @@ static bool fits(const struct cb_host *host, const struct cb_snapshot *snapshot)
 		(snapshot->cap_workers >= table->n && snapshot->cap_groups >= table->n_groups));
 }
 
+void cb_host_demand(struct cb_host *host, const struct cb_demand *demand)
+{
+	host->demand = *demand;
+	host->demanded = true;
+}
+
+void cb_host_memory(const struct cb_host *host,
+		    void (*fn)(const void *block, size_t size, void *userdata), void *userdata)
+{
+	fn(host, sizeof(*host), userdata);
+	fn(host->collector, sizeof(*host->collector), userdata);
+	fn(host->buf, host->buf_size, userdata);
+	cb_irq_watch_memory(host->irq_watch, fn, userdata);
+}
+
+uint64_t cb_host_source_age_usec(const struct cb_host *host, enum cb_source source,
+				 uint64_t now_usec)
+{
+	uint64_t usec = host->source_usec[source];
+
+	return usec == 0 ? UINT64_MAX : now_usec > usec ? now_usec - usec : 0;
+}
+
+uint32_t cb_host_sources_working(const struct cb_host *host)
+{
+	return host->working;
+}
+
+static void account_sources(struct cb_host *host, const struct cb_snapshot *snapshot,
+			    uint32_t asked)
+{
+	host->sources |= snapshot->valid;
+	host->working = (host->working & ~asked) | snapshot->valid;
+	for (int i = 0; i < _CB_SOURCE_MAX; i++)
+		if (snapshot->valid >> i & 1)
+			host->source_usec[i] = snapshot->time_usec;
+}
+
 int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_collect_events *ret)
 {
+	const uint32_t lazy = 1u << CB_SOURCE_SOFTIRQS | 1u << CB_SOURCE_SOFTNET |
+			      1u << CB_SOURCE_CTXSW;
 	uint64_t begin_usec = cb_host_now_usec(host);
 	struct cb_cpuset online;
+	uint32_t asked;
 	int r;
 
 	if (!fits(host, snapshot))
@@ -330,7 +412,7 @@ int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_col
 	r = collect_stat(host, begin_usec, snapshot, ret, &online);
 	if (r < 0 || ret->changed & CB_COLLECT_TOPOLOGY)
 		return r;
-	collect_cpus(host, &online, snapshot);
+	asked = ~lazy | collect_cpus(host, &online, begin_usec, snapshot);
 	drop_offline(&online, snapshot);
 	if (cb_irq_watch_collect(host->irq_watch, host, begin_usec, snapshot, ret))
 		snapshot->valid |= 1u << CB_SOURCE_IRQ_AFFINITY;
@@ -338,7 +420,7 @@ int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_col
 		snapshot->valid |= 1u << CB_SOURCE_QUEUES;
 	cb_watch_collect(host, begin_usec, snapshot, ret);
 	cb_group_collect(host, begin_usec, snapshot);
-	host->sources |= snapshot->valid;
 	snapshot->time_usec = begin_usec + (cb_host_now_usec(host) - begin_usec) / 2;
+	account_sources(host, snapshot, asked);
 	return 0;
 }

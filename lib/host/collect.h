@@ -21,14 +21,18 @@ void cb_collector_done(struct cb_host *host);
 /* Count on the CPUs of @cpus. NULL where perf events are not to be had. */
 struct cb_perf *cb_perf_new(const struct cb_cpuset *cpus);
 struct cb_perf *cb_perf_free(struct cb_perf *perf);
-/* Fill ctxsw of the CPUs that are this tick's turn. Returns how many were read. */
-uint32_t cb_perf_collect(struct cb_perf *perf, struct cb_snapshot *snapshot);
+/* Fill ctxsw of the CPUs that are this tick's turn; @demand NULL: of any. Returns how many were read. */
+uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
+			 struct cb_snapshot *snapshot);
 
 /* --- irq_watch.c: where interrupts land, and who has changed their masks --- */
 
 struct cb_irq_watch *cb_irq_watch_new(struct cb_host *host, const struct cb_irqs *irqs,
 				      uint64_t now_usec) _must_check_;
 struct cb_irq_watch *cb_irq_watch_free(struct cb_irq_watch *watch);
+void cb_irq_watch_memory(const struct cb_irq_watch *watch,
+			 void (*fn)(const void *block, size_t size, void *userdata),
+			 void *userdata);
 bool cb_irq_watch_fits(const struct cb_irq_watch *watch, const struct cb_irqs *irqs);
 /* True when the set of interrupt numbers is that of @irqs. */
 bool cb_irq_watch_same_set(const struct cb_irq_watch *watch, const struct cb_irqs *irqs);

@@ -42,6 +42,10 @@ struct cb_host {
 
 	uint32_t user_hz;
 	uint32_t sources; /* bit per enum cb_source that has been seen to work */
+	uint32_t working; /* the same, that gave something when it was last tried */
+	uint64_t source_usec[_CB_SOURCE_MAX]; /* when it last gave something, 0 never */
+	bool demanded;			      /* demand holds, else everything is wanted */
+	struct cb_demand demand;
 	char boot_id[40];
 	char kernel[65];
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where interrupts land and whether somebody has changed their masks. Two descriptors are kept for
- * each of up to KEEP_MAX interrupts, those we have placed first, then those of network interfaces,
- * then the others; the rest, on machines with thousands of interrupts, is read once with the
- * inventory. A tick reads those whose turn it is: a placed one each time, one of a network
- * interface every few seconds, all within ALL_USEC.
+ * Where interrupts land and whether somebody has changed their masks. A tick reads those whose turn it is: one that we
+ * have placed each time, one of a network interface every few seconds, all within ALL_USEC. Descriptors are kept: of
+ * where it lands for the first KEEP_MAX interrupts, those we have placed first, then those of network interfaces, then
+ * the others; of the mask, which matters less, for the first KEEP_MASK_MAX. The kernel holds a page for each of them.
+ * What is beyond that is opened in its turn. Of a mask only a fingerprint is remembered.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,19 +14,21 @@
 
 #include "collect.h"
 
-#define KEEP_MAX     512u
-#define ALL_USEC     (10 * CB_USEC_PER_SEC)
-#define NETWORK_USEC (4 * CB_USEC_PER_SEC)
+#define KEEP_MAX      4096u
+#define KEEP_MASK_MAX 1024u
+#define ALL_USEC      (10 * CB_USEC_PER_SEC)
+#define NETWORK_USEC  (4 * CB_USEC_PER_SEC)
 /* Interrupts a tick reads, unless more are needed to be round within ALL_USEC. */
 #define READS_MAX    64u
 #define PATH_MAX_IRQ 64u
 
 struct kept {
-	uint32_t index; /* in irq[] */
+	uint32_t index; /* in row[] */
 	int effective_fd, affinity_fd;
-	uint64_t period_usec;  /* 0: each tick */
-	uint64_t next_usec;    /* its turn */
-	struct cb_cpuset mask; /* last seen */
+	bool opens;	      /* beyond what is kept: effective_fd is opened in its turn */
+	uint64_t period_usec; /* 0: each tick */
+	uint64_t next_usec;   /* its turn */
+	uint64_t mask;	      /* fingerprint of the one last seen */
 };
 
 struct irq_row {
@@ -70,6 +72,16 @@ static int32_t only_cpu(const struct cb_cpuset *set)
 		       -1;
 }
 
+/* FNV-1a over words. */
+static uint64_t fingerprint(const struct cb_cpuset *set)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (uint32_t i = 0; i < CB_CPUSET_WORDS; i++)
+		hash = (hash ^ set->word[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
 static int read_effective(struct cb_host *host, int fd, int32_t *ret)
 {
 	struct cb_cpuset set;
@@ -108,25 +120,25 @@ static void keep(struct cb_irq_watch *watch, struct cb_host *host, const struct 
 	*kept = (struct kept){
 		.index = index,
 		.effective_fd = open_list(host, info->irq, "effective_affinity_list"),
-		.affinity_fd = open_list(host, info->irq, "smp_affinity_list"),
+		.affinity_fd = -1,
 		.period_usec = period(info),
-		.mask = info->affinity,
+		.mask = fingerprint(&info->affinity),
 	};
 	if (kept->effective_fd >= 0 && read_effective(host, kept->effective_fd, cpu) < 0)
 		cb_closep(&kept->effective_fd);
 	/* Not every architecture has the file; a mask of one CPU says as much. */
 	if (kept->effective_fd < 0)
 		*cpu = only_cpu(&info->affinity);
-	if (kept->effective_fd >= 0 || kept->affinity_fd >= 0)
-		watch->n_kept++;
-}
-
-static void read_unkept(struct cb_irq_watch *watch, struct cb_host *host, uint32_t index)
-{
-	_cleanup_close_ int fd = open_list(host, watch->row[index].irq, "effective_affinity_list");
-
-	if (fd >= 0 && read_effective(host, fd, &watch->row[index].effective_cpu) < 0)
-		watch->row[index].effective_cpu = -1;
+	if (kept->effective_fd < 0 || watch->n_kept < KEEP_MASK_MAX)
+		kept->affinity_fd = open_list(host, info->irq, "smp_affinity_list");
+	if (kept->effective_fd < 0 && kept->affinity_fd < 0)
+		return;
+	kept->opens = watch->n_kept >= KEEP_MAX;
+	if (kept->opens) {
+		cb_closep(&kept->effective_fd);
+		cb_closep(&kept->affinity_fd);
+	}
+	watch->n_kept++;
 }
 
 static void fill_watch(struct cb_irq_watch *watch, struct cb_host *host, const struct cb_irqs *irqs)
@@ -139,12 +151,8 @@ static void fill_watch(struct cb_irq_watch *watch, struct cb_host *host, const s
 		};
 	for (unsigned int wanted = 0; wanted <= 2; wanted++)
 		for (uint32_t i = 0; i < irqs->n; i++) {
-			if (rank(&irqs->irq[i]) != wanted)
-				continue;
-			if (watch->n_kept < KEEP_MAX)
+			if (rank(&irqs->irq[i]) == wanted)
 				keep(watch, host, irqs, i);
-			else
-				read_unkept(watch, host, i);
 		}
 }
 
@@ -155,7 +163,7 @@ struct cb_irq_watch *cb_irq_watch_new(struct cb_host *host, const struct cb_irqs
 
 	if (!watch)
 		return NULL;
-	watch->kept = calloc(CB_MAX(CB_MIN(irqs->n, KEEP_MAX), 1u), sizeof(*watch->kept));
+	watch->kept = calloc(CB_MAX(irqs->n, 1u), sizeof(*watch->kept));
 	if (!watch->kept)
 		return cb_irq_watch_free(watch);
 	watch->generation = irqs->generation;
@@ -180,6 +188,15 @@ struct cb_irq_watch *cb_irq_watch_free(struct cb_irq_watch *watch)
 	free(watch->kept);
 	free(watch);
 	return NULL;
+}
+
+void cb_irq_watch_memory(const struct cb_irq_watch *watch,
+			 void (*fn)(const void *block, size_t size, void *userdata), void *userdata)
+{
+	if (!watch)
+		return;
+	fn(watch, sizeof(*watch) + watch->n * sizeof(watch->row[0]), userdata);
+	fn(watch->kept, watch->n_kept * sizeof(watch->kept[0]), userdata);
 }
 
 bool cb_irq_watch_same_set(const struct cb_irq_watch *watch, const struct cb_irqs *irqs)
@@ -234,12 +251,12 @@ static bool read_kept(struct cb_irq_watch *watch, struct cb_host *host, struct k
 	r = read_list(host, kept->affinity_fd, &mask);
 	if (r == 0 && kept->effective_fd < 0)
 		watch->row[kept->index].effective_cpu = only_cpu(&mask);
-	if (r == 0 && !cb_cpuset_equal(&mask, &kept->mask) &&
+	if (r == 0 && fingerprint(&mask) != kept->mask &&
 	    events->n_irq_masks < CB_ARRAY_SIZE(events->irq_mask)) {
 		/* Without room the mask is still news at the next turn. */
 		events->irq_mask[events->n_irq_masks].irq = watch->row[kept->index].irq;
 		events->irq_mask[events->n_irq_masks++].mask = mask;
-		kept->mask = mask;
+		kept->mask = fingerprint(&mask);
 	}
 	return read || r == 0;
 }
@@ -267,7 +284,12 @@ bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint
 			continue;
 		kept->next_usec = now_usec + kept->period_usec;
 		n_tried++;
+		if (kept->opens)
+			kept->effective_fd = open_list(host, watch->row[kept->index].irq,
+						       "effective_affinity_list");
 		n_read += read_kept(watch, host, kept, events, &lost);
+		if (kept->opens)
+			cb_closep(&kept->effective_fd);
 	}
 	watch->last_usec = now_usec;
 	if (lost)

@@ -2,13 +2,14 @@
 /*
  * Context switches per CPU by a perf software event, which needs no hardware counters. To read the
  * count of another CPU the kernel interrupts that CPU (kernel/events/core.c perf_event_read()),
- * about 31 us and a wake-up each, so isolated CPUs are never asked and no more than READS_MAX are
- * asked in one tick; on bigger machines the CPUs take turns. A CPU that was not asked has no
+ * about 31 us and a wake-up each. So isolated CPUs are never asked, idle ones neither; those that are near being hot are
+ * asked in each tick, the others that are busy in turns, ROUND_TICKS to a round. A CPU that was not asked has no
  * CB_CPU_HAS_CTXSW in this snapshot, and whoever makes rates has to divide by the time between two
- * readings of the same CPU.
+ * readings of the same CPU. The CPU that we run on is asked for nothing, since that interrupts nobody.
  */
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,7 +17,9 @@
 
 #include "collect.h"
 
-#define READS_MAX 64u
+/* Asked in one tick at most. */
+#define READS_MAX   64u
+#define ROUND_TICKS 16u
 
 struct perf_cpu {
 	unsigned int cpu;
@@ -25,7 +28,8 @@ struct perf_cpu {
 
 struct cb_perf {
 	uint32_t n;
-	uint32_t next; /* whose turn it is */
+	uint32_t next_near, next_busy; /* whose turn it is */
+	uint64_t n_crossed;
 	struct perf_cpu cpu[];
 };
 
@@ -64,21 +68,67 @@ struct cb_perf *cb_perf_free(struct cb_perf *perf)
 	return NULL;
 }
 
-uint32_t cb_perf_collect(struct cb_perf *perf, struct cb_snapshot *snapshot)
+static bool read_cpu(struct cb_perf *perf, const struct perf_cpu *cpu, int own,
+		     struct cb_snapshot *snapshot)
 {
-	uint32_t n_read = 0;
+	uint64_t count;
 
-	for (uint32_t i = 0; perf && i < CB_MIN(perf->n, READS_MAX); i++) {
-		const struct perf_cpu *cpu = &perf->cpu[perf->next];
-		uint64_t count;
+	if (cpu->cpu >= snapshot->n_cpus)
+		return false;
+	perf->n_crossed += (int)cpu->cpu != own;
+	if (read(cpu->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+		return false;
+	snapshot->cpu[cpu->cpu].ctxsw = count;
+	snapshot->cpu[cpu->cpu].present |= CB_CPU_HAS_CTXSW;
+	return true;
+}
 
-		perf->next = (perf->next + 1) % perf->n;
-		if (cpu->cpu >= snapshot->n_cpus ||
-		    read(cpu->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+/* The next of those that @wanted has (NULL: of all), at most @max, each once. */
+static uint32_t read_turn(struct cb_perf *perf, uint32_t *next, const struct cb_cpuset *wanted,
+			  uint32_t max, int own, struct cb_snapshot *snapshot)
+{
+	uint32_t n_read = 0, n_tried = 0;
+
+	for (uint32_t i = 0; i < perf->n && n_tried < max; i++) {
+		const struct perf_cpu *cpu = &perf->cpu[*next];
+
+		*next = (*next + 1) % perf->n;
+		if (wanted && !cb_cpuset_has(wanted, cpu->cpu))
 			continue;
-		snapshot->cpu[cpu->cpu].ctxsw = count;
-		snapshot->cpu[cpu->cpu].present |= CB_CPU_HAS_CTXSW;
-		n_read++;
+		n_tried++;
+		n_read += read_cpu(perf, cpu, own, snapshot);
 	}
 	return n_read;
+}
+
+static uint32_t read_own(struct cb_perf *perf, int own, struct cb_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < perf->n; i++)
+		if ((int)perf->cpu[i].cpu == own)
+			return read_cpu(perf, &perf->cpu[i], own, snapshot);
+	return 0;
+}
+
+uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
+			 struct cb_snapshot *snapshot)
+{
+	uint32_t n_read, n_busy;
+	int own;
+
+	if (!perf)
+		return 0;
+	own = sched_getcpu();
+	if (!demand)
+		return read_turn(perf, &perf->next_near, NULL, READS_MAX, own, snapshot);
+	n_read = read_turn(perf, &perf->next_near, &demand->near, READS_MAX, own, snapshot);
+	n_busy = cb_cpuset_count(&demand->busy);
+	n_read += read_turn(perf, &perf->next_busy, &demand->busy,
+			    CB_MIN((n_busy + ROUND_TICKS - 1) / ROUND_TICKS, READS_MAX), own,
+			    snapshot);
+	return n_read + read_own(perf, own, snapshot);
+}
+
+uint64_t cb_host_cross_cpu_reads(const struct cb_host *host)
+{
+	return host->perf ? host->perf->n_crossed : 0;
 }

@@ -517,7 +517,7 @@ static void groups(void **state)
 	expect(cb_render_sources,
 	       "[{\"Name\":\"stat\",\"Available\":true,\"InLastTick\":false},{\"Name\":\"perf\",\"Available\":false}]",
 	       80,
-	       "SIGNAL  THERE    WHERE  GIVES\nstat    not now  -      -\nperf    missing  -      -\n");
+	       "SIGNAL  THERE    AGE  WHERE  GIVES\nstat    not now    -  -      -\nperf    missing    -  -      -\n");
 }
 
 static void colors(void **state)
