@@ -193,7 +193,10 @@ void cb_rows_cpu(struct cb_rows *rows, const struct cb_manager *m, const struct 
 	cb_row_index(rows, "Node", place->node);
 	cb_row_index(rows, "Package", place->package);
 	cb_row_index(rows, "LLC", place->llc);
+	cb_row_index(rows, "Cluster", place->cluster);
 	cb_row_index(rows, "Core", place->core);
+	if (place->capacity != CB_CAPACITY_FULL)
+		cb_row_double(rows, "Capacity", (double)place->capacity / CB_CAPACITY_FULL);
 	cb_row_bool(rows, "Isolated", isolated);
 }
 

@@ -100,6 +100,9 @@ int cb_snmp_parse(const char *buf, size_t len, uint64_t *ret_packets) _must_chec
 #define CB_PATH_PROC_DIR "proc"
 #define CB_PATH_BOOT_ID "proc/sys/kernel/random/boot_id"
 #define CB_PATH_OSRELEASE "proc/sys/kernel/osrelease"
+/* The distances of a node: decimal numbers, blanks between them. @ret[max] holds the first ones; beyond UINT32_MAX is -ERANGE. */
+int cb_sysfs_distances_parse(const char *buf, size_t len, uint32_t *ret, size_t max, size_t *ret_n)
+	_must_check_;
 int cb_sysfs_i64_parse(const char *buf, size_t len, int64_t *ret) _must_check_; /* one decimal number, a newline, a NUL */
 /* One line of text without its newline; control characters become '?'; shortened to @size. Returns its length. */
 size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size);

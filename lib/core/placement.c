@@ -433,13 +433,7 @@ void placement_rank(struct cb_planner_scratch *p)
 
 double placement_distance(const struct cb_planner_scratch *p, unsigned int home, unsigned int cpu)
 {
-	const struct cb_cpu_place *place = p->problem->topology->cpu;
-
-	if (home == NOWHERE || home == cpu)
-		return 0;
-	if (place[home].node != place[cpu].node || place[home].package != place[cpu].package)
-		return 1;
-	return place[home].llc == place[cpu].llc ? 0 : 0.5;
+	return home == NOWHERE ? 0 : cb_topology_distance_ratio(p->problem->topology, home, cpu);
 }
 
 /* --- solutions --- */

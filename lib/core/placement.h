@@ -104,7 +104,7 @@ void placement_detach(struct cb_planner_scratch *p, uint32_t rank);
 double placement_hottest(const struct cb_planner_scratch *p);
 uint32_t placement_moves(const struct cb_planner_scratch *p, const uint16_t *from,
 			 const uint16_t *to);
-/* How far @cpu is from @home: 0 near, 1 on another node, 0.5 on another last-level cache of the node; 0 from NOWHERE. */
+/* cb_topology_distance_ratio(), and 0 from NOWHERE. */
 double placement_distance(const struct cb_planner_scratch *p, unsigned int home, unsigned int cpu);
 /* Sort by the upper 32 bits, ascending and stable; @n keys, @other has room for as many. */
 void placement_sort(uint64_t *key, uint64_t *other, uint32_t n);

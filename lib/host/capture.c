@@ -244,11 +244,14 @@ static void copy_all(struct capture *capture)
 	};
 	static const char *const cpu[] = { "online",
 					   "cpu_capacity",
+					   "cpufreq/cpuinfo_max_freq",
+					   "topology/cluster_cpus_list",
 					   "topology/physical_package_id",
+					   "topology/core_siblings_list",
 					   "topology/core_cpus_list",
 					   "topology/thread_siblings_list",
 					   NULL };
-	static const char *const node[] = { "cpulist", NULL };
+	static const char *const node[] = { "cpulist", "distance", NULL };
 	static const char *const irq[] = { "smp_affinity_list", "effective_affinity_list", "node",
 					   NULL };
 	static const char *const irq_name[] = { "actions", "hwirq", NULL };

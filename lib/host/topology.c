@@ -136,6 +136,25 @@ static void place_nodes(struct builder *b, struct cb_topology *topology)
 	}
 }
 
+/* How far a node is to each one that is online, in the order of their numbers. */
+static void read_distances(struct builder *b, struct cb_topology *topology)
+{
+	for (size_t i = 0; i < b->n_nodes; i++) {
+		uint32_t distance[CB_DISTANCE_NODES];
+		char path[PATH_MAX_CPU];
+		ssize_t len;
+		size_t n;
+
+		snprintf(path, sizeof(path), CB_PATH_NODE_DIR "/node%d/distance", b->nodes[i]);
+		len = cb_host_read_big(b->host, path);
+		if (len < 0 || cb_sysfs_distances_parse(b->host->buf, (size_t)len, distance,
+							CB_DISTANCE_NODES, &n) < 0)
+			continue;
+		for (size_t j = 0; j < CB_MIN(n, b->n_nodes); j++)
+			cb_topology_set_distance(topology, b->nodes[i], b->nodes[j], distance[j]);
+	}
+}
+
 /* Hardware threads of the CPU's core: core_cpus* since 5.3, thread_siblings* before and still. */
 static bool read_core(struct cb_host *host, unsigned int cpu, struct cb_cpuset *ret)
 {
@@ -187,6 +206,86 @@ static void place_llc(struct cb_host *host, struct cb_topology *topology, unsign
 	}
 }
 
+static bool read_package(struct cb_host *host, unsigned int cpu, struct cb_cpuset *ret)
+{
+	return read_cpu_set(host, cpu, "topology/package_cpus_list", false, ret) == 0 ||
+	       read_cpu_set(host, cpu, "topology/core_siblings_list", false, ret) == 0 ||
+	       read_cpu_set(host, cpu, "topology/core_siblings", true, ret) == 0;
+}
+
+/*
+ * Firmware may give one number to several packages. The sets of their CPUs are what the kernel goes by: where those say something
+ * else, a package has the number of its lowest CPU.
+ */
+static void check_packages(struct cb_host *host, struct cb_topology *topology)
+{
+	int32_t lowest[CB_CPUS_MAX];
+	bool agree = true;
+
+	CB_CPUSET_FOREACH(cpu, &topology->online) {
+		struct cb_cpuset set;
+
+		if (!read_package(host, cpu, &set) || !cb_cpuset_has(&set, cpu))
+			return;
+		set = cb_cpuset_and(&set, &topology->online);
+		lowest[cpu] = (int32_t)cb_cpuset_first(&set);
+		CB_CPUSET_FOREACH(other, &topology->online) {
+			bool one = topology->cpu[other].package == topology->cpu[cpu].package;
+
+			agree = agree && one == cb_cpuset_has(&set, other);
+		}
+	}
+	CB_CPUSET_FOREACH(cpu, &topology->online)
+		if (!agree)
+			topology->cpu[cpu].package = lowest[cpu];
+}
+
+/* Cores that share a cache or a bus below the last-level cache; of use only where that is more than one core. */
+static void place_cluster(struct cb_host *host, struct cb_topology *topology, unsigned int cpu)
+{
+	struct cb_cpuset cluster;
+
+	if (read_cpu_set(host, cpu, "topology/cluster_cpus_list", false, &cluster) < 0 ||
+	    !cb_cpuset_has(&cluster, cpu))
+		return;
+	cluster = cb_cpuset_and(&cluster, &topology->online);
+	CB_CPUSET_FOREACH(other, &cluster)
+		if (other < topology->n_cpu_ids &&
+		    topology->cpu[other].core != topology->cpu[cpu].core)
+			topology->cpu[cpu].cluster = (int32_t)cb_cpuset_first(&cluster);
+}
+
+/*
+ * Where the kernel knows no capacities, as on hybrid x86: in proportion to the highest frequencies. That leaves out how much one does per
+ * cycle, so that it flatters the small cores.
+ */
+static void capacity_by_frequency(struct cb_host *host, struct cb_topology *topology)
+{
+	int64_t highest = 0, khz;
+
+	CB_CPUSET_FOREACH(cpu, &topology->online)
+		if (read_cpu_i64(host, cpu, "cpufreq/cpuinfo_max_freq", &khz) == 0 && khz > highest)
+			highest = khz;
+	CB_CPUSET_FOREACH(cpu, &topology->online) {
+		if (read_cpu_i64(host, cpu, "cpufreq/cpuinfo_max_freq", &khz) < 0 || khz <= 0)
+			continue;
+		topology->cpu[cpu].capacity =
+			(uint32_t)CB_MAX((double)khz * CB_CAPACITY_FULL / (double)highest, 1.0);
+	}
+}
+
+/* False: it does not say. */
+static bool read_capacity(struct cb_host *host, struct cb_topology *topology, unsigned int cpu)
+{
+	int64_t value;
+
+	if (read_cpu_i64(host, cpu, "cpu_capacity", &value) < 0 || value < 1 ||
+	    value > CB_CAPACITY_FULL)
+		return false;
+	topology->cpu[cpu].capacity = (uint32_t)value;
+	return true;
+}
+
 static void place_cpu(struct cb_host *host, struct cb_topology *topology, unsigned int cpu)
 {
 	struct cb_cpu_place *place = &topology->cpu[cpu];
@@ -198,9 +297,6 @@ static void place_cpu(struct cb_host *host, struct cb_topology *topology, unsign
 	if (read_cpu_i64(host, cpu, "topology/physical_package_id", &value) == 0 && value >= 0 &&
 	    value <= INT32_MAX)
 		place->package = (int32_t)value;
-	if (read_cpu_i64(host, cpu, "cpu_capacity", &value) == 0 && value >= 1 &&
-	    value <= CB_CAPACITY_FULL)
-		place->capacity = (uint32_t)value;
 	place_llc(host, topology, cpu);
 }
 
@@ -217,6 +313,23 @@ static int find_possible(struct builder *b, struct cb_cpuset *ret, struct cb_err
 		return cb_err_set(err, -ENODATA, "neither %s nor %s/cpuN says which CPUs there are",
 				  CB_PATH_CPU_POSSIBLE, CB_PATH_CPU_DIR);
 	return 0;
+}
+
+static void place(struct builder *b, struct cb_topology *topology)
+{
+	bool has_capacity = false;
+
+	place_nodes(b, topology);
+	read_distances(b, topology);
+	CB_CPUSET_FOREACH(cpu, &topology->online)
+		place_cpu(b->host, topology, cpu);
+	check_packages(b->host, topology);
+	CB_CPUSET_FOREACH(cpu, &topology->online) {
+		place_cluster(b->host, topology, cpu);
+		has_capacity = read_capacity(b->host, topology, cpu) || has_capacity;
+	}
+	if (!has_capacity)
+		capacity_by_frequency(b->host, topology);
 }
 
 static int build(struct builder *b, uint32_t generation, struct cb_topology **ret,
@@ -249,9 +362,7 @@ static int build(struct builder *b, uint32_t generation, struct cb_topology **re
 		topology->isolated = cb_cpuset_or(&topology->isolated, &partitions);
 	if (read_set(b->host, CB_PATH_CPU_NOHZ_FULL, false, &topology->nohz_full) < 0)
 		topology->nohz_full = CB_CPUSET_EMPTY;
-	place_nodes(b, topology);
-	CB_CPUSET_FOREACH(cpu, &topology->online)
-		place_cpu(b->host, topology, cpu);
+	place(b, topology);
 	*ret = topology;
 	return 0;
 }

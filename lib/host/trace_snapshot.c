@@ -334,6 +334,24 @@ int cb_trace_get_snapshot(struct json_object *object, struct cb_snapshot *ret, s
 
 /* --- a topology: one row per CPU --- */
 
+/* From, to, distance, as far as known. */
+static void put_distances(struct cb_trace_out *out, const struct cb_topology *topology)
+{
+	cb_trace_open(out, "distances", '[');
+	for (uint32_t from = 0; from < CB_DISTANCE_NODES; from++) {
+		for (uint32_t to = 0; to < CB_DISTANCE_NODES; to++) {
+			if (topology->distance[from][to] == 0)
+				continue;
+			cb_trace_open(out, NULL, '[');
+			cb_trace_u64(out, NULL, from);
+			cb_trace_u64(out, NULL, to);
+			cb_trace_u64(out, NULL, topology->distance[from][to]);
+			cb_trace_close_bracket(out, ']');
+		}
+	}
+	cb_trace_close_bracket(out, ']');
+}
+
 void cb_trace_put_topology(struct cb_trace_out *out, const struct cb_topology *topology)
 {
 	cb_trace_encode(out, topology_fields, CB_ARRAY_SIZE(topology_fields), topology);
@@ -347,9 +365,11 @@ void cb_trace_put_topology(struct cb_trace_out *out, const struct cb_topology *t
 		cb_trace_i64(out, NULL, place->llc);
 		cb_trace_i64(out, NULL, place->core);
 		cb_trace_u64(out, NULL, place->capacity);
+		cb_trace_i64(out, NULL, place->cluster);
 		cb_trace_close_bracket(out, ']');
 	}
 	cb_trace_close_bracket(out, ']');
+	put_distances(out, topology);
 }
 
 static void get_place(struct row *row, void *entry)
@@ -361,6 +381,38 @@ static void get_place(struct row *row, void *entry)
 	place->llc = row_i32(row, "llc");
 	place->core = row_i32(row, "core");
 	place->capacity = row_u32(row, "capacity");
+	place->cluster = row_i32(row, "cluster");
+}
+
+struct distance {
+	uint32_t from, to, distance;
+};
+
+static void get_distance(struct row *row, void *entry)
+{
+	struct distance *distance = entry;
+
+	distance->from = (uint32_t)row_number(row, "from", CB_DISTANCE_NODES - 1);
+	distance->to = (uint32_t)row_number(row, "to", CB_DISTANCE_NODES - 1);
+	distance->distance = (uint32_t)row_number(row, "distance", UINT8_MAX);
+}
+
+static int get_distances(struct json_object *rows, size_t n, struct cb_topology *topology,
+			 struct cb_err *err)
+{
+	struct distance *distance = n ? calloc(n, sizeof(*distance)) : NULL;
+	int r;
+
+	if (n == 0)
+		return 0;
+	if (!distance)
+		return -ENOMEM;
+	r = get_rows(rows, "distances", get_distance, distance, sizeof(*distance), err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		cb_topology_set_distance(topology, (int32_t)distance[i].from,
+					 (int32_t)distance[i].to, distance[i].distance);
+	free(distance);
+	return r;
 }
 
 /* What the engine indexes with has to be inside. */
@@ -381,8 +433,8 @@ static int check_topology(const struct cb_topology *topology, struct cb_err *err
 		const struct cb_cpu_place *place = &topology->cpu[i];
 
 		if (place->node < -1 || place->package < -1 || place->llc < -1 || place->llc >= n ||
-		    place->core < 0 || place->core >= n || place->capacity < 1 ||
-		    place->capacity > CB_CAPACITY_FULL)
+		    place->cluster < -1 || place->cluster >= n || place->core < 0 ||
+		    place->core >= n || place->capacity < 1 || place->capacity > CB_CAPACITY_FULL)
 			return cb_err_set(err, -EBADMSG, "cpus[%d]: out of range", i);
 	}
 	return 0;
@@ -391,8 +443,8 @@ static int check_topology(const struct cb_topology *topology, struct cb_err *err
 int cb_trace_get_topology(struct json_object *object, struct cb_topology **ret, struct cb_err *err)
 {
 	struct cb_topology scalars = { 0 }, *topology;
-	struct json_object *rows;
-	size_t n;
+	struct json_object *rows, *distances;
+	size_t n, n_distances;
 	int r = cb_trace_decode(object, topology_fields, CB_ARRAY_SIZE(topology_fields), &scalars,
 				err);
 
@@ -402,8 +454,11 @@ int cb_trace_get_topology(struct json_object *object, struct cb_topology **ret, 
 		return cb_err_set(err, -EBADMSG, "n_cpu_ids: %u is not in 0 to %u",
 				  scalars.n_cpu_ids, CB_CPUS_MAX);
 	r = cb_trace_array(object, "cpus", scalars.n_cpu_ids, scalars.n_cpu_ids, &rows, &n, err);
+	if (r == 0)
+		r = cb_trace_array(object, "distances", 0, CB_DISTANCE_NODES * CB_DISTANCE_NODES,
+				   &distances, &n_distances, err);
 	if (r == 0) /* two fields are the line's own */
-		r = cb_trace_no_more(object, 2 + CB_ARRAY_SIZE(topology_fields) + 1, err);
+		r = cb_trace_no_more(object, 2 + CB_ARRAY_SIZE(topology_fields) + 2, err);
 	if (r < 0)
 		return r;
 	topology = cb_topology_new(scalars.n_cpu_ids);
@@ -416,6 +471,8 @@ int cb_trace_get_topology(struct json_object *object, struct cb_topology **ret, 
 	topology->isolated = scalars.isolated;
 	topology->nohz_full = scalars.nohz_full;
 	r = get_rows(rows, "cpus", get_place, topology->cpu, sizeof(topology->cpu[0]), err);
+	if (r == 0)
+		r = get_distances(distances, n_distances, topology, err);
 	if (r == 0)
 		r = check_topology(topology, err);
 	if (r < 0) {

@@ -34,6 +34,25 @@ int cb_sysfs_i64_parse(const char *buf, size_t len, int64_t *ret)
 	return 0;
 }
 
+int cb_sysfs_distances_parse(const char *buf, size_t len, uint32_t *ret, size_t max, size_t *ret_n)
+{
+	struct cb_scan s = CB_SCAN(buf, len);
+	size_t n = 0;
+
+	for (cb_scan_blanks(&s); !is_end(&s); cb_scan_blanks(&s)) {
+		uint32_t value;
+
+		if (!is_digit(*s.p))
+			return -EBADMSG;
+		if (!cb_scan_u32(&s, &value))
+			return -ERANGE;
+		if (n < max)
+			ret[n++] = value;
+	}
+	*ret_n = n;
+	return n > 0 ? 0 : -EBADMSG;
+}
+
 size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size)
 {
 	const char *newline = len > 0 ? memchr(buf, '\n', len) : NULL;

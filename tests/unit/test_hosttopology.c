@@ -2,7 +2,7 @@
 /*
  * The topology of machines made of files. Where CB_CORPUS names a folder with captures of real
  * machines, each is rebuilt by the mktree.py in there and compared with what lscpu(1) says of the
- * same tree.
+ * same tree, and lstopo(1) where it is installed.
  */
 #include "cpubalance/host.h"
 
@@ -201,6 +201,131 @@ static void stat_decides_who_is_online(void **state)
 	cb_topology_unref(topology);
 }
 
+/* Six threads on two fast cores and two clusters of two small ones; nobody knows a capacity. */
+static void a_hybrid_by_its_frequencies(void **state)
+{
+	static const char *const core[] = { "0-1", "0-1", "2-3", "2-3", "4", "5", "6", "7" };
+	static const char *const cluster[] = { "0-1", "0-1", "2-3", "2-3",
+					       "4-5", "4-5", "6-7", "6-7" };
+	struct tree *tree = *state;
+	struct cb_topology *topology;
+
+	tree_write(tree, CPU "online", "0-7\n");
+	for (unsigned int cpu = 0; cpu < 8; cpu++) {
+		cpu_file(tree, cpu, "topology/core_cpus_list", core[cpu]);
+		cpu_file(tree, cpu, "topology/cluster_cpus_list", cluster[cpu]);
+		cpu_file(tree, cpu, "cache/index0/level", "3\n");
+		cpu_file(tree, cpu, "cache/index0/shared_cpu_list", "0-7\n");
+		if (cpu != 7)
+			cpu_file(tree, cpu, "cpufreq/cpuinfo_max_freq",
+				 cpu < 4 ? "4800000\n" : "3600000\n");
+	}
+	topology = build(tree);
+	assert_int_equal(topology->cpu[0].capacity, CB_CAPACITY_FULL);
+	assert_int_equal(topology->cpu[5].capacity, CB_CAPACITY_FULL * 3 / 4);
+	assert_int_equal(topology->cpu[7].capacity, CB_CAPACITY_FULL); /* does not say */
+	/* a cluster that is a core alone is none */
+	assert_int_equal(topology->cpu[2].cluster, -1);
+	assert_int_equal(topology->cpu[5].cluster, 4);
+	assert_int_equal(topology->cpu[6].cluster, 6);
+	assert_true(cb_topology_distance_ratio(topology, 4, 5) <= 0);
+	assert_true(cb_topology_distance_ratio(topology, 4, 6) > 0.2);
+	cb_topology_unref(topology);
+	/* what the kernel knows counts more */
+	cpu_file(tree, 4, "cpu_capacity", "500\n");
+	topology = build(tree);
+	assert_int_equal(topology->cpu[4].capacity, 500);
+	assert_int_equal(topology->cpu[5].capacity, CB_CAPACITY_FULL);
+	cb_topology_unref(topology);
+}
+
+/* Nodes 0, 2, 3 have CPUs, 5 has memory alone and is the farthest of all. */
+static void distances_of_nodes(void **state)
+{
+	struct tree *tree = *state;
+	struct cb_topology *topology;
+
+	tree_write(tree, CPU "online", "0-5\n");
+	for (unsigned int cpu = 0; cpu < 6; cpu++)
+		cpu_file(tree, cpu, "topology/physical_package_id", cpu < 4 ? "0\n" : "1\n");
+	tree_write(tree, NODE "node0/cpulist", "0-1\n");
+	tree_write(tree, NODE "node2/cpulist", "2-3\n");
+	tree_write(tree, NODE "node3/cpulist", "4-5\n");
+	tree_write(tree, NODE "node5/cpulist", "\n");
+	tree_write(tree, NODE "node0/distance", "10 12 32 80\n");
+	tree_write(tree, NODE "node2/distance", "12 10 32 80\n");
+	tree_write(tree, NODE "node3/distance", "32 32 x\n");
+	topology = build(tree);
+	assert_int_equal(topology->distance[0][2], 12);
+	assert_int_equal(topology->distance[2][3], 32);
+	assert_int_equal(topology->distance[0][5], 80);
+	assert_int_equal(topology->distance[3][0], 0);
+	assert_int_equal(topology->farthest, 32);
+	assert_true(cb_topology_distance_ratio(topology, 0, 2) < 0.56);
+	assert_true(cb_topology_distance_ratio(topology, 0, 4) >= 1);
+	assert_true(cb_topology_distance_ratio(topology, 4, 0) >= 1); /* unknown */
+	assert_true(cb_topology_distance_ratio(topology, 1, 1) <= 0);
+	cb_topology_unref(topology);
+}
+
+/* Firmware that gives both packages one number. */
+static void packages_of_one_number(void **state)
+{
+	struct tree *tree = *state;
+	struct cb_topology *topology;
+
+	tree_write(tree, CPU "online", "0-3\n");
+	for (unsigned int cpu = 0; cpu < 4; cpu++) {
+		cpu_file(tree, cpu, "topology/physical_package_id", "7\n");
+		cpu_file(tree, cpu, "topology/core_siblings_list", cpu % 2 ? "1,3\n" : "0,2\n");
+	}
+	topology = build(tree);
+	assert_int_equal(topology->cpu[2].package, 0);
+	assert_int_equal(topology->cpu[3].package, 1);
+	cb_topology_unref(topology);
+	cpu_file(tree, 2, "topology/core_siblings_list", "");
+	topology = build(tree);
+	assert_int_equal(topology->cpu[3].package, 7);
+	cb_topology_unref(topology);
+}
+
+/* Files that are empty, or say what others deny: every field is what can be believed, or unknown. */
+static void empty_and_contradictory_files(void **state)
+{
+	struct tree *tree = *state;
+	struct cb_topology *topology;
+
+	tree_write(tree, CPU "possible", "0-3\n");
+	tree_write(tree, CPU "online", "0-3\n");
+	tree_write(tree, CPU "isolated", "");
+	tree_write(tree, NODE "node0/cpulist", "");
+	tree_write(tree, NODE "node1/cpulist", "0-9\n"); /* more than there are */
+	tree_write(tree, NODE "node1/distance", "");
+	cpu_file(tree, 0, "topology/core_cpus_list", "1\n"); /* of somebody else */
+	cpu_file(tree, 1, "topology/core_cpus_list", "");
+	cpu_file(tree, 2, "topology/physical_package_id", "");
+	cpu_file(tree, 2, "topology/cluster_cpus_list", "0-1\n");
+	cpu_file(tree, 3, "topology/physical_package_id", "99999999999\n");
+	cpu_file(tree, 0, "cache/index0/level", "3\n");
+	cpu_file(tree, 0, "cache/index0/shared_cpu_list", "2-3\n"); /* without itself */
+	cpu_file(tree, 1, "cache/index0/level", "");
+	cpu_file(tree, 1, "cpu_capacity", "5000\n");
+	cpu_file(tree, 2, "cpufreq/cpuinfo_max_freq", "0\n");
+	topology = build(tree);
+	assert_set(&topology->online, "0-3");
+	for (int cpu = 0; cpu < 4; cpu++) {
+		const struct cb_cpu_place *place = &topology->cpu[cpu];
+
+		assert_int_equal(place->core, cpu);
+		assert_int_equal(place->node, 1);
+		assert_int_equal(place->package, -1);
+		assert_int_equal(place->llc, -1);
+		assert_int_equal(place->cluster, -1);
+		assert_int_equal(place->capacity, CB_CAPACITY_FULL);
+	}
+	cb_topology_unref(topology);
+}
+
 static void nothing_there(void **state)
 {
 	struct cb_topology *topology = NULL;
@@ -293,10 +418,7 @@ static void compare_with_lscpu(const char *name, const struct cb_topology *topol
 			    (a->core == b->core) != (row[i].core == row[j].core))
 				fail_msg("%s: CPU %d and %d: one core?", name, row[i].cpu,
 					 row[j].cpu);
-			/*
-			 * One capture's own files contradict each other: lscpu goes by the
-			 * siblings, we by the number.
-			 */
+			/* One capture was made to contradict itself: its masks, by which lscpu goes, deny its lists and numbers. */
 			if (a->package >= 0 && row[i].socket >= 0 &&
 			    !strstr(name, "pci-conflicts") &&
 			    (a->package == b->package) != (row[i].socket == row[j].socket))
@@ -305,6 +427,118 @@ static void compare_with_lscpu(const char *name, const struct cb_topology *topol
 		}
 	}
 	assert_int_equal(n_online, topology->n_online);
+}
+
+/* Sets of CPUs that lstopo prints for one kind of object; 0 where it is not installed or knows none. */
+static size_t run_lstopo(const struct tree *tree, const char *kind, struct cb_cpuset *ret,
+			 size_t max)
+{
+	char command[512], line[2048];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "HWLOC_FSROOT='%s' HWLOC_THISSYSTEM=0 HWLOC_COMPONENTS=linux,stop "
+		 "lstopo-no-graphics --of console --only %s --cpuset 2>/dev/null",
+		 tree->root, kind);
+	f = popen(command, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) && n < max) {
+		char mask[2048] = "", *p = strstr(line, "cpuset=");
+		size_t len = 0;
+
+		/* 0x0000ffff,0xffffffff; a gap between commas is a word of zeros */
+		for (p = p ? p + 7 : line + strlen(line); *p && *p != '\n'; p++) {
+			if (p[0] == '0' && p[1] == 'x') {
+				p++;
+				continue;
+			}
+			if (*p == ',' && (len == 0 || mask[len - 1] == ','))
+				len += (size_t)snprintf(mask + len, sizeof(mask) - len, "00000000");
+			mask[len++] = *p;
+			mask[len] = '\0';
+		}
+		if (len > 0 && cb_cpuset_parse_mask(mask, len, &ret[n]) == 0)
+			n++;
+	}
+	pclose(f);
+	return n;
+}
+
+static int32_t core_of(const struct cb_cpu_place *place)
+{
+	return place->core;
+}
+static int32_t package_of(const struct cb_cpu_place *place)
+{
+	return place->package;
+}
+static int32_t node_of(const struct cb_cpu_place *place)
+{
+	return place->node;
+}
+static int32_t llc_of(const struct cb_cpu_place *place)
+{
+	return place->llc;
+}
+
+/* CPUs of one set share what @of says, and those of two sets do not; where it is unknown (-1), nothing is claimed. */
+static void compare_sets(const char *name, const char *kind, const struct cb_topology *topology,
+			 const struct cb_cpuset *set, size_t n,
+			 int32_t (*of)(const struct cb_cpu_place *place))
+{
+	int32_t seen[CB_CPUS_MAX];
+	size_t n_seen = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int32_t here = -2;
+
+		CB_CPUSET_FOREACH(cpu, &set[i]) {
+			if (!cb_cpuset_has(&topology->online, cpu))
+				continue;
+			if (here == -2)
+				here = of(&topology->cpu[cpu]);
+			if (of(&topology->cpu[cpu]) != here)
+				fail_msg("%s: CPU %u: not of one %s with its like", name, cpu,
+					 kind);
+		}
+		for (size_t j = 0; j < n_seen && here >= 0; j++)
+			if (seen[j] == here)
+				fail_msg("%s: two of %s have one number, %d", name, kind, here);
+		if (here >= 0)
+			seen[n_seen++] = here;
+	}
+}
+
+/* True when lstopo is there and knows the machine. */
+static bool compare_with_lstopo(const char *name, const struct tree *tree,
+				const struct cb_topology *topology)
+{
+	static const char *const caches[] = { "l5cache", "l4cache", "l3cache", "l2cache",
+					      "l1cache" };
+	static struct cb_cpuset set[CB_CPUS_MAX];
+	size_t n = run_lstopo(tree, "core", set, CB_CPUS_MAX);
+	bool known = n > 0;
+
+	compare_sets(name, "core", topology, set, n, core_of);
+	n = run_lstopo(tree, "package", set, CB_CPUS_MAX);
+	known = known || n > 0;
+	compare_sets(name, "package", topology, set, n, package_of);
+	n = run_lstopo(tree, "numanode", set, CB_CPUS_MAX);
+	/* nodes of memory alone and of a device are shown with the CPUs near to them */
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++)
+			if (cb_cpuset_intersects(&set[i], &set[j]))
+				n = 0;
+	compare_sets(name, "node", topology, set, n, node_of);
+	for (size_t i = 0; i < CB_ARRAY_SIZE(caches); i++) {
+		n = run_lstopo(tree, caches[i], set, CB_CPUS_MAX);
+		if (n == 0)
+			continue;
+		compare_sets(name, "last-level cache", topology, set, n, llc_of);
+		break;
+	}
+	return known;
 }
 
 /* True of every machine. */
@@ -324,7 +558,9 @@ static void check_invariants(const struct cb_topology *topology)
 	}
 }
 
-static bool check_capture(const char *corpus, const char *name)
+/* Adds to the counts of those that lscpu and lstopo know. */
+static void check_capture(const char *corpus, const char *name, unsigned int *n_lscpu,
+			  unsigned int *n_lstopo)
 {
 	struct tree tree;
 	struct cb_topology *topology;
@@ -346,15 +582,16 @@ static bool check_capture(const char *corpus, const char *name)
 	n = run_lscpu(&tree);
 	if (n > 0)
 		compare_with_lscpu(name, topology, n);
+	*n_lscpu += n > 0;
+	*n_lstopo += compare_with_lstopo(name, &tree, topology);
 	cb_topology_unref(topology);
 	tree_done(&tree);
-	return n > 0;
 }
 
 static void captures(void **state)
 {
 	const char *corpus = getenv("CB_CORPUS");
-	unsigned int n = 0, n_compared = 0;
+	unsigned int n = 0, n_lscpu = 0, n_lstopo = 0;
 	struct dirent *entry;
 	char path[512];
 	DIR *dir;
@@ -372,10 +609,11 @@ static void captures(void **state)
 		if (!strstr(entry->d_name, ".flat"))
 			continue;
 		n++;
-		n_compared += check_capture(corpus, entry->d_name);
+		check_capture(corpus, entry->d_name, &n_lscpu, &n_lstopo);
 	}
 	closedir(dir);
-	print_message("%u machines, %u compared with lscpu\n", n, n_compared);
+	print_message("%u machines, %u compared with lscpu, %u with lstopo\n", n, n_lscpu,
+		      n_lstopo);
 	assert_true(n > 0);
 }
 
@@ -384,9 +622,16 @@ static void captures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(two_sockets),   TEST(masks_only),
-		TEST(trailing_nul),  TEST(stat_decides_who_is_online),
-		TEST(nothing_there), cmocka_unit_test(captures),
+		TEST(two_sockets),
+		TEST(masks_only),
+		TEST(trailing_nul),
+		TEST(stat_decides_who_is_online),
+		TEST(a_hybrid_by_its_frequencies),
+		TEST(distances_of_nodes),
+		TEST(packages_of_one_number),
+		TEST(empty_and_contradictory_files),
+		TEST(nothing_there),
+		cmocka_unit_test(captures),
 	};
 
 	return cmocka_run_group_tests_name("hosttopology", tests, NULL, NULL);

@@ -319,8 +319,11 @@ static void refuses_rows(void **state)
 	refused(&t, "\"n_cpu_ids\":4096", "\"n_cpu_ids\":4095",
 		"cpus: 4096 elements, 4095 to 4095 expected");
 	refused(&t, "\"n_online\":2048", "\"n_online\":1", "n_online: 1, but 2048 CPUs are online");
-	refused(&t, "[-1,-1,-1,1,1024]", "[-1,-1,-1,4096,1024]", "cpus[1]: out of range");
-	refused(&t, "[-1,-1,-1,1,1024]", "[-1,-1,-1,1,0]", "cpus[1]: out of range");
+	refused(&t, "[-1,-1,-1,1,1024,-1]", "[-1,-1,-1,4096,1024,-1]", "cpus[1]: out of range");
+	refused(&t, "[-1,-1,-1,1,1024,-1]", "[-1,-1,-1,1,0,-1]", "cpus[1]: out of range");
+	refused(&t, "[-1,-1,-1,1,1024,-1]", "[-1,-1,-1,1,1024,4096]", "cpus[1]: out of range");
+	refused(&t, "[0,1,255]", "[0,64,255]", "distances[0].to: 64 is not in 0 to 63");
+	refused(&t, "[0,1,255]", "[0,1,256]", "distances[0].distance: 256 is not in 0 to 255");
 	refused(&i, "\"irq\":4294967295", "\"irq\":0", "irqs[1]: not ascending");
 	refused(&i, "\"class\":\"network\"", "\"class\":\"x\"", "irqs[1].class: unknown \"x\"");
 }

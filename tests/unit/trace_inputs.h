@@ -54,8 +54,14 @@ static void fill_topology(void)
 	topology->n_online = cb_cpuset_count(&topology->online);
 	cb_cpuset_set(&topology->isolated, 5);
 	cb_cpuset_set(&topology->nohz_full, CB_CPUS_MAX - 1);
-	topology->cpu[0] =
-		(struct cb_cpu_place){ INT32_MAX, INT32_MAX, CB_CPUS_MAX - 1, CB_CPUS_MAX - 1, 1 };
+	topology->cpu[0] = (struct cb_cpu_place){ .node = INT32_MAX,
+						  .package = INT32_MAX,
+						  .llc = CB_CPUS_MAX - 1,
+						  .cluster = CB_CPUS_MAX - 1,
+						  .core = CB_CPUS_MAX - 1,
+						  .capacity = 1 };
+	cb_topology_set_distance(topology, 0, 1, UINT8_MAX);
+	cb_topology_set_distance(topology, CB_DISTANCE_NODES - 1, 0, CB_DISTANCE_LOCAL);
 }
 
 static void fill_irqs(void)
