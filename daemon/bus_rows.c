@@ -223,7 +223,7 @@ void cb_rows_irq(struct cb_rows *rows, const struct cb_manager *m, const struct 
 	cb_row_rate(rows, "PerSec", &view->per_sec);
 	cb_row_index(rows, "CPU", view->effective_cpu);
 	cb_row_double(rows, "Load", view->load_ratio);
-	cb_row_string(rows, "LoadBy", view->has_packets ? "packets" : "interrupts");
+	cb_row_string(rows, "LoadBy", view->by_packets ? "packets" : "interrupts");
 	if (group)
 		cb_row_string(rows, "Group", group->policy.name);
 	cb_row_bool(rows, "Movable", view->reject == CB_REJECT_NONE);

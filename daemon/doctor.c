@@ -84,6 +84,7 @@ static const char *source_remedy(enum cb_source source)
 	case CB_SOURCE_SOFTNET:
 	case CB_SOURCE_TASK_STAT:
 	case CB_SOURCE_SNMP:
+	case CB_SOURCE_NIC_PACKETS:
 	case _CB_SOURCE_MAX:
 		break;
 	}

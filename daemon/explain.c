@@ -271,6 +271,24 @@ static void row_others(struct cb_rows *rows, const struct cb_explain *request)
 
 /* --- sentences --- */
 
+/* How the time of the CPU's interrupts was shared out among them. */
+static const char *interrupts_by(const struct cb_manager *m, uint32_t cpu)
+{
+	bool packets = false, counts = false;
+	struct cb_irq_view view;
+
+	for (uint32_t i = 0; i < cb_engine_n_irqs(m->engine); i++) {
+		cb_engine_irq(m->engine, i, &view);
+		if (view.effective_cpu != (int32_t)cpu || view.load_ratio <= 0)
+			continue;
+		packets = packets || view.by_packets;
+		counts = counts || !view.by_packets;
+	}
+	return packets && counts ? "packets and counts" :
+	       packets		 ? "their packets" :
+				   "their counts";
+}
+
 /* Workers that may run elsewhere too are counted where they were last seen. */
 static void confidence(const struct cb_manager *m, const struct cb_cpu_view *cpu, char *buf,
 		       size_t size)
@@ -291,11 +309,11 @@ static void confidence(const struct cb_manager *m, const struct cb_cpu_view *cpu
 	snprintf(
 		buf, size,
 		"%s: workers and interrupts make up %.0f of %.0f points; %.0f of them from workers that may "
-		"run on other CPUs too; interrupts by their counts",
+		"run on other CPUs too; interrupts by %s",
 		floating > known / 2		 ? "low" :
 		known > cpu->busy.smooth * 2 / 3 ? "high" :
 						   "medium",
-		known * 100, cpu->busy.smooth * 100, floating * 100);
+		known * 100, cpu->busy.smooth * 100, floating * 100, interrupts_by(m, cpu->cpu));
 }
 
 static void next_of_plan(const struct cb_manager *m, const struct cb_plan *plan, char *buf,

@@ -240,8 +240,9 @@ struct cb_irq_view {
 	const struct cb_irq_info *info;
 	struct cb_rate per_sec;
 	int32_t effective_cpu;
-	double load_ratio;    /* share of its CPU's irq + softirq time, by packets where has_packets, else by interrupt counts */
-	bool has_packets;
+	double load_ratio;    /* share of its CPU's irq + softirq time */
+	bool by_packets;      /* shared out by packets, not by interrupt counts */
+	bool has_packets;     /* packets_per_sec: of its queues, where the driver counts them */
 	struct cb_rate packets_per_sec;
 	uint32_t group_key;   /* group it feeds, 0 none */
 	enum cb_reject reject; /* why it may not be moved, NONE when it may */

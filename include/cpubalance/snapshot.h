@@ -62,15 +62,21 @@ struct cb_cpu_sample {
 	uint64_t time_ticks[_CB_TIME_MAX];
 	uint64_t softirqs[_CB_SOFTIRQ_MAX];
 	uint64_t ctxsw;
+	uint64_t softnet_processed; /* packets handed to the network stack on this CPU, loopback too */
 	uint64_t softnet_dropped;
 };
+
+/* Presence bits of an interrupt: whose packets are counted. */
+#define CB_IRQ_HAS_PACKETS (1u << 0)	    /* packets; read every few seconds only */
+#define CB_IRQ_HAS_DEVICE_PACKETS (1u << 1) /* device_packets */
 
 struct cb_irq_sample {
 	uint32_t irq;
 	int32_t effective_cpu; /* where it lands, -1 unknown */
 	uint64_t count;        /* total over all CPUs since boot */
-	bool has_packets;      /* its driver counts them by queue */
+	uint32_t present;      /* CB_IRQ_HAS_* */
 	uint64_t packets;      /* of the queues that it serves, since the interface was set up */
+	uint64_t device_packets; /* received by its whole interface */
 };
 
 #define CB_WORKER_HAS_CPU (1u << 0)      /* cpu_nsec */

@@ -32,6 +32,9 @@ int cb_stat_parse(const char *buf, size_t len, struct cb_snapshot *snapshot, str
 /* Header columns give the CPU numbers (possible CPUs); unknown rows are passed over, missing rows are 0. */
 int cb_softirqs_parse(const char *buf, size_t len, struct cb_snapshot *snapshot) _must_check_;
 
+/* --- packets that an interface has received, one number; sysfs.c reads it --- */
+#define CB_FMT_NIC_PACKETS "sys/class/net/%s/statistics/rx_packets"
+
 /* --- softnet.c: proc/net/softnet_stat --- */
 #define CB_PATH_SOFTNET "proc/net/softnet_stat"
 /* Hex columns; CPU number in column 13 where present, else rows are the CPUs of @online in order, one each. */

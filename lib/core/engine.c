@@ -167,6 +167,22 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	return 0;
 }
 
+/* Each interrupt knows the first of its interface, where sums over the interface are kept. */
+static void link_interfaces(struct irq_state *state, const struct cb_irqs *irqs)
+{
+	for (uint32_t i = 0; i < irqs->n; i++) {
+		const char *ifname = irqs->irq[i].ifname;
+
+		state[i].first = i;
+		for (uint32_t j = i; j-- > 0 && ifname[0];) {
+			if (strcmp(ifname, irqs->irq[j].ifname) != 0)
+				continue;
+			state[i].first = state[j].first;
+			break;
+		}
+	}
+}
+
 static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 {
 	size_t size = sizeof(*irqs) + irqs->n * sizeof(irqs->irq[0]);
@@ -198,6 +214,7 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 		state[i].placed = now->placed;
 		state[i].immovable |= now->immovable || !now->writable;
 	}
+	link_interfaces(state, copy);
 	free(engine->irqs);
 	free(engine->irq);
 	engine->irqs = copy;

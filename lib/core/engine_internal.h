@@ -43,10 +43,11 @@ struct cpu_state {
 	uint32_t present;    /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
 	struct cb_noise noise; /* of busy, while no plan is under way */
-	struct cb_rate ctxsw_per_sec, softnet_dropped_per_sec;
+	struct cb_rate ctxsw_per_sec, softnet_per_sec, softnet_dropped_per_sec;
 	struct cb_rate softirqs_per_sec[_CB_SOFTIRQ_MAX];
 	double workers_ratio, irqs_ratio, irq_rate_sum;
 	double irq_counted_sum, irq_packets_sum; /* of interrupts whose drivers count packets */
+	double nic_packets_sum;			 /* that the interrupts here brought, per second */
 	bool hot;				 /* latched: on at HotOn, off at HotOff */
 	uint64_t hot_since_usec;
 	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
@@ -89,6 +90,13 @@ struct irq_state {
 	bool has_packets;      /* packets_per_sec is a rate */
 	uint64_t packets_usec; /* of last_packets; 0 none */
 	struct cb_rate per_sec, packets_per_sec;
+	uint64_t last_device_packets;
+	bool has_device_packets; /* last_device_packets is of the last snapshot */
+	struct cb_rate device_packets_per_sec;
+	double brought_per_sec; /* packets that it brought, as well as that is known */
+	uint32_t first;		/* index of the first interrupt of its interface */
+	double device_rate_sum; /* of the first: interrupts per second of those of the interface without packets */
+	bool by_packets;	/* load_ratio is by packets, not by counts */
 	int32_t effective_cpu;
 	double weight; /* its part of the CPU's time, in interrupts per second */
 	double load_ratio;
@@ -227,6 +235,7 @@ static inline bool engine_mask_is_ours(const struct cb_engine *engine,
 /* engine_rates.c: snapshot -> rates, attribution, windows */
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);
 void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot);
+/* engine_attribute.c: rates -> who loads which CPU */
 void engine_attribute(struct cb_engine *engine);
 
 /* engine_windows.c: what a verdict is made of */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From counters to rates, and from rates to who loads which CPU.
+ * From counters to rates. Who loads which CPU is engine_attribute.c's.
  *
  * Invariants: a rate needs two samples of the same thing, a counter that falls counts as no growth, what is absent leaves
- * the rate absent (present bit), never zero. The loads attributed to the items of a CPU never exceed what it was busy.
+ * the rate absent (present bit), never zero.
  */
 
 #include <errno.h>
@@ -11,11 +11,7 @@
 
 #include "engine_internal.h"
 
-/*
- * An interrupt is charged at most this much CPU time per occurrence: a NAPI poll handles at most 64 packets of a few microseconds each
- * (net/core/dev.c, NAPI_POLL_WEIGHT). Without the bound a quiet interrupt would be charged with a loopback flood.
- */
-#define IRQ_COST_MAX_SEC 300e-6
+/* Packets of queues are read every few seconds; older than this they say nothing. */
 #define PACKETS_AGE_USEC (30 * CB_USEC_PER_SEC)
 
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot)
@@ -95,6 +91,10 @@ static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample 
 	}
 	dt_usec = counter_dt(cpu, now, now_usec, CB_CPU_HAS_SOFTNET, cpu->softnet_usec);
 	if (dt_usec) {
+		cb_rate_update(&cpu->softnet_per_sec,
+			       per_sec(now->softnet_processed, cpu->last.softnet_processed,
+				       dt_usec),
+			       dt_usec, tau_usec, !(cpu->present & CB_CPU_HAS_SOFTNET));
 		cb_rate_update(&cpu->softnet_dropped_per_sec,
 			       per_sec(now->softnet_dropped, cpu->last.softnet_dropped, dt_usec),
 			       dt_usec, tau_usec, !(cpu->present & CB_CPU_HAS_SOFTNET));
@@ -121,6 +121,7 @@ static void cpu_remember(struct cpu_state *cpu, const struct cb_cpu_sample *now,
 		cpu->softirqs_usec = now_usec;
 	}
 	if (now->present & CB_CPU_HAS_SOFTNET) {
+		last->softnet_processed = now->softnet_processed;
 		last->softnet_dropped = now->softnet_dropped;
 		cpu->softnet_usec = now_usec;
 	}
@@ -229,7 +230,7 @@ static void rate_packets(struct irq_state *state, const struct cb_irq_sample *no
 {
 	uint64_t dt_usec = now_usec - state->packets_usec;
 
-	if (!now->has_packets) {
+	if (!(now->present & CB_IRQ_HAS_PACKETS)) {
 		state->has_packets &= dt_usec < PACKETS_AGE_USEC;
 		return;
 	}
@@ -241,6 +242,19 @@ static void rate_packets(struct irq_state *state, const struct cb_irq_sample *no
 	}
 	state->packets_usec = now_usec;
 	state->last_packets = now->packets;
+}
+
+static void rate_device_packets(struct irq_state *state, const struct cb_irq_sample *now,
+				uint64_t dt_usec, uint64_t tau_usec)
+{
+	bool has = now->present & CB_IRQ_HAS_DEVICE_PACKETS;
+
+	if (has && state->has_device_packets && dt_usec)
+		cb_rate_update(&state->device_packets_per_sec,
+			       per_sec(now->device_packets, state->last_device_packets, dt_usec),
+			       dt_usec, tau_usec, 0);
+	state->has_device_packets = has;
+	state->last_device_packets = now->device_packets;
 }
 
 static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapshot,
@@ -261,6 +275,7 @@ static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapsh
 				       dt_usec, engine->policy.smooth_usec, 0);
 		rate_packets(state, &snapshot->irq[at], snapshot->time_usec,
 			     engine->policy.smooth_usec);
+		rate_device_packets(state, &snapshot->irq[at], dt_usec, engine->policy.smooth_usec);
 		state->last_count = snapshot->irq[at].count;
 		state->has_last = true;
 		state->effective_cpu = snapshot->irq[at].effective_cpu;
@@ -290,133 +305,4 @@ void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot)
 	engine->intr_total = snapshot->intr_total;
 	engine->snapshot_usec = snapshot->time_usec;
 	engine->has_snapshot = true;
-}
-
-/* A pinned worker is on its CPU, another where it was last seen. */
-static int32_t worker_cpu(const struct cb_engine *engine, const struct worker_state *worker)
-{
-	int32_t cpu = -1;
-
-	if ((worker->last.present & CB_WORKER_HAS_MASK) && cb_cpuset_count(&worker->last.mask) == 1)
-		cpu = (int32_t)cb_cpuset_first(&worker->last.mask);
-	else if (worker->last.present & CB_WORKER_HAS_LAST_CPU)
-		cpu = worker->last.last_cpu;
-	return cpu >= 0 && (uint32_t)cpu < engine->topology->n_cpu_ids ? cpu : -1;
-}
-
-/* Where it lands; NULL when that is not known. */
-static struct cpu_state *cpu_of(const struct cb_engine *engine, const struct irq_state *irq)
-{
-	return irq->effective_cpu >= 0 &&
-			       (uint32_t)irq->effective_cpu < engine->topology->n_cpu_ids ?
-		       &engine->cpu[irq->effective_cpu] :
-		       NULL;
-}
-
-/*
- * Interrupts of network queues cost by their packets, not by how often they occur: under load one interrupt fetches dozens. What
- * those of one CPU have by their counts is shared anew by packets, as far as their drivers count them.
- */
-static void share_by_packets(struct cb_engine *engine)
-{
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		const struct irq_state *irq = &engine->irq[i];
-		struct cpu_state *cpu = cpu_of(engine, irq);
-
-		if (cpu && irq->has_packets) {
-			cpu->irq_counted_sum += irq->per_sec.smooth;
-			cpu->irq_packets_sum += irq->packets_per_sec.smooth;
-		}
-	}
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
-		const struct cpu_state *cpu = cpu_of(engine, irq);
-
-		irq->weight = irq->per_sec.smooth;
-		if (cpu && irq->has_packets && cpu->irq_packets_sum > 0)
-			irq->weight = cpu->irq_counted_sum * irq->packets_per_sec.smooth /
-				      cpu->irq_packets_sum;
-	}
-}
-
-static void attribute_irqs(struct cb_engine *engine)
-{
-	if (engine->irqs)
-		share_by_packets(engine);
-	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
-		int32_t cpu = engine->irq[i].effective_cpu;
-
-		engine->irq[i].load_ratio = 0;
-		if (cpu >= 0 && (uint32_t)cpu < engine->topology->n_cpu_ids)
-			engine->cpu[cpu].irq_rate_sum += engine->irq[i].weight;
-	}
-	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
-		struct cpu_state *cpu;
-
-		if (irq->effective_cpu < 0 ||
-		    (uint32_t)irq->effective_cpu >= engine->topology->n_cpu_ids)
-			continue;
-		cpu = &engine->cpu[irq->effective_cpu];
-		if (cpu->irq_rate_sum <= 0)
-			continue;
-		irq->load_ratio =
-			(cpu->irq.smooth + cpu->softirq.smooth) * irq->weight / cpu->irq_rate_sum;
-		irq->load_ratio = CB_MIN(irq->load_ratio, irq->weight * IRQ_COST_MAX_SEC);
-		cpu->irqs_ratio += irq->load_ratio;
-	}
-}
-
-/* The workers of each CPU as a list, in their order. */
-static void link_workers(struct cb_engine *engine)
-{
-	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
-		engine->cpu[i].first_worker = NO_WORKER;
-	for (uint32_t i = engine->n_workers; i-- > 0;) {
-		struct worker_state *worker = &engine->worker[i];
-
-		worker->next_on_cpu = NO_WORKER;
-		if (worker->cpu_attributed < 0)
-			continue;
-		worker->next_on_cpu = engine->cpu[worker->cpu_attributed].first_worker;
-		engine->cpu[worker->cpu_attributed].first_worker = i;
-	}
-}
-
-void engine_attribute(struct cb_engine *engine)
-{
-	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
-		engine->cpu[i].workers_ratio = engine->cpu[i].irqs_ratio =
-			engine->cpu[i].irq_rate_sum = engine->cpu[i].irq_counted_sum =
-				engine->cpu[i].irq_packets_sum = 0;
-	attribute_irqs(engine);
-	for (uint32_t i = 0; i < engine->n_workers; i++) {
-		struct worker_state *worker = &engine->worker[i];
-
-		worker->cpu_attributed = worker_cpu(engine, worker);
-		worker->cpu_share_ratio = CB_MIN(worker->cpu.smooth, 1.0);
-		if (worker->cpu_attributed >= 0)
-			engine->cpu[worker->cpu_attributed].workers_ratio +=
-				worker->cpu_share_ratio;
-	}
-	link_workers(engine);
-	/* the clocks of the sources differ: never charge the workers with more than the CPU was busy */
-	for (uint32_t i = 0; i < engine->n_workers; i++) {
-		struct worker_state *worker = &engine->worker[i];
-		const struct cpu_state *cpu;
-		double room;
-
-		if (worker->cpu_attributed < 0)
-			continue;
-		cpu = &engine->cpu[worker->cpu_attributed];
-		room = CB_MAX(cpu->busy.smooth - cpu->irqs_ratio, 0.0);
-		if (cpu->workers_ratio > room && cpu->workers_ratio > 0)
-			worker->cpu_share_ratio *= room / cpu->workers_ratio;
-	}
-	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++) {
-		struct cpu_state *cpu = &engine->cpu[i];
-
-		cpu->irqs_ratio = CB_MIN(cpu->irqs_ratio, cpu->busy.smooth);
-		cpu->workers_ratio = CB_MIN(cpu->workers_ratio, cpu->busy.smooth - cpu->irqs_ratio);
-	}
 }

@@ -236,6 +236,7 @@ void cb_engine_irq(const struct cb_engine *engine, uint32_t index, struct cb_irq
 		.load_ratio = state->load_ratio,
 		.has_packets = state->has_packets,
 		.packets_per_sec = state->packets_per_sec,
+		.by_packets = state->by_packets,
 		.reject = CB_REJECT_NOT_FEEDING,
 		.placed = state->placed,
 		.foreign = state->foreign,

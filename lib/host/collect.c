@@ -93,6 +93,7 @@ static void probe(struct cb_host *host)
 		{ CB_SOURCE_SOFTIRQS, readable(host, CB_PATH_SOFTIRQS) },
 		{ CB_SOURCE_SOFTNET, readable(host, CB_PATH_SOFTNET) },
 		{ CB_SOURCE_IRQ_AFFINITY, exists(host, CB_PATH_IRQ_DIR) },
+		{ CB_SOURCE_NIC_PACKETS, exists(host, CB_PATH_NET_DIR) },
 		{ CB_SOURCE_TASKSTATS, host->taskstats != NULL },
 		{ CB_SOURCE_TASK_PROC, host->live && readable(host, CB_PATH_OWN_SCHEDSTAT) },
 		{ CB_SOURCE_TASK_STAT, host->live },
@@ -130,6 +131,7 @@ void cb_collector_done(struct cb_host *host)
 
 	host->watch = cb_watch_table_free(host, host->watch);
 	host->irq_watch = cb_irq_watch_free(host->irq_watch);
+	host->nic_watch = cb_nic_watch_free(host->nic_watch);
 	host->perf = cb_perf_free(host->perf);
 	host->taskstats = cb_taskstats_conn_free(host->taskstats);
 	host->netdev = cb_netdev_conn_free(host->netdev);
@@ -180,16 +182,23 @@ static int prepare_irqs(struct cb_host *host, const struct cb_irqs *irqs)
 {
 	struct cb_collector *collector = host->collector;
 	struct cb_irq_watch *watch;
+	struct cb_nic_watch *nics;
 
 	if (cb_irq_watch_fits(host->irq_watch, irqs))
 		return 0;
 	if (!cb_irq_watch_same_set(host->irq_watch, irqs))
 		collector->irq_news = false;
 	watch = cb_irq_watch_new(host, irqs, cb_host_now_usec(host));
-	if (!watch)
+	nics = cb_nic_watch_new(host, irqs);
+	if (!watch || !nics) {
+		cb_irq_watch_free(watch);
+		cb_nic_watch_free(nics);
 		return -ENOMEM;
+	}
 	cb_irq_watch_free(host->irq_watch);
+	cb_nic_watch_free(host->nic_watch);
 	host->irq_watch = watch;
+	host->nic_watch = nics;
 	return 0;
 }
 
@@ -418,6 +427,10 @@ int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_col
 		snapshot->valid |= 1u << CB_SOURCE_IRQ_AFFINITY;
 	if (cb_netdev_conn_collect(host->netdev, begin_usec, snapshot))
 		snapshot->valid |= 1u << CB_SOURCE_QUEUES;
+	/* A machine whose interfaces have no interrupts lacks nothing; one without interfaces has no such signal. */
+	if (host->sources & 1u << CB_SOURCE_NIC_PACKETS &&
+	    cb_nic_watch_collect(host->nic_watch, host, snapshot))
+		snapshot->valid |= 1u << CB_SOURCE_NIC_PACKETS;
 	cb_watch_collect(host, begin_usec, snapshot, ret);
 	cb_group_collect(host, begin_usec, snapshot);
 	snapshot->time_usec = begin_usec + (cb_host_now_usec(host) - begin_usec) / 2;

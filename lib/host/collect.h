@@ -45,6 +45,16 @@ void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *sna
 bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint64_t now_usec,
 			  struct cb_snapshot *snapshot, struct cb_collect_events *events);
 
+/* --- nic_watch.c: packets that the interfaces of interrupts have received --- */
+
+/* Opens what it reads. Returns NULL without memory. */
+struct cb_nic_watch *cb_nic_watch_new(struct cb_host *host, const struct cb_irqs *irqs)
+	_must_check_;
+struct cb_nic_watch *cb_nic_watch_free(struct cb_nic_watch *watch);
+/* Fill irq[].packets. True when something was read or nothing had to be. */
+bool cb_nic_watch_collect(struct cb_nic_watch *watch, struct cb_host *host,
+			  struct cb_snapshot *snapshot);
+
 /* --- netlink.c: what every netlink socket here has in common --- */
 
 /*

@@ -16,6 +16,7 @@ struct cb_writer;
 struct cb_proc_conn;
 struct cb_perf;
 struct cb_irq_watch;
+struct cb_nic_watch;
 struct cb_watch_table;
 struct cb_taskstats_conn;
 struct cb_diag;
@@ -59,6 +60,7 @@ struct cb_host {
 	struct cb_collector *collector;
 	struct cb_perf *perf;
 	struct cb_irq_watch *irq_watch;
+	struct cb_nic_watch *nic_watch; /* of the same inventory */
 	struct cb_watch_table *watch;
 	struct cb_taskstats_conn *taskstats;
 	struct cb_netdev_conn *netdev; /* NULL where the kernel has no such family */

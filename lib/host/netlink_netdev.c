@@ -304,7 +304,7 @@ static void add_packets(struct cb_snapshot *snapshot, uint32_t irq, uint64_t pac
 	if (low == snapshot->n_irqs || snapshot->irq[low].irq != irq)
 		return;
 	snapshot->irq[low].packets += packets;
-	snapshot->irq[low].has_packets = true;
+	snapshot->irq[low].present |= CB_IRQ_HAS_PACKETS;
 }
 
 static void take_stats(struct cb_netdev_conn *conn, const void *payload, size_t len)
@@ -334,7 +334,7 @@ static void clear(struct cb_snapshot *snapshot)
 {
 	for (uint32_t i = 0; i < snapshot->n_irqs; i++) {
 		snapshot->irq[i].packets = 0;
-		snapshot->irq[i].has_packets = false;
+		snapshot->irq[i].present &= ~CB_IRQ_HAS_PACKETS;
 	}
 }
 

@@ -49,8 +49,10 @@ static void put_cpu(struct cb_trace_out *out, const struct cb_cpu_sample *cpu)
 		cb_trace_u64(out, NULL, cpu->softirqs[i]);
 	if (cpu->present & CB_CPU_HAS_CTXSW)
 		cb_trace_u64(out, NULL, cpu->ctxsw);
-	if (cpu->present & CB_CPU_HAS_SOFTNET)
+	if (cpu->present & CB_CPU_HAS_SOFTNET) {
+		cb_trace_u64(out, NULL, cpu->softnet_processed);
 		cb_trace_u64(out, NULL, cpu->softnet_dropped);
+	}
 	cb_trace_close_bracket(out, ']');
 }
 
@@ -60,8 +62,11 @@ static void put_irq(struct cb_trace_out *out, const struct cb_irq_sample *irq)
 	cb_trace_u64(out, NULL, irq->irq);
 	cb_trace_i64(out, NULL, irq->effective_cpu);
 	cb_trace_u64(out, NULL, irq->count);
-	if (irq->has_packets)
+	cb_trace_u64(out, NULL, irq->present);
+	if (irq->present & CB_IRQ_HAS_PACKETS)
 		cb_trace_u64(out, NULL, irq->packets);
+	if (irq->present & CB_IRQ_HAS_DEVICE_PACKETS)
+		cb_trace_u64(out, NULL, irq->device_packets);
 	cb_trace_close_bracket(out, ']');
 }
 
@@ -191,8 +196,10 @@ static void get_cpu(struct row *row, void *entry)
 		cpu->softirqs[i] = row_u64(row, "softirqs");
 	if (cpu->present & CB_CPU_HAS_CTXSW)
 		cpu->ctxsw = row_u64(row, "ctxsw");
-	if (cpu->present & CB_CPU_HAS_SOFTNET)
+	if (cpu->present & CB_CPU_HAS_SOFTNET) {
+		cpu->softnet_processed = row_u64(row, "softnet_processed");
 		cpu->softnet_dropped = row_u64(row, "softnet_dropped");
+	}
 }
 
 static void get_irq(struct row *row, void *entry)
@@ -202,9 +209,12 @@ static void get_irq(struct row *row, void *entry)
 	irq->irq = row_u32(row, "irq");
 	irq->effective_cpu = row_i32(row, "effective_cpu");
 	irq->count = row_u64(row, "count");
-	irq->has_packets = row->r == 0 && row->at < json_object_array_length(row->array);
-	if (irq->has_packets)
+	irq->present = (uint32_t)row_number(row, "present",
+					    CB_IRQ_HAS_PACKETS | CB_IRQ_HAS_DEVICE_PACKETS);
+	if (irq->present & CB_IRQ_HAS_PACKETS)
 		irq->packets = row_u64(row, "packets");
+	if (irq->present & CB_IRQ_HAS_DEVICE_PACKETS)
+		irq->device_packets = row_u64(row, "device_packets");
 }
 
 static void get_worker(struct row *row, void *entry)

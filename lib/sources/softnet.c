@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * proc/net/softnet_stat: packets that a CPU's backlog queue dropped (net/core/net-procfs.c softnet_seq_show()). Read each
- * tick. One row of hex columns for each online CPU, without a header; how many columns there are depends on the kernel.
+ * proc/net/softnet_stat: packets that a CPU handed to the network stack, and that its backlog queue dropped
+ * (net/core/net-procfs.c softnet_seq_show()). Read each tick. One row of hex columns for each online CPU, without a header; how many columns there are depends on the kernel.
  */
 #include "cpubalance/sources.h"
 
 #include "parse.h"
 
 /* Columns, counted from 0. Old kernels have 9 to 11, without the CPU's number; newer ones append columns behind it. */
-#define COLUMN_DROPPED 1u
-#define COLUMN_CPU     12u
+#define COLUMN_PROCESSED 0u
+#define COLUMN_DROPPED	 1u
+#define COLUMN_CPU	 12u
 
 struct softnet_row {
 	uint32_t n_columns;    /* COLUMN_CPU + 1 when there are more */
-	uint64_t dropped, cpu; /* cpu: only with COLUMN_CPU */
+	uint64_t processed, dropped, cpu; /* cpu: only with COLUMN_CPU */
 };
 
 static int take_hex(const char **pos, uint64_t *ret)
@@ -49,7 +50,7 @@ static bool is_zero(const char *p, const char *end)
 
 static int parse_row(const char **pos, const char *end, struct softnet_row *ret)
 {
-	uint64_t dropped = 0, cpu = 0;
+	uint64_t processed = 0, dropped = 0, cpu = 0;
 	const char *p = *pos;
 	uint32_t n = 0;
 
@@ -68,13 +69,17 @@ static int parse_row(const char **pos, const char *end, struct softnet_row *ret)
 			if (r < 0)
 				return r;
 		}
-		if (n == COLUMN_DROPPED)
+		if (n == COLUMN_PROCESSED)
+			processed = value;
+		else if (n == COLUMN_DROPPED)
 			dropped = value;
 		else
 			cpu = value; /* the last column is the one that stays */
 	}
 	*pos = p;
-	*ret = (struct softnet_row){ .n_columns = n, .dropped = dropped, .cpu = cpu };
+	*ret = (struct softnet_row){
+		.n_columns = n, .processed = processed, .dropped = dropped, .cpu = cpu
+	};
 	return n > COLUMN_DROPPED ? 0 : -EBADMSG;
 }
 
@@ -104,6 +109,7 @@ static int parse_rows(const char *p, const char *end, const struct cb_cpuset *on
 		next_cpu = row.cpu + 1;
 		if (row.cpu >= snapshot->n_cpus)
 			continue;
+		snapshot->cpu[row.cpu].softnet_processed = row.processed;
 		snapshot->cpu[row.cpu].softnet_dropped = row.dropped;
 		snapshot->cpu[row.cpu].present |= CB_CPU_HAS_SOFTNET;
 	}

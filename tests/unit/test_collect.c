@@ -127,7 +127,7 @@ static void whole_machine(void **state)
 
 	write_softirqs(m);
 	tree_write(&m->tree, "proc/net/softnet_stat",
-		   "05 02 0 0 0 0 0 0 0 0 0 0 00000000\n05 0a 0 0 0 0 0 0 0 0 0 0 00000001\n");
+		   "05 02 0 0 0 0 0 0 0 0 0 0 00000000\n1b 0a 0 0 0 0 0 0 0 0 0 0 00000001\n");
 	write_irq(m, 1, "0-1\n", "1\n");
 	write_irq(m, 3, "0-1\n", "0\n");
 	prepare(m);
@@ -146,6 +146,7 @@ static void whole_machine(void **state)
 			 CB_CPU_HAS_TIMES | CB_CPU_HAS_SOFTIRQS | CB_CPU_HAS_SOFTNET);
 	assert_int_equal(s->cpu[1].time_ticks[CB_TIME_USER], 11);
 	assert_int_equal(s->cpu[1].softirqs[CB_SOFTIRQ_NET_RX], 80);
+	assert_int_equal(s->cpu[1].softnet_processed, 27);
 	assert_int_equal(s->cpu[1].softnet_dropped, 10);
 	assert_int_equal(s->cpu[2].present,
 			 0); /* possible, not online: /proc/softirqs has a column */
@@ -159,6 +160,28 @@ static void whole_machine(void **state)
 	assert_int_equal(s->n_workers, 0);
 	assert_int_equal(s->n_groups, 0);
 	assert_int_equal(cb_host_sources(m->tree.host), all_files);
+}
+
+/* The interface's packets are read for each of its interrupts; the others have none. */
+static void packets_of_an_interface(void **state)
+{
+	struct machine *m = *state;
+
+	write_irq(m, 1, "0-1\n", "1\n");
+	write_irq(m, 3, "0-1\n", "0\n");
+	tree_write(&m->tree, "sys/kernel/irq/3/actions", "eth0-rx-0\n");
+	tree_write(&m->tree, "sys/class/net/eth0/device/msi_irqs/3", "msix\n");
+	tree_write(&m->tree, "sys/class/net/eth0/statistics/rx_packets", "4711\n");
+	prepare(m);
+	collect(m);
+	assert_true(m->snapshot.valid & 1u << CB_SOURCE_NIC_PACKETS);
+	assert_int_equal(m->snapshot.irq[0].present, 0);
+	assert_int_equal(m->snapshot.irq[1].present, CB_IRQ_HAS_DEVICE_PACKETS);
+	assert_int_equal(m->snapshot.irq[1].device_packets, 4711);
+	tree_write(&m->tree, "sys/class/net/eth0/statistics/rx_packets", "many\n");
+	collect(m);
+	assert_false(m->snapshot.valid & 1u << CB_SOURCE_NIC_PACKETS);
+	assert_int_equal(m->snapshot.irq[1].present, 0);
 }
 
 static void absent_is_absent(void **state)
@@ -609,6 +632,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(whole_machine),
+		TEST(packets_of_an_interface),
 		TEST(absent_is_absent),
 		TEST(needs_cpu_times),
 		TEST(a_file_may_outgrow_the_buffer),

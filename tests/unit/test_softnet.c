@@ -26,6 +26,8 @@ static void with_numbers(void **state)
 	assert_int_equal(snapshot.cpu[0].softnet_dropped, 0);
 	assert_int_equal(snapshot.cpu[0].present, CB_CPU_HAS_SOFTNET);
 	assert_int_equal(snapshot.cpu[1].present, 0);
+	assert_int_equal(snapshot.cpu[0].softnet_processed, 0xa1370);
+	assert_int_equal(snapshot.cpu[2].softnet_processed, 0x9b4e8);
 	assert_int_equal(snapshot.cpu[2].softnet_dropped, 0x1a2b);
 }
 

@@ -309,10 +309,10 @@ static void refuses_rows(void **state)
 	refused(&s, "\"cpus\":[[0],", "\"cpus\":[[16],", "cpus[0].present: 16 is not in 0 to 15");
 	refused(&s, "\"cpus\":[[0],", "\"cpus\":[5,", "cpus[0].array expected");
 	refused(&s, "\"cpus\":[[0],", "\"cpus\":[[4],", "cpus[0].ctxsw: missing");
-	refused(&s, "[0,-1,0]", "[4294967295,-1,0]", "irqs[1]: not ascending");
-	refused(&s, "[0,-1,0]", "[0,-2147483649,0]",
+	refused(&s, "[0,-1,0,0]", "[4294967295,-1,0,0]", "irqs[1]: not ascending");
+	refused(&s, "[0,-1,0,0]", "[0,-2147483649,0,0]",
 		"irqs[0].effective_cpu: -2147483649 is not in -2147483648 to 2147483647");
-	refused(&s, "\"valid\":4095", "\"valid\":8191", "valid: 0x1fff has bits of unknown sources");
+	refused(&s, "\"valid\":8191", "\"valid\":16383", "valid: 0x3fff has bits of unknown sources");
 	refused(&s, "\"groups\":[", "\"groups\":7,\"x\":[", "groups: int, array expected");
 	refused(&t, "\"n_cpu_ids\":4096", "\"n_cpu_ids\":4097",
 		"n_cpu_ids: 4097 is not in 0 to 4096");

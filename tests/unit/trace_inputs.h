@@ -108,12 +108,19 @@ static void fill_snapshot(void)
 	for (int i = 0; i < _CB_SOFTIRQ_MAX; i++)
 		snapshot.cpu[1].softirqs[i] = (uint64_t)i;
 	snapshot.cpu[1].ctxsw = UINT64_C(1) << 63;
+	snapshot.cpu[1].softnet_processed = UINT64_MAX;
 	snapshot.cpu[1].softnet_dropped = 3;
 	snapshot.cpu[2].present = CB_CPU_HAS_CTXSW;
 	snapshot.cpu[2].ctxsw = 9;
-	snapshot.irq[0] = (struct cb_irq_sample){ 0, -1, 0, false, 0 };
-	snapshot.irq[1] =
-		(struct cb_irq_sample){ UINT32_MAX, INT32_MAX, UINT64_MAX, true, UINT64_MAX };
+	snapshot.irq[0] = (struct cb_irq_sample){ .effective_cpu = -1 };
+	snapshot.irq[1] = (struct cb_irq_sample){
+		.irq = UINT32_MAX,
+		.effective_cpu = INT32_MAX,
+		.count = UINT64_MAX,
+		.present = CB_IRQ_HAS_PACKETS | CB_IRQ_HAS_DEVICE_PACKETS,
+		.packets = UINT64_MAX,
+		.device_packets = 7,
+	};
 	snapshot.worker[0].key = 1;
 	snapshot.worker[1] = (struct cb_worker_sample){
 		.key = UINT32_MAX,
