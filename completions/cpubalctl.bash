@@ -40,7 +40,9 @@ _cpubalctl() {
 			replies+=(auto advise observe)
 			;;
 		mode:1) replies=(auto advise observe) ;;
-		move:0) mapfile -t replies < <(_cpubalctl_values "$tool" workers Name) ;;
+		steer:0) mapfile -t replies < <(_cpubalctl_values "$tool" groups Name) ;;
+		steer:1) replies=(none local weighted) ;;
+		move:0 | drain:0 | undrain:0) mapfile -t replies < <(_cpubalctl_values "$tool" workers Name) ;;
 		move:1 | explain:0) mapfile -t replies < <(_cpubalctl_values "$tool" cpus CPU) ;;
 		rollback:0 | veto:0) mapfile -t replies < <(_cpubalctl_values "$tool" history Plan) ;;
 		run:* | hold:*) mapfile -t replies < <(compgen -c -- "$cur") ;;

@@ -87,6 +87,8 @@ const struct cb_verb cb_verb_groups = {
 static bool show_state(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
 {
 	uint64_t usec;
+	int64_t cpu;
+	double share;
 	char text[48];
 
 	(void)style;
@@ -94,6 +96,12 @@ static bool show_state(struct json_object *row, const struct cb_style *style, st
 		cb_buf_join(buf, ", ", "foreign");
 	else if (cb_json_true(row, "Changed"))
 		cb_buf_join(buf, ", ", "changed");
+	if (cb_json_true(row, "Drained"))
+		cb_buf_join(buf, ", ", "drained");
+	else if (cb_json_number(row, "Share", &share))
+		cb_buf_join(buf, ", ", "share %.1f %%", share * 100);
+	if (cb_json_int(row, "IncomingCPU", &cpu))
+		cb_buf_join(buf, ", ", "connections of CPU %lld", (long long)cpu);
 	if (cb_json_u64(row, "QuarantineLeftUSec", &usec) && usec)
 		cb_buf_join(buf, ", ", "left alone for %s", cb_show_span(usec, text, sizeof(text)));
 	return buf->length > 0;

@@ -27,6 +27,7 @@ enum {
 	FLAG_ALLOWED,
 	FLAG_MODE,
 	FLAG_PLACEMENT,
+	FLAG_STEERING,
 	FLAG_PID_FILE,
 	FLAG_INTERFACES,
 	FLAG_LISTEN,
@@ -41,6 +42,8 @@ static const struct cb_flag flags[] = {
 	[FLAG_MODE] = { "--mode", "MODE", "auto, advise or observe; else the daemon's own" },
 	[FLAG_PLACEMENT] = { "--placement", "HOW",
 			     "auto (the widest mask that helps) or core (one CPU each)" },
+	[FLAG_STEERING] = { "--steering", "HOW",
+			    "new connections: none, local (where their packets arrive) or weighted (by headroom)" },
 	[FLAG_PID_FILE] = { "--pid-file", "FILE",
 			    "workers by a file of pids; of a single pid its children too" },
 	[FLAG_INTERFACES] = { "--interfaces", "NAMES",
@@ -56,9 +59,9 @@ static const struct cb_flag flags[] = {
 };
 
 /* As the daemon names its options; the same order as the flags. */
-static const char *const option_names[] = { "AllowedCPUs", "Mode",	 "Placement", "PIDFile",
-					    "Interfaces",  "Listen",	 "Unit",      "Cgroup",
-					    "Process",	   "Granularity" };
+static const char *const option_names[] = { "AllowedCPUs", "Mode",	 "Placement", "Steering",
+					    "PIDFile",	   "Interfaces", "Listen",    "Unit",
+					    "Cgroup",	   "Process",	 "Granularity" };
 
 static bool has_selector(const struct cb_args *args)
 {
@@ -97,6 +100,7 @@ static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 {
 	const char *placement = args->flag[FLAG_PLACEMENT];
 	const char *granularity = args->flag[FLAG_GRANULARITY];
+	const char *steering = args->flag[FLAG_STEERING];
 	int code = cb_check_group(ctl, args->word[0]);
 
 	if (code == CB_EXIT_OK && args->flag[FLAG_ALLOWED])
@@ -113,6 +117,9 @@ static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
 				   "--granularity '%s' is not auto, process or thread",
 				   granularity);
+	if (steering && cb_steering_from_name(steering) == _CB_STEERING_INVALID)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--steering '%s' is not none, local or weighted", steering);
 	if (args->n == 1 && !args->flag[FLAG_PID_FILE] && !has_selector(args))
 		return cb_ctl_fail(
 			ctl, CB_EXIT_USAGE,

@@ -15,7 +15,8 @@
 
 /* What is shown of a group. */
 struct facts {
-	const char *name, *mode, *pid_file, *source, *note, *path;
+	const char *name, *mode, *steering, *steered, *steer_reason, *pid_file, *source, *note,
+		*path;
 	char *path_owned;
 	char allowed[CB_CPULIST_MAX];
 	const char *allowed_cpus;
@@ -44,6 +45,9 @@ static const struct field {
 	{ "Workers", 'u', offsetof(struct facts, workers), ALWAYS },
 	{ "Changed", 'u', offsetof(struct facts, changed), ALWAYS },
 	{ "AllowedCPUs", 's', offsetof(struct facts, allowed_cpus), ALWAYS },
+	{ "Steering", 's', offsetof(struct facts, steering), ALWAYS },
+	{ "Steered", 's', offsetof(struct facts, steered), ALWAYS },
+	{ "SteeringReason", 's', offsetof(struct facts, steer_reason), ALWAYS },
 	{ "CPUTime", 'd', offsetof(struct facts, cpu), KNOWN },
 	{ "WaitPerSec", 'd', offsetof(struct facts, wait_per_sec), KNOWN },
 	{ "PacketsPerSec", 'd', offsetof(struct facts, packets_per_sec), KNOWN },
@@ -73,6 +77,9 @@ static void fill_view(struct facts *ret, const struct cb_registration *registrat
 	uint64_t now_usec = cb_manager_now(registration->manager);
 
 	ret->mode = cb_mode_name(view->mode);
+	ret->steered = cb_steering_name(view->steered);
+	if (view->steer_reject != CB_REJECT_NONE)
+		ret->steer_reason = cb_reject_sentence(view->steer_reject);
 	ret->workers = view->n_workers;
 	ret->changed = view->n_placed;
 	ret->cpu = view->cpu.smooth;
@@ -102,8 +109,9 @@ static const char *note_of(const struct cb_registration *registration, struct fa
 					      sizeof(facts->note_text));
 	if (facts->workers > 0)
 		return "";
-	return policy->pid_file[0] ? "no worker yet" :
-				     "no worker: register its pids, or set Listen=, Unit= or PIDFile=";
+	return policy->pid_file[0] ?
+		       "no worker yet" :
+		       "no worker: register its pids, or set Listen=, Unit= or PIDFile=";
 }
 
 static void facts_done(struct facts *facts)
@@ -118,6 +126,9 @@ static void fill(struct facts *ret, const struct cb_registration *registration)
 
 	*ret = (struct facts){ .name = policy->name,
 			       .mode = "",
+			       .steering = cb_steering_name(policy->steering),
+			       .steered = cb_steering_name(CB_STEERING_NONE),
+			       .steer_reason = "",
 			       .pid_file = policy->pid_file,
 			       .source = registration->from_config ? "config" : "bus",
 			       .path_owned = cb_bus_group_path(policy->name),
@@ -214,6 +225,9 @@ static const sd_bus_vtable vtable[] = { SD_BUS_VTABLE_START(0),
 					PROPERTY("Workers", "u", EMITS),
 					PROPERTY("Changed", "u", EMITS),
 					PROPERTY("AllowedCPUs", "s", 0),
+					PROPERTY("Steering", "s", 0),
+					PROPERTY("Steered", "s", 0),
+					PROPERTY("SteeringReason", "s", 0),
 					PROPERTY("CPUTime", "d", 0),
 					PROPERTY("WaitPerSec", "d", 0),
 					PROPERTY("PacketsPerSec", "d", 0),

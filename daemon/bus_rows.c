@@ -281,6 +281,11 @@ void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 	cb_row_cpus(rows, "Allowed", &view->allowed);
 	cb_row_bool(rows, "Changed", view->placed);
 	cb_row_bool(rows, "Foreign", view->foreign);
+	if (view->share > 0 || view->drained)
+		cb_row_double(rows, "Share", (double)view->share / CB_SHARES);
+	if (view->drained)
+		cb_row_bool(rows, "Drained", true);
+	cb_row_index(rows, "IncomingCPU", view->incoming_cpu);
 	if (member && member->found) {
 		cb_row_bool(rows, "Guess", member->guess);
 		cb_row_u32(rows, "Loops", member->n_loops);

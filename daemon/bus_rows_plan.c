@@ -113,12 +113,17 @@ static void shell_of_thread(struct cb_rows *rows, uint32_t tid, const struct cb_
 static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const struct cb_step *step)
 {
 	uint32_t key = shell_key(m, step->item);
-	char text[256];
+	char text[256], shown[48];
 
 	cb_row_string(rows, "Kind", cb_item_kind_name(step->item.kind));
 	cb_row_string(rows, "Name", cb_engine_item_name(m->engine, step->item, text, sizeof(text)));
-	cb_row_cpus(rows, "From", &step->from);
-	cb_row_cpus(rows, "To", &step->to);
+	if (cb_item_steers(step->item.kind)) {
+		cb_row_string(rows, "From", cb_step_show(step, false, shown, sizeof(shown)));
+		cb_row_string(rows, "To", cb_step_show(step, true, shown, sizeof(shown)));
+	} else {
+		cb_row_cpus(rows, "From", &step->from);
+		cb_row_cpus(rows, "To", &step->to);
+	}
 	cb_row_double(rows, "Load", step->load_ratio);
 	cb_row_string(rows, "State", cb_step_state_name(step->state));
 	if (step->errnum > 0) {
@@ -128,6 +133,10 @@ static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const st
 	} else if (step->error_class != CB_ERROR_NONE) {
 		cb_row_string(rows, "Error", cb_error_class_name(step->error_class));
 	}
+	if (step->reject != CB_REJECT_NONE)
+		cb_row_reason(rows, step->reject);
+	if (cb_item_steers(step->item.kind))
+		return; /* no command of a shell does that */
 	if (step->item.kind == CB_ITEM_IRQ)
 		shell(rows, CB_KNOB_IRQ_AFFINITY, key, &step->to);
 	else if (is_thread(m, step->item))
@@ -276,13 +285,42 @@ static void task_name(const struct cb_manager *m, const struct cb_journal_entry 
 		snprintf(buf, size, "%s thread %d", name, entry->tid);
 }
 
+/* A socket, or all of an address: whose they are is the group. */
+static void steered(struct cb_rows *rows, const struct cb_journal_entry *entry)
+{
+	bool one = entry->knob == CB_KNOB_INCOMING_CPU;
+	char name[128];
+
+	if (one)
+		snprintf(name, sizeof(name), "socket %u of pid %d", entry->inode, entry->tgid);
+	else
+		cb_listen_format(&entry->local, name, sizeof(name));
+	cb_row_string(rows, "Kind", cb_item_kind_name(cb_knob_get(entry->knob)->item));
+	cb_row_string(rows, "Name", name);
+	if (one) {
+		cb_row_cpus(rows, "Was", &entry->original);
+		cb_row_cpus(rows, "Set", &entry->set);
+	} else {
+		cb_row_string(rows, "Was", "hash");
+		cb_row_string(rows, "Set", "shares");
+	}
+	cb_row_u32(rows, "Plan", entry->plan_id);
+	cb_row_string(rows, "Group", entry->group);
+	cb_row_string(rows, "State", "changed");
+}
+
 static void change(struct cb_rows *rows, struct cb_manager *m, const struct cb_journal_entry *entry,
 		   const struct cb_irqs *irqs)
 {
 	bool irq = entry->knob == CB_KNOB_IRQ_AFFINITY;
-	struct now now = irq ? irq_now(irqs, entry) : task_now(m, entry);
+	struct now now = { .known = false };
 	char name[128];
 
+	if (cb_item_steers(cb_knob_get(entry->knob)->item)) {
+		steered(rows, entry);
+		return;
+	}
+	now = irq ? irq_now(irqs, entry) : task_now(m, entry);
 	cb_row_string(rows, "Kind", cb_item_kind_name(irq ? CB_ITEM_IRQ : CB_ITEM_WORKER));
 	if (irq) {
 		struct cb_item_ref item = { .kind = CB_ITEM_IRQ, .key = entry->irq };

@@ -316,6 +316,73 @@ static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error
 	return r < 0 ? r : sd_bus_reply_method_return(call, "u", answer.plan_id);
 }
 
+/* "none", "local", "weighted", or shares. Whether they are any is the engine's business, which knows the workers. */
+static int method_steer(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command steer = { .kind = CB_COMMAND_STEER };
+	struct cb_answer answer;
+	const char *group, *how;
+	int r = sd_bus_message_read(call, "ss", &group, &how);
+
+	if (r < 0)
+		return r;
+	steer.steering = cb_steering_from_name(how);
+	if (steer.steering == _CB_STEERING_INVALID) {
+		steer.steering = CB_STEERING_WEIGHTED;
+		if (!how[0] || strlen(how) >= sizeof(steer.shares) ||
+		    how[strspn(how, "0123456789:")] != 0)
+			return sd_bus_error_setf(
+				error, CB_BUS_ERROR("InvalidArgument"),
+				"\"%.64s\" is not none, local, weighted or shares such as 1:2:3",
+				how);
+		memcpy(steer.shares, how, strlen(how));
+	}
+	if (!group[0])
+		return sd_bus_error_set(error, CB_BUS_ERROR("NoSuchGroup"), "name a group");
+	if ((r = may_group(userdata, call, group, error)) != 0 ||
+	    (r = movable(userdata, error)) < 0 ||
+	    (r = group_key(userdata, group, &steer.group_key, error)) < 0 ||
+	    (r = command(userdata, &steer, CB_BUS_ERROR("NoSuchGroup"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
+/* A plan that was carried out at once and could not be. */
+static int plan_failed(const struct cb_manager *m, uint32_t plan_id, sd_bus_error *error)
+{
+	const struct cb_plan *last = cb_engine_last_plan(m->engine);
+
+	if (!last || last->id != plan_id || last->judgement.verdict != CB_VERDICT_FAILED)
+		return 0;
+	return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"), "plan %u: %s", plan_id,
+				 last->judgement.sentence);
+}
+
+static int method_drain(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command drain = { .kind = CB_COMMAND_DRAIN };
+	struct cb_answer answer;
+	const char *worker;
+	int wanted, r = sd_bus_message_read(call, "sb", &worker, &wanted);
+
+	if (r < 0)
+		return r;
+	drain.present = wanted;
+	drain.worker_key = cb_manager_worker_find(userdata, worker);
+	if ((r = cb_access_check(userdata, call, CB_ACCESS_OTHERS, error)) != 0 ||
+	    (r = movable(userdata, error)) < 0)
+		return r;
+	if (drain.worker_key == 0)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchWorker"),
+					 "no registered worker %.64s", worker);
+	r = command(userdata, &drain, CB_BUS_ERROR("NoSuchWorker"), &answer, error);
+	if (r < 0)
+		return r;
+	/* done at once, or not at all: what is not in place is no drain */
+	r = plan_failed(userdata, answer.plan_id, error);
+	return r < 0 ? r : sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
 /* Rollback and Veto: of a plan by its number. */
 static int undo_plan(sd_bus_message *call, void *userdata, enum cb_command_kind kind,
 		     sd_bus_error *error)
@@ -479,6 +546,10 @@ static const sd_bus_vtable write_vtable[] = {
 				method_apply, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Move", SD_BUS_ARGS("s", worker, "s", cpulist),
 				SD_BUS_RESULT("u", plan), method_move, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Steer", SD_BUS_ARGS("s", group, "s", how),
+				SD_BUS_RESULT("u", plan), method_steer, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("s", worker, "b", drain),
+				SD_BUS_RESULT("u", plan), method_drain, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),
 				method_rollback, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Veto", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),

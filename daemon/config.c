@@ -343,6 +343,8 @@ void cb_config_print(FILE *out)
 	      "#Placement=auto\n"
 	      "# What one worker is: process, thread (that serves in a loop of its own), or auto.\n"
 	      "#Granularity=auto\n"
+	      "# none; local: connections are accepted on the CPU their packets come in on; weighted: new ones by headroom.\n"
+	      "#Steering=none\n"
 	      "# Network interfaces whose interrupts feed the group, separated by blanks.\n"
 	      "#Interfaces=\n",
 	      out);

@@ -461,6 +461,26 @@ static void write_textfile(struct cb_manager *m)
 	m->textfile_failed = r < 0;
 }
 
+/* Groups whose sockets are not those that were steered any more. */
+static void feed_lost(struct cb_manager *m)
+{
+	static char names[CB_GROUPS_MAX][CB_NAME_MAX];
+	uint32_t n = cb_steer_lost(m->host, names, CB_GROUPS_MAX);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct cb_registration *group = cb_manager_group_find(m, names[i]);
+		struct cb_event event = { .kind = CB_EVENT_STEER_LOST };
+
+		if (!group)
+			continue;
+		cb_log(LOG_NOTICE,
+		       "The sockets of group %s have changed: the kernel's hash until they have settled",
+		       names[i]);
+		event.group_key = group->key;
+		cb_manager_feed_event(m, &event);
+	}
+}
+
 static void tick(struct cb_manager *m)
 {
 	struct cb_err err = { .msg = "" };
@@ -469,6 +489,7 @@ static void tick(struct cb_manager *m)
 	watch_links(m);
 	if (m->journal) {
 		m->n_pending = cb_release_pending(m->host, m->journal);
+		feed_lost(m);
 		cb_heirs_update(m->host, m->journal);
 	}
 	cb_manager_pidfiles(m);

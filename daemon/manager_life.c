@@ -114,6 +114,21 @@ static int open_journal(struct cb_manager *m, struct cb_err *err)
 	return 0;
 }
 
+/* Steering does not outlive who looks after it, whether that ended well or not. */
+static void detach_steering(struct cb_manager *m)
+{
+	struct cb_outcome *outcome = m->outcome;
+
+	if (!m->journal)
+		return;
+	cb_steer_detach(m->host, m->journal, outcome);
+	if (outcome->n_restored + outcome->n_gone + outcome->n_foreign + outcome->n_failed > 0)
+		cb_log(outcome->n_failed > 0 ? LOG_ERR : LOG_NOTICE,
+		       "Connections have the kernel's hash again: %u put back, %u gone, %u changed "
+		       "by somebody else, %u failed",
+		       outcome->n_restored, outcome->n_gone, outcome->n_foreign, outcome->n_failed);
+}
+
 /*
  * Only what a verdict has kept is adopted. A plan that was being tried when the daemon died is undone, and the history says so;
  * after a stop there is none.
@@ -216,8 +231,10 @@ int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *opti
 		r = open_journal(m, err);
 	if (r >= 0)
 		r = open_history(m, err);
-	if (r >= 0)
+	if (r >= 0) {
+		detach_steering(m);
 		undo_unjudged(m);
+	}
 	if (r >= 0)
 		r = open_engine(m, err);
 	if (r < 0)
@@ -312,5 +329,7 @@ void cb_manager_stop(struct cb_manager *m, bool keep)
 		rollback.plan_id = plan->id;
 		cb_manager_command(m, &rollback, &answer);
 	}
+	if (keep)
+		detach_steering(m);
 	cb_manager_saved_write(m);
 }

@@ -21,8 +21,8 @@ static void fill_step(const struct cb_manager *m, const struct cb_step *step,
 		.load_ratio = step->load_ratio,
 	};
 	cb_engine_item_name(m->engine, step->item, ret->name, sizeof(ret->name));
-	cb_cpuset_show(&step->from, ret->from, sizeof(ret->from));
-	cb_cpuset_show(&step->to, ret->to, sizeof(ret->to));
+	cb_step_show(step, false, ret->from, sizeof(ret->from));
+	cb_step_show(step, true, ret->to, sizeof(ret->to));
 }
 
 static void fill_judgement(const struct cb_judgement *judgement, struct cb_history_entry *ret)

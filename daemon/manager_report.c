@@ -84,7 +84,8 @@ static void count_changes(struct cb_manager *m)
 
 		if (entry->knob == CB_KNOB_IRQ_AFFINITY)
 			m->report.changed_irqs++;
-		else if (entry->tid == entry->tgid && !entry->heir)
+		else if (entry->knob == CB_KNOB_TASK_AFFINITY && entry->tid == entry->tgid &&
+			 !entry->heir)
 			m->report.changed_workers++;
 	}
 }

@@ -39,6 +39,7 @@ enum cb_event_kind {
 	CB_EVENT_IRQ_FOREIGN,    /* irq, mask */
 	CB_EVENT_IRQ_IMMOVABLE,  /* irq: a write was refused for good */
 	CB_EVENT_IRQBALANCE,     /* present: whether irqbalance runs */
+	CB_EVENT_STEER_LOST,     /* group_key: its sockets are not those that were steered; they have the kernel's hash again */
 	_CB_EVENT_MAX,
 	_CB_EVENT_INVALID = -22,
 };
@@ -77,11 +78,15 @@ enum cb_command_kind {
 	CB_COMMAND_PAUSE,    /* span_usec, 0: without end */
 	CB_COMMAND_RESUME,
 	CB_COMMAND_MODE, /* mode, group_key 0: the manager's; also ends the canary */
+	CB_COMMAND_STEER, /* group_key, steering; shares "1:2:3:4" by slot, "" to have them from the headroom */
+	CB_COMMAND_DRAIN, /* worker_key; present: drain, else undrain */
 	CB_COMMAND_VETO, /* plan_id: rolled back as above, and its items left alone for QuarantineMaxSec= */
 	_CB_COMMAND_MAX,
 	_CB_COMMAND_INVALID = -22,
 };
 const char *cb_command_kind_name(enum cb_command_kind kind);
+
+#define CB_SHARES_TEXT_MAX 256u
 
 struct cb_command {
 	enum cb_command_kind kind;
@@ -92,6 +97,8 @@ struct cb_command {
 	enum cb_mode mode;
 	bool present;
 	struct cb_cpuset mask;
+	enum cb_steering steering;
+	char shares[CB_SHARES_TEXT_MAX];
 };
 
 /* The results of one CB_ACTION_APPLY or CB_ACTION_RELEASE, steps in the same order. */
@@ -232,6 +239,9 @@ struct cb_worker_view {
 	struct cb_cpuset allowed; /* where it may be put */
 	bool placed;   /* differs from its original by our doing */
 	bool foreign;  /* somebody else has changed it after us: we keep off */
+	uint32_t share;       /* of CB_SHARES, of its group's new connections; 0 where they are not shared out */
+	bool drained;         /* it gets no new connections by the operator's word */
+	int32_t incoming_cpu; /* whose connections its sockets are given first, -1 none */
 	uint64_t quarantine_until_usec; /* 0 none */
 };
 
@@ -261,6 +271,8 @@ struct cb_group_view {
 	double skew_ratio;      /* most connections of a worker over the mean, by fds; 1 is even; 0 unknown */
 	uint32_t moves_hour;
 	uint64_t cooldown_until_usec;
+	enum cb_steering steered;      /* what is done with its new connections now */
+	enum cb_reject steer_reject;   /* why they were not steered when that was tried last */
 };
 
 struct cb_totals {

@@ -131,6 +131,14 @@ void cb_release(struct cb_host *host, struct cb_journal *journal, const char *gr
 uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal);
 
 /*
+ * Take all steering of connections away: it does not outlive the daemon that looks after it. At a start, and at an end that keeps the
+ * placements. @ret counts as of a release.
+ */
+void cb_steer_detach(struct cb_host *host, struct cb_journal *journal, struct cb_outcome *ret);
+/* Groups that cb_release_pending() has found to have other sockets than were steered, and that have the kernel's hash again. Each once. */
+uint32_t cb_steer_lost(struct cb_host *host, char ret[][CB_NAME_MAX], uint32_t cap);
+
+/*
  * Follow children of placed tasks (proc connector where there, else a bounded scan of their process trees): each heir gets a
  * journal entry with its parent's original. Once per tick and before a release. Does nothing when the journal holds no task.
  */

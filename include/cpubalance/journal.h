@@ -19,7 +19,10 @@
 
 struct cb_journal_entry {
 	enum cb_knob_id knob;
-	/* identity: a thread by tid + start time, an interrupt by number + hwirq + actions */
+	/*
+	 * identity: a thread by tid + start time, an interrupt by number + hwirq + actions, a socket by cookie, the sockets of one
+	 * address by namespace + address + interface
+	 */
 	int32_t tid, tgid;          /* TASK_AFFINITY */
 	uint64_t start_ticks;       /* of the thread */
 	uint64_t tgid_start_ticks;  /* of its process */
@@ -33,8 +36,14 @@ struct cb_journal_entry {
 	uint64_t hwirq;
 	char actions[CB_IRQ_NAME_MAX];
 	int32_t original_effective_cpu; /* where the interrupt landed before, -1 unknown */
+	uint64_t cookie;            /* INCOMING_CPU: of the socket; tgid is who served it when it was set */
+	uint32_t inode;             /* of the socket */
+	uint64_t netns;             /* INCOMING_CPU and REUSEPORT_WEIGHTS: inode of the network namespace */
+	struct cb_listen local;     /* REUSEPORT_WEIGHTS: the address whose sockets have the program */
+	uint32_t interface;         /* that they are bound to, 0 none */
 	char group[CB_NAME_MAX];    /* "" none */
 	uint32_t plan_id;           /* that set it last */
+	/* of INCOMING_CPU one CPU, or none; of REUSEPORT_WEIGHTS nothing, since before there was no program */
 	struct cb_cpuset original;
 	struct cb_cpuset set;       /* what we set last */
 	struct cb_cpuset was;       /* what we had set before that, empty for nothing: a crash between journal and write leaves it */
@@ -63,6 +72,7 @@ const struct cb_journal_entry *cb_journal_at(const struct cb_journal *journal, u
 const struct cb_journal_entry *cb_journal_find_task(const struct cb_journal *journal, int32_t tid, uint64_t start_ticks);
 const struct cb_journal_entry *cb_journal_find_irq(const struct cb_journal *journal, uint32_t irq, uint64_t hwirq,
 						   const char *actions);
+const struct cb_journal_entry *cb_journal_find(const struct cb_journal *journal, const struct cb_journal_entry *identity);
 /* "ok", or one sentence: what was set aside, or why writing fails. */
 const char *cb_journal_state(const struct cb_journal *journal);
 bool cb_journal_healthy(const struct cb_journal *journal);

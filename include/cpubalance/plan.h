@@ -13,10 +13,14 @@
 enum cb_item_kind {
 	CB_ITEM_WORKER, /* key: the worker's number */
 	CB_ITEM_IRQ,    /* key: the interrupt's number */
+	CB_ITEM_LISTENER, /* key: the worker's number; the CPU whose connections its listening sockets are given first */
+	CB_ITEM_SHARE,    /* key: the worker's number; how much of its group's new connections it is given */
 	_CB_ITEM_MAX,
 	_CB_ITEM_INVALID = -22,
 };
-const char *cb_item_kind_name(enum cb_item_kind kind); /* "worker", "irq" */
+const char *cb_item_kind_name(enum cb_item_kind kind); /* "worker", "irq", "listener", "share" */
+/* A listener or a share: nothing is moved, new connections are steered. */
+bool cb_item_steers(enum cb_item_kind kind);
 
 struct cb_item_ref {
 	enum cb_item_kind kind;
@@ -60,10 +64,18 @@ struct cb_step {
 	enum cb_op op;
 	struct cb_cpuset from, to;
 	double load_ratio; /* CPU-seconds per second that move */
+	uint32_t share_from, share_to; /* of a share: of CB_SHARES, 0 none */
 	enum cb_step_state state;
 	int errnum; /* > 0 after a failure */
 	enum cb_error_class error_class;
+	enum cb_reject reject; /* why it was refused where no errno says it, else NONE */
 };
+
+/* The shares of a group's workers add up to this. */
+#define CB_SHARES 1000u
+
+/* Where the step leads, or comes from with !@to: a list of CPUs, a share in percent, "-" for neither. Returns @buf. */
+const char *cb_step_show(const struct cb_step *step, bool to, char *buf, size_t size);
 
 enum cb_origin {
 	CB_ORIGIN_AUTO,
@@ -122,6 +134,7 @@ struct cb_plan {
 	enum cb_plan_state state;
 	uint32_t group_key;       /* group of the first worker, 0 none */
 	char group[CB_NAME_MAX];
+	bool unjudged; /* nothing to prove: a drain, or what was kept, for workers that took others' places */
 	bool has_finding;
 	struct cb_finding finding; /* as it was when the plan was made */
 	uint32_t n_steps;

@@ -43,11 +43,22 @@ enum cb_granularity {
 	_CB_GRANULARITY_INVALID = -22,
 };
 
+/* What may be done with the new connections of a group. */
+enum cb_steering {
+	CB_STEERING_NONE,
+	CB_STEERING_LOCAL,    /* accepted where their packets arrive */
+	CB_STEERING_WEIGHTED, /* shared out by what headroom each worker has */
+	_CB_STEERING_MAX,
+	_CB_STEERING_INVALID = -22,
+};
+
 const char *cb_mode_name(enum cb_mode mode);
 enum cb_mode cb_mode_from_name(const char *name); /* _CB_MODE_INVALID when unknown */
 const char *cb_detail_name(enum cb_detail detail);
 const char *cb_placement_name(enum cb_placement placement);
 const char *cb_granularity_name(enum cb_granularity granularity);
+const char *cb_steering_name(enum cb_steering steering);
+enum cb_steering cb_steering_from_name(const char *name); /* _CB_STEERING_INVALID when unknown */
 
 /* A group's name: 1 to 63 of [A-Za-z0-9_.-], starting with a letter or digit. */
 #define CB_NAME_MAX 64u
@@ -61,6 +72,7 @@ struct cb_group_policy {
 	bool has_mode; /* else the manager's */
 	enum cb_mode mode;
 	enum cb_placement placement;  /* Placement=auto|core */
+	enum cb_steering steering;    /* Steering=none|local|weighted */
 	bool has_allowed;             /* AllowedCPUs= */
 	struct cb_cpuset allowed_cpus;
 	char pid_file[CB_PATH_MAX];   /* PIDFile=, "" for none: one pid per line; with a single pid its children too */

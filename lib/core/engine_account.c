@@ -42,7 +42,14 @@ void engine_account_move(struct cb_engine *engine, struct group_state *group,
 static struct quarantine *quarantine_of(struct cb_engine *engine, struct cb_item_ref item)
 {
 	struct worker_state *worker;
+	struct group_state *group;
 	struct irq_state *irq;
+
+	if (cb_item_steers(item.kind)) {
+		worker = engine_worker(engine, item.key);
+		group = worker ? engine_group(engine, worker->group_key) : NULL;
+		return group ? &group->steer.quarantine : NULL;
+	}
 
 	if (item.kind == CB_ITEM_WORKER) {
 		worker = engine_worker(engine, item.key);
@@ -62,6 +69,9 @@ static void account_items(struct cb_engine *engine, const struct cb_plan *plan, 
 
 		if (!quarantine)
 			continue;
+		/* workers that are steered together have one record */
+		if (i > 0 && cb_item_steers(plan->step[i].item.kind))
+			break;
 		if (veto) {
 			quarantine->span_usec = engine->policy.quarantine_max_usec;
 			quarantine->until_usec = engine->now_usec + quarantine->span_usec;
@@ -87,8 +97,8 @@ void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, bo
 	struct cb_notice notice = { .cpu = -1, .plan_id = plan->id };
 
 	engine->totals.n_plans[verdict]++;
-	engine->totals.n_kept += verdict == CB_VERDICT_KEPT;
-	if (group && verdict != CB_VERDICT_WITHDRAWN)
+	engine->totals.n_kept += verdict == CB_VERDICT_KEPT && !plan->unjudged;
+	if (group && verdict != CB_VERDICT_WITHDRAWN && !plan->unjudged)
 		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
 	account_items(engine, plan, veto);
 	if (plan->origin != CB_ORIGIN_AUTO ||

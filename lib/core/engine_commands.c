@@ -68,6 +68,25 @@ static enum cb_reject mask_reject(const struct cb_engine *engine, const struct w
 	return CB_REJECT_NONE;
 }
 
+/* Put an order into flight; one of our own that waits gives way. False: something is in flight, and the answer says so. */
+static bool make_way(struct cb_engine *engine, const char *what, struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+
+	if (engine_plan_applied(engine)) {
+		decision->answer_plan_id = flight->plan.id;
+		answer(decision, -EBUSY, "plan %u is %s: wait for its verdict or roll it back",
+		       flight->plan.id, cb_plan_state_name(flight->plan.state));
+		return false;
+	}
+	if (flight->active) {
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "replaced by an operator's %s", what);
+		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
+	}
+	return true;
+}
+
 static void begin_move(struct cb_engine *engine, const struct worker_state *worker,
 		       const struct cb_cpuset *mask, struct cb_decision *decision)
 {
@@ -128,17 +147,8 @@ static void move(struct cb_engine *engine, const struct cb_command *command,
 		answer(decision, 0, "it may run on CPU %s already", mask);
 		return;
 	}
-	if (engine_plan_applied(engine)) {
-		decision->answer_plan_id = flight->plan.id;
-		answer(decision, -EBUSY, "plan %u is %s: wait for its verdict or roll it back",
-		       flight->plan.id, cb_plan_state_name(flight->plan.state));
+	if (!make_way(engine, "move", decision))
 		return;
-	}
-	if (flight->active) {
-		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
-			 "replaced by an operator's move");
-		engine_plan_end(engine, CB_VERDICT_WITHDRAWN, decision);
-	}
 	begin_move(engine, worker, &command->mask, decision);
 	decision->answer_plan_id = flight->plan.id;
 	answer(decision, 0,
@@ -146,6 +156,80 @@ static void move(struct cb_engine *engine, const struct cb_command *command,
 		       "plan %u: moving to CPU %s" :
 		       "plan %u: measuring first, then moving to CPU %s",
 	       flight->plan.id, mask);
+}
+
+static void begin_order(struct cb_engine *engine, const struct cb_plan *plan,
+			struct cb_decision *decision)
+{
+	engine_plan_begin(engine, plan, false, 0, decision);
+	decision->answer_plan_id = engine->flight.plan.id;
+	answer(decision, 0,
+	       decision->action == CB_ACTION_APPLY ? "plan %u: steering" :
+						     "plan %u: measuring first, then steering",
+	       engine->flight.plan.id);
+}
+
+static void steer(struct cb_engine *engine, const struct cb_command *command,
+		  struct cb_decision *decision)
+{
+	struct group_state *group = engine_group(engine, command->group_key);
+	enum cb_reject reject;
+	struct cb_plan plan;
+
+	if (!group || !engine->topology) {
+		answer(decision, -ENOENT, "no such group");
+		return;
+	}
+	if (command->steering < 0 || command->steering >= _CB_STEERING_MAX) {
+		answer(decision, -EINVAL, "none, local, weighted, or shares such as 1:2:3");
+		return;
+	}
+	reject = engine_steer_order(engine, group, command, &plan);
+	if (reject == _CB_REJECT_INVALID) {
+		answer(decision, -EINVAL,
+		       "shares are a number from 1 to %u for each of its %u workers, such as 1:2:3",
+		       CB_SHARES, group->n_workers);
+		return;
+	}
+	if (reject != CB_REJECT_NONE) {
+		answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject),
+		       cb_reject_name(reject));
+		return;
+	}
+	if (command->steering == CB_STEERING_NONE && group->steer.is == CB_STEERING_NONE) {
+		group->steer.kept = CB_STEERING_NONE;
+		answer(decision, 0, "its connections have the kernel's hash already");
+		return;
+	}
+	if (make_way(engine, "steering", decision))
+		begin_order(engine, &plan, decision);
+}
+
+static void drain(struct cb_engine *engine, const struct cb_command *command,
+		  struct cb_decision *decision)
+{
+	struct worker_state *worker = engine_worker(engine, command->worker_key);
+	enum cb_reject reject;
+	struct cb_plan plan;
+
+	if (!worker || !engine->topology) {
+		answer(decision, -ENOENT, "no such worker");
+		return;
+	}
+	if (worker->drained == command->present) {
+		answer(decision, 0,
+		       command->present ? "it is drained already" : "it is not drained");
+		return;
+	}
+	if (!make_way(engine, "drain", decision))
+		return;
+	reject = engine_drain_order(engine, worker, command->present, &plan);
+	if (reject != CB_REJECT_NONE) {
+		answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject),
+		       cb_reject_name(reject));
+		return;
+	}
+	begin_order(engine, &plan, decision);
 }
 
 /* The plan to roll back when none is in flight: the one asked for, or the last that stands. */
@@ -288,6 +372,12 @@ void engine_command(struct cb_engine *engine, const struct cb_command *command,
 		return;
 	case CB_COMMAND_MOVE:
 		move(engine, command, decision);
+		return;
+	case CB_COMMAND_STEER:
+		steer(engine, command, decision);
+		return;
+	case CB_COMMAND_DRAIN:
+		drain(engine, command, decision);
 		return;
 	case CB_COMMAND_ROLLBACK:
 	case CB_COMMAND_VETO:

@@ -9,7 +9,8 @@
 
 #include "engine_internal.h"
 
-static int add_group(struct cb_engine *engine, const struct cb_event *event)
+static int add_group(struct cb_engine *engine, const struct cb_event *event,
+		     struct cb_decision *decision)
 {
 	struct group_state *group = engine_group(engine, event->group_key);
 
@@ -17,6 +18,7 @@ static int add_group(struct cb_engine *engine, const struct cb_event *event)
 		return -EINVAL;
 	if (group) {
 		group->policy = event->group;
+		engine_steer_policy(engine, group, decision);
 		return 0;
 	}
 	if (engine->n_groups == CB_GROUPS_MAX)
@@ -35,6 +37,7 @@ static void workers_changed(struct cb_engine *engine, struct group_state *group,
 			    struct cb_decision *decision)
 {
 	engine_disturb(engine, group);
+	engine_steer_workers_changed(engine, group);
 	engine_plan_disturbed(engine, group->key, gone_key, decision);
 }
 
@@ -145,6 +148,7 @@ static int add_worker(struct cb_engine *engine, const struct cb_worker_added *ad
 		.tid = added->tid,
 		.start_ticks = added->start_ticks,
 		.cpu_attributed = -1,
+		.incoming_cpu = -1,
 		.cpuset = added->cpuset,
 		.original = added->original,
 		.placed = added->placed,
@@ -233,11 +237,12 @@ static int worker_cpuset(struct cb_engine *engine, const struct cb_event *event,
 int engine_event(struct cb_engine *engine, const struct cb_event *event,
 		 struct cb_decision *decision)
 {
+	struct group_state *group;
 	struct irq_state *irq;
 
 	switch (event->kind) {
 	case CB_EVENT_GROUP_ADDED:
-		return add_group(engine, event);
+		return add_group(engine, event, decision);
 	case CB_EVENT_GROUP_REMOVED:
 		return remove_group(engine, event->group_key, decision);
 	case CB_EVENT_WORKER_ADDED:
@@ -255,6 +260,14 @@ int engine_event(struct cb_engine *engine, const struct cb_event *event,
 		if (!irq)
 			return -EINVAL;
 		irq->immovable = true;
+		return 0;
+	case CB_EVENT_STEER_LOST:
+		group = engine_group(engine, event->group_key);
+		if (!group)
+			return -EINVAL;
+		engine_steer_lost(engine, group);
+		if (engine->flight.active && engine_plan_steers(&engine->flight.plan))
+			engine_plan_disturbed(engine, group->key, 0, decision);
 		return 0;
 	case CB_EVENT_IRQBALANCE:
 		engine->irqbalance = event->present;

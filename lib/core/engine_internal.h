@@ -82,6 +82,9 @@ struct worker_state {
 	bool placed, foreign, foreign_told;
 	bool has_set; /* set has been seen on the worker */
 	struct quarantine quarantine;
+	uint32_t share; /* in place, of CB_SHARES; 0 none */
+	bool drained;
+	int32_t incoming_cpu; /* in place, -1 none */
 };
 
 struct irq_state {
@@ -109,6 +112,21 @@ struct window {
 	struct cb_window w;
 };
 
+/* What is done with a group's new connections. */
+struct steer_state {
+	enum cb_steering is;   /* in place */
+	enum cb_steering kept; /* by a verdict or the operator: back to it after each disturbance */
+	uint32_t n_kept;
+	uint32_t kept_share[CB_STEPS_MAX],
+		kept_slot[CB_STEPS_MAX]; /* of the workers that it was kept for */
+	uint64_t again_usec;		 /* when to put it in place anew, 0 never */
+	uint32_t n_again;		 /* tries in a row */
+	bool ordered;			 /* by an operator: nothing is changed by itself */
+	uint64_t even_since_usec;	 /* shares for which there is no reason any more */
+	enum cb_reject reject;		 /* why it was refused last */
+	struct quarantine quarantine;
+};
+
 struct group_state {
 	uint32_t key;
 	struct cb_group_policy policy;
@@ -126,6 +144,7 @@ struct group_state {
 	struct window window[WINDOWS_KEPT];
 	uint32_t n_moves; /* ever; ring of the last MOVES_KEPT */
 	uint64_t move_usec[MOVES_KEPT];
+	struct steer_state steer;
 };
 
 /* The plan in flight, with what the public view has no use for. */
@@ -308,6 +327,35 @@ bool engine_plan_stands(const struct cb_plan *plan);	  /* some of what it wrote 
 bool engine_plan_applied(const struct cb_engine *engine); /* something of it may be written */
 const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan,
 				   char *buf, size_t size);
+
+/* engine_steer.c: new connections of a group */
+static inline bool engine_plan_steers(const struct cb_plan *plan)
+{
+	return plan->n_steps > 0 && cb_item_steers(plan->step[0].item.kind);
+}
+/* Shares by headroom, for a finding; @ret->n_steps is 0 with the reason returned. */
+enum cb_reject engine_steer_for(struct cb_engine *engine, const struct cb_finding *finding,
+				struct group_state *group, struct cb_plan *ret);
+/* Is what makes that CPU hot nothing that can be moved? Then steering goes before moving. */
+bool engine_steer_first(const struct cb_engine *engine, const struct cb_finding *finding);
+/* What needs no finding: lanes, what was kept for new workers, back to the hash. */
+void engine_steer_tick(struct cb_engine *engine, struct cb_decision *decision);
+/* Steps are written, put back or over: what is in place, and what stays. */
+void engine_steer_written(struct cb_engine *engine, const struct cb_step *step, bool placed);
+void engine_steer_ended(struct cb_engine *engine, const struct cb_plan *plan);
+void engine_steer_refused(struct cb_engine *engine, const struct cb_step *step);
+/* Nothing is steered any more, and nothing is to be again. */
+void engine_steer_forget(struct cb_engine *engine, struct group_state *group);
+void engine_steer_workers_changed(struct cb_engine *engine, struct group_state *group);
+void engine_steer_lost(struct cb_engine *engine, struct group_state *group);
+/* The settings have changed: what they do not allow any more is put back. */
+void engine_steer_policy(struct cb_engine *engine, struct group_state *group,
+			 struct cb_decision *decision);
+/* The plan of an order. Returns NONE, or why not. */
+enum cb_reject engine_steer_order(struct cb_engine *engine, struct group_state *group,
+				  const struct cb_command *command, struct cb_plan *ret);
+enum cb_reject engine_drain_order(struct cb_engine *engine, struct worker_state *worker, bool drain,
+				  struct cb_plan *ret);
 
 /* engine_late.c: kept plans are looked at again */
 void engine_late_looks(struct cb_engine *engine, struct cb_decision *decision);

@@ -22,7 +22,15 @@ static bool untouched(const struct cb_engine *engine, const struct cb_plan *plan
 		const struct worker_state *worker;
 		const struct irq_state *irq;
 
-		if (step->item.kind == CB_ITEM_WORKER) {
+		if (cb_item_steers(step->item.kind)) {
+			const struct group_state *group = engine_group(engine, plan->group_key);
+
+			worker = engine_worker(engine, step->item.key);
+			if (!worker || !group || group->steer.is == CB_STEERING_NONE)
+				return false;
+			if (step->item.kind == CB_ITEM_SHARE && worker->share != step->share_to)
+				return false;
+		} else if (step->item.kind == CB_ITEM_WORKER) {
 			worker = engine_worker(engine, step->item.key);
 			if (!worker || !worker->placed || worker->foreign)
 				return false;
@@ -66,7 +74,7 @@ void engine_late_looks(struct cb_engine *engine, struct cb_decision *decision)
 		uint64_t due_usec;
 		char why[256];
 
-		if (done->plan.judgement.verdict != CB_VERDICT_KEPT ||
+		if (done->plan.judgement.verdict != CB_VERDICT_KEPT || done->plan.unjudged ||
 		    done->n_late >= CB_ARRAY_SIZE(late_usec) || !engine_plan_stands(&done->plan))
 			continue;
 		due_usec = done->plan.done_usec + late_usec[done->n_late];

@@ -33,10 +33,11 @@ const char *engine_plan_steps_text(const struct cb_engine *engine, const struct 
 		char name[64], from[40], to[40];
 		int n;
 
-		n = snprintf(buf + at, size - at, "%s%s CPU %s -> %s", i ? ", " : "",
-			     cb_engine_item_name(engine, plan->step[i].item, name, sizeof(name)),
-			     cb_cpuset_show(&plan->step[i].from, from, sizeof(from)),
-			     cb_cpuset_show(&plan->step[i].to, to, sizeof(to)));
+		cb_engine_item_name(engine, plan->step[i].item, name, sizeof(name));
+		n = snprintf(buf + at, size - at, "%s%s%s %s -> %s", i ? ", " : "", name,
+			     plan->step[i].item.kind == CB_ITEM_SHARE ? "" : " CPU",
+			     cb_step_show(&plan->step[i], false, from, sizeof(from)),
+			     cb_step_show(&plan->step[i], true, to, sizeof(to)));
 		at += n > 0 ? (size_t)n : 0;
 	}
 	return buf;
@@ -68,6 +69,8 @@ static void tell(struct cb_engine *engine, enum cb_notice_kind kind, struct cb_d
 	if (kind == CB_NOTICE_PLAN_ENDED)
 		engine_notice(decision, kind, &notice, "#%u %s: %s, %s", plan->id, steps,
 			      cb_verdict_name(plan->judgement.verdict), plan->judgement.sentence);
+	else if (plan->hot_cpu < 0)
+		engine_notice(decision, kind, &notice, "#%u %s", plan->id, steps);
 	else
 		engine_notice(decision, kind, &notice,
 			      "#%u %s: expected load of CPU %d %.2f -> %.2f", plan->id, steps,
@@ -95,6 +98,7 @@ void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict,
 	enter(engine, CB_PLAN_DONE, 0);
 	tell(engine, CB_NOTICE_PLAN_ENDED, decision);
 	engine_account_end(engine, &flight->plan, flight->veto, decision);
+	engine_steer_ended(engine, &flight->plan);
 	if (group)
 		engine_disturb(engine, group);
 	done = done_slot(engine, flight->plan.id);
@@ -138,6 +142,8 @@ void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const c
 		decision->step[n].op = flight->was_placed[i] ? CB_OP_SET : CB_OP_RESTORE;
 		decision->step[n].from = step->to;
 		decision->step[n].to = step->from;
+		decision->step[n].share_from = step->share_to;
+		decision->step[n].share_to = step->share_from;
 		decision->step[n].state = CB_STEP_PLANNED;
 		n++;
 	}
@@ -160,6 +166,7 @@ bool engine_plan_stands(const struct cb_plan *plan)
 void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool veto,
 			const char *why, struct cb_decision *decision)
 {
+	struct group_state *group = engine_group(engine, done->plan.group_key);
 	struct flight *flight = &engine->flight;
 
 	*flight = (struct flight){
@@ -167,6 +174,8 @@ void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool 
 	};
 	memcpy(flight->was_placed, done->was_placed, sizeof(flight->was_placed));
 	memcpy(flight->before, done->before, done->n_before * sizeof(done->before[0]));
+	if (group && engine_plan_steers(&done->plan))
+		group->steer.kept = CB_STEERING_NONE;
 	engine_plan_undo(engine, CB_VERDICT_ROLLED_BACK, why, decision);
 }
 
@@ -179,6 +188,8 @@ static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
 		worker = engine_worker(engine, item.key);
 		return worker && worker->placed;
 	}
+	if (cb_item_steers(item.kind))
+		return false; /* undone is the kernel's hash, whatever was in place before */
 	irq = engine_irq_state(engine, item.key);
 	return irq && irq->placed;
 }
@@ -188,7 +199,9 @@ static void mark_placed(struct cb_engine *engine, const struct cb_step *step, bo
 	struct worker_state *worker;
 	struct irq_state *irq;
 
-	if (step->item.kind == CB_ITEM_WORKER) {
+	if (cb_item_steers(step->item.kind)) {
+		engine_steer_written(engine, step, placed);
+	} else if (step->item.kind == CB_ITEM_WORKER) {
 		worker = engine_worker(engine, step->item.key);
 		if (!worker)
 			return;
@@ -213,6 +226,8 @@ static void note_error(struct cb_engine *engine, const struct cb_step *step)
 		step->item.kind == CB_ITEM_WORKER ? engine_worker(engine, step->item.key) : NULL;
 
 	engine->totals.n_write_errors[step->item.kind][step->error_class]++;
+	if (cb_item_steers(step->item.kind))
+		engine_steer_refused(engine, step);
 	if (irq && step->error_class == CB_ERROR_PERMANENT)
 		irq->immovable = true;
 	if (step->error_class != CB_ERROR_FOREIGN)
@@ -222,6 +237,14 @@ static void note_error(struct cb_engine *engine, const struct cb_step *step)
 		irq->foreign = true;
 	if (worker)
 		worker->foreign = worker->foreign_told = true;
+}
+
+static const char *why_failed(const struct cb_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		if (plan->step[i].reject != CB_REJECT_NONE)
+			return cb_reject_sentence(plan->step[i].reject);
+	return "a step could not be written";
 }
 
 static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
@@ -237,12 +260,19 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 		step->state = outcome->step[i].state;
 		step->errnum = outcome->step[i].errnum;
 		step->error_class = outcome->step[i].error_class;
+		step->reject = outcome->step[i].reject;
 		if (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING) {
 			n_written++;
 			flight->was_placed[i] = was_placed(engine, step->item);
-			mark_placed(engine, step, true);
-			engine_account_move(
-				engine, flight->plan.origin == CB_ORIGIN_AUTO ? group : NULL, step);
+			mark_placed(engine, step, step->op == CB_OP_SET);
+			/* steering a group is one move, however many workers it has */
+			if (n_written == 1 || !cb_item_steers(step->item.kind))
+				engine_account_move(engine,
+						    flight->plan.origin == CB_ORIGIN_AUTO &&
+								    !flight->plan.unjudged ?
+							    group :
+							    NULL,
+						    step);
 		} else {
 			n_failed += step->state == CB_STEP_FAILED;
 			note_error(engine, step);
@@ -253,9 +283,19 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 		engine_disturb(engine, group);
 	if (n_failed || n_written == 0) {
 		engine_plan_undo(engine, n_failed ? CB_VERDICT_FAILED : CB_VERDICT_VOID,
-				 n_failed ? "a step could not be written" :
+				 n_failed ? why_failed(&flight->plan) :
 					    "what was to be moved is gone",
 				 decision);
+		return;
+	}
+	if (flight->plan.unjudged) {
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "%s",
+			 flight->plan.origin == CB_ORIGIN_OPERATOR ? "as ordered, not judged" :
+			 flight->plan.step[0].op == CB_OP_RESTORE  ? "back to the kernel's hash" :
+								     "as it was kept before");
+		tell(engine, CB_NOTICE_PLAN_APPLIED, decision);
+		engine_plan_end(engine, CB_VERDICT_KEPT, decision);
 		return;
 	}
 	enter(engine, CB_PLAN_SETTLING, engine->now_usec + engine->policy.settle_usec);
@@ -311,6 +351,7 @@ static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
 
 		if (engine->releasing_group && engine->releasing_group != group->key)
 			continue;
+		engine_steer_forget(engine, group);
 		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
 		engine_disturb(engine, group);
 	}
@@ -348,7 +389,7 @@ static const struct cb_finding *finding_now(const struct cb_engine *engine,
 {
 	for (uint32_t i = 0; i < engine->n_findings; i++)
 		if (engine->finding[i].cpu == plan->hot_cpu &&
-		    engine->finding[i].kind == plan->finding.kind)
+		    (engine->finding[i].kind == plan->finding.kind || engine_plan_steers(plan)))
 			return &engine->finding[i];
 	return NULL;
 }
@@ -361,7 +402,10 @@ static bool refresh(struct cb_engine *engine, const struct cb_finding *finding)
 
 	if (!group)
 		return false;
-	engine_plan_for(engine, finding, group, plan->n_steps, &fresh);
+	if (engine_plan_steers(plan))
+		engine_steer_for(engine, finding, group, &fresh);
+	else
+		engine_plan_for(engine, finding, group, plan->n_steps, &fresh);
 	if (fresh.n_steps == 0)
 		return false;
 	plan->n_steps = fresh.n_steps;
@@ -387,7 +431,11 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	uint32_t least = engine->policy.verify_windows, most = engine->policy.verify_windows_max;
 	struct cb_verifier_params params = { .min_effect_ratio = engine->policy.min_effect_ratio };
 
-	if (flight->plan.origin == CB_ORIGIN_AUTO && !finding) {
+	if (flight->plan.unjudged) {
+		hand_over(engine, decision);
+		return;
+	}
+	if (flight->plan.origin == CB_ORIGIN_AUTO && flight->plan.has_finding && !finding) {
 		withdraw(engine, "the finding ended before the move", decision);
 		return;
 	}
@@ -401,7 +449,8 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 				    (flight->n_before < least ? least : most) - flight->n_before));
 		return;
 	}
-	if (flight->plan.origin == CB_ORIGIN_AUTO && !refresh(engine, finding)) {
+	if (flight->plan.origin == CB_ORIGIN_AUTO && flight->plan.has_finding &&
+	    !refresh(engine, finding)) {
 		withdraw(engine, "no move is worth it any more", decision);
 		return;
 	}
@@ -584,6 +633,14 @@ static void consider(struct cb_engine *engine, struct cb_decision *decision)
 		gate = engine_gate(engine, group, finding, &max_steps);
 		engine_plan_for(engine, finding, group, max_steps, &plan);
 		engine_keep_refusals(engine);
+		if (plan.n_steps == 0 || engine_steer_first(engine, finding)) {
+			struct cb_plan shares;
+
+			if (engine_steer_for(engine, finding, group, &shares) == CB_REJECT_NONE) {
+				refuse_steps(engine, &plan, CB_REJECT_STEERED);
+				plan = shares;
+			}
+		}
 		if (plan.n_steps == 0)
 			continue;
 		if (gate == CB_REJECT_NONE)
@@ -603,6 +660,10 @@ void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 	look_for_foreign(engine, decision);
 	if (!flight->active)
 		engine_late_looks(engine, decision);
+	if (decision->action != CB_ACTION_NONE)
+		return;
+	if (!flight->active)
+		engine_steer_tick(engine, decision);
 	if (decision->action != CB_ACTION_NONE)
 		return;
 	if (!flight->active)

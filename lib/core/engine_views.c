@@ -170,6 +170,9 @@ void cb_engine_worker(const struct cb_engine *engine, uint32_t index, struct cb_
 		.original = worker->original,
 		.placed = worker->placed,
 		.foreign = worker->foreign,
+		.share = worker->share,
+		.drained = worker->drained,
+		.incoming_cpu = worker->incoming_cpu,
 		.quarantine_until_usec = worker->quarantine.until_usec > engine->now_usec ?
 						 worker->quarantine.until_usec :
 						 0,
@@ -292,6 +295,8 @@ void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_g
 		.cooldown_until_usec = group->cooldown_until_usec > engine->now_usec ?
 					       group->cooldown_until_usec :
 					       0,
+		.steered = group->steer.is,
+		.steer_reject = group->steer.reject,
 	};
 	ret->has_fds = ret->skew_ratio > 0;
 	for (uint32_t i = 0; i < engine->n_workers; i++)
@@ -361,11 +366,14 @@ const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_r
 	const struct group_state *group;
 	const struct cb_irq_info *info;
 
-	if (item.kind == CB_ITEM_WORKER) {
+	if (item.kind == CB_ITEM_WORKER || cb_item_steers(item.kind)) {
 		worker = engine_worker(engine, item.key);
 		group = worker ? engine_group(engine, worker->group_key) : NULL;
 		if (group)
-			snprintf(buf, size, "%s/%u", group->policy.name, worker->slot);
+			snprintf(buf, size, "%s/%u%s", group->policy.name, worker->slot,
+				 item.kind == CB_ITEM_SHARE    ? " share" :
+				 item.kind == CB_ITEM_LISTENER ? " listener" :
+								 "");
 		else
 			snprintf(buf, size, "worker %u (gone)", item.key);
 		return buf;

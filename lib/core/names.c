@@ -3,6 +3,7 @@
  * The words for our enums, as they stand in the configuration, on the bus, in metrics and in traces. A value that is out
  * of range is "?"; a value without a word would be too, and the unit test looks for one.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cpubalance/engine.h"
@@ -112,9 +113,31 @@ const char *cb_item_kind_name(enum cb_item_kind kind)
 	static const char *const names[_CB_ITEM_MAX] = {
 		[CB_ITEM_WORKER] = "worker",
 		[CB_ITEM_IRQ] = "irq",
+		[CB_ITEM_LISTENER] = "listener",
+		[CB_ITEM_SHARE] = "share",
 	};
 
 	return NAME_OF(names, kind);
+}
+
+bool cb_item_steers(enum cb_item_kind kind)
+{
+	return kind == CB_ITEM_LISTENER || kind == CB_ITEM_SHARE;
+}
+
+const char *cb_step_show(const struct cb_step *step, bool to, char *buf, size_t size)
+{
+	const struct cb_cpuset *cpus = to ? &step->to : &step->from;
+	uint32_t share = to ? step->share_to : step->share_from;
+
+	if (step->item.kind == CB_ITEM_SHARE && (to ? step->op == CB_OP_SET : share > 0))
+		snprintf(buf, size, "%u.%u %%", share * 100 / CB_SHARES,
+			 share * 1000 / CB_SHARES % 10);
+	else if (cb_item_steers(step->item.kind) && cb_cpuset_empty(cpus))
+		snprintf(buf, size, "-");
+	else
+		cb_cpuset_show(cpus, buf, size);
+	return buf;
 }
 
 const char *cb_step_state_name(enum cb_step_state state)
@@ -202,6 +225,7 @@ const char *cb_event_kind_name(enum cb_event_kind kind)
 		[CB_EVENT_IRQ_FOREIGN] = "irq_foreign",
 		[CB_EVENT_IRQ_IMMOVABLE] = "irq_immovable",
 		[CB_EVENT_IRQBALANCE] = "irqbalance",
+		[CB_EVENT_STEER_LOST] = "steer_lost",
 	};
 
 	return NAME_OF(names, kind);
@@ -214,6 +238,7 @@ const char *cb_command_kind_name(enum cb_command_kind kind)
 		[CB_COMMAND_ROLLBACK] = "rollback", [CB_COMMAND_RELEASE] = "release",
 		[CB_COMMAND_PAUSE] = "pause",	    [CB_COMMAND_RESUME] = "resume",
 		[CB_COMMAND_MODE] = "mode",	    [CB_COMMAND_VETO] = "veto",
+		[CB_COMMAND_STEER] = "steer",	    [CB_COMMAND_DRAIN] = "drain",
 	};
 
 	return NAME_OF(names, kind);
@@ -357,6 +382,25 @@ const char *cb_granularity_name(enum cb_granularity granularity)
 	};
 
 	return NAME_OF(names, granularity);
+}
+
+const char *cb_steering_name(enum cb_steering steering)
+{
+	static const char *const names[_CB_STEERING_MAX] = {
+		[CB_STEERING_NONE] = "none",
+		[CB_STEERING_LOCAL] = "local",
+		[CB_STEERING_WEIGHTED] = "weighted",
+	};
+
+	return NAME_OF(names, steering);
+}
+
+enum cb_steering cb_steering_from_name(const char *name)
+{
+	for (int steering = 0; steering < _CB_STEERING_MAX; steering++)
+		if (strcmp(cb_steering_name((enum cb_steering)steering), name) == 0)
+			return (enum cb_steering)steering;
+	return _CB_STEERING_INVALID;
 }
 
 const char *cb_placement_name(enum cb_placement placement)

@@ -176,6 +176,16 @@ static int parse_granularity(const char *text, enum cb_granularity *ret)
 	return -EINVAL;
 }
 
+static int parse_steering(const char *text, enum cb_steering *ret)
+{
+	enum cb_steering steering = cb_steering_from_name(text);
+
+	if (steering == _CB_STEERING_INVALID)
+		return -EINVAL;
+	*ret = steering;
+	return 0;
+}
+
 static int parse_path(const char *text, char *ret)
 {
 	size_t len = strlen(text);
@@ -401,8 +411,8 @@ static int set_selector(struct cb_group_policy *group, const char *name, const c
 	} else {
 		return cb_err_set(
 			err, -ENOENT,
-			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Listen, Unit, Cgroup, "
-			"Process, Granularity, PIDFile, Interfaces)",
+			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Steering, Listen, "
+			"Unit, Cgroup, Process, Granularity, PIDFile, Interfaces)",
 			group->name, name);
 	}
 	return r < 0 ? cb_err_set(err, r, "%s=: \"%.64s\" is not %s", name, text, wants) : 0;
@@ -426,6 +436,9 @@ static int set_group_option(struct cb_group_policy *group, const char *name, con
 	} else if (strcmp(name, "Placement") == 0) {
 		wants = "auto or core";
 		r = parse_placement(text, &group->placement);
+	} else if (strcmp(name, "Steering") == 0) {
+		wants = "none, local or weighted";
+		r = parse_steering(text, &group->steering);
 	} else if (strcmp(name, "PIDFile") == 0) {
 		wants = type_wants(TYPE_PATH);
 		r = parse_path(text, group->pid_file);

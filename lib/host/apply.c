@@ -135,6 +135,51 @@ uint32_t cb_irqs_again(struct cb_host *host, struct cb_journal *journal, struct 
 	return n;
 }
 
+static bool joins(const struct cb_step *a, const struct cb_step *b)
+{
+	return a->item.kind == b->item.kind && a->op == b->op;
+}
+
+/* Steps [from, to) are of one kind that steers and of one group: done together, and put back together. */
+static void do_steering(struct apply *apply, uint32_t from, uint32_t to)
+{
+	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
+	struct cb_step *steps = &apply->ret->step[from];
+	enum cb_knob_id knob = steps->item.kind == CB_ITEM_LISTENER ? CB_KNOB_INCOMING_CPU :
+								      CB_KNOB_REUSEPORT_WEIGHTS;
+	struct cb_target workers[CB_STEPS_MAX];
+	struct cb_select select = { .knob = &knob };
+	struct cb_worker_view worker;
+
+	for (uint32_t i = 0; i < to - from; i++) {
+		if (!apply->engine ||
+		    !cb_engine_worker_by_key(apply->engine, steps[i].item.key, &worker)) {
+			/* to put back, one that is there is enough to know the group by */
+			worker = (struct cb_worker_view){ .pid = 0 };
+			set_gone(&steps[i]);
+		}
+		workers[i] = (struct cb_target){ .tgid = worker.pid,
+						 .start_ticks = worker.start_ticks,
+						 .group = worker.group ? worker.group : "",
+						 .plan_id = apply->decision->plan_id };
+		if (worker.group)
+			select.group = worker.group;
+	}
+	if (steps->op == CB_OP_RESTORE && select.group) {
+		restore(apply, &select, steps);
+		for (uint32_t i = 1; i < to - from; i++) {
+			steps[i].state = steps[0].state;
+			steps[i].errnum = steps[0].errnum;
+			steps[i].error_class = steps[0].error_class;
+		}
+	} else if (select.group) {
+		for (uint32_t i = 0; i < to - from; i++)
+			if (refused(apply, &steps[i]))
+				return;
+		cb_place_steering(&change, workers, steps, to - from);
+	}
+}
+
 void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_engine *engine,
 	      const struct cb_decision *decision, struct cb_outcome *ret)
 {
@@ -158,6 +203,16 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 		struct cb_step *step = &ret->step[i];
 
 		*step = decision->step[i];
+		if (cb_item_steers(step->item.kind)) {
+			uint32_t first = i;
+
+			while (i + 1 < ret->n_steps && joins(step, &decision->step[i + 1])) {
+				i++;
+				ret->step[i] = decision->step[i];
+			}
+			do_steering(&apply, first, i + 1);
+			continue;
+		}
 		switch (step->item.kind) {
 		case CB_ITEM_WORKER:
 			do_worker(&apply, step);
@@ -165,6 +220,8 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 		case CB_ITEM_IRQ:
 			do_irq(&apply, step);
 			break;
+		case CB_ITEM_LISTENER:
+		case CB_ITEM_SHARE:
 		case _CB_ITEM_MAX:
 		case _CB_ITEM_INVALID:
 			step->state = CB_STEP_FAILED;

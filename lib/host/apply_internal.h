@@ -60,6 +60,13 @@ void cb_place_process(struct cb_change *change, const struct cb_target *target,
 void cb_place_irq(struct cb_change *change, const char *group, uint32_t plan_id,
 		  struct cb_step *step);
 
+/*
+ * CB_OP_SET of all @n steps, of one kind that steers and of one group; workers[] are whose they are. All are done or none is, and then
+ * the group has the kernel's hash.
+ */
+void cb_place_steering(struct cb_change *change, const struct cb_target *workers,
+		       struct cb_step *steps, uint32_t n);
+
 /* Is @present a mask that this thread can have by our doing: what we set, cut by its cpuset perhaps, or set before? */
 bool cb_task_is_ours(struct cb_writer *writer, const struct cb_journal_entry *entry,
 		     const struct cb_cpuset *present);
@@ -80,6 +87,11 @@ bool cb_restore_task(struct cb_change *change, const struct cb_journal_entry *en
 /* The same of an interrupt; @now: do not wait for its next occurrence any more. */
 bool cb_restore_irq(struct cb_change *change, const struct cb_journal_entry *entry, bool now);
 
+/* The same of what steers. */
+bool cb_restore_steering(struct cb_change *change, const struct cb_journal_entry *entry);
+/* Sockets came or went: put back what was steered and is not the same any more. */
+void cb_steer_look(struct cb_change *change);
+
 /* --- release.c --- */
 
 /* Which entries: all that fit every condition. */
@@ -87,8 +99,10 @@ struct cb_select {
 	const char *group;		 /* NULL: any */
 	const struct cb_target *lineage; /* this process or thread, and its heirs; NULL: any */
 	const uint32_t *irq;		 /* this interrupt; NULL: any */
+	const enum cb_knob_id *knob;	 /* NULL: any */
 	bool no_tasks, no_irqs;
-	bool pending; /* only what is restored and waits */
+	bool steering; /* only what steers connections */
+	bool pending;  /* only what is restored and waits */
 };
 /*
  * Restore and forget the selected entries and the heirs that turn up meanwhile. Where some have turned up, there may be one more that was being

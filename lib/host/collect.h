@@ -232,6 +232,8 @@ void cb_netns_scan(struct cb_host *host, struct cb_watch *watch);
 void cb_group_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapshot *snapshot);
 uint32_t cb_group_index(const struct cb_watch_table *table,
 			uint32_t key); /* n_groups when there is none */
+/* A number for all sets of listening sockets that were dumped; another one when any has changed. @table may be NULL. */
+uint64_t cb_group_sockets_print(const struct cb_watch_table *table);
 /* The inode of a descriptor that is a socket, by its link in proc/PID/fd. */
 bool cb_socket_inode(int dir_fd, int32_t number, uint32_t *ret);
 

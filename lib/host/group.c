@@ -206,6 +206,15 @@ static bool dump(struct cb_netns *netns)
 	return netns->set_hash != before;
 }
 
+uint64_t cb_group_sockets_print(const struct cb_watch_table *table)
+{
+	uint64_t print = 0;
+
+	for (const struct cb_netns *netns = table ? table->netns : NULL; netns; netns = netns->next)
+		print += netns->set_hash ^ netns->ino;
+	return print;
+}
+
 static bool is_listening(const struct cb_netns *netns, uint32_t inode)
 {
 	for (uint32_t i = 0; i < netns->n; i++)

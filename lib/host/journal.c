@@ -27,7 +27,7 @@ struct cb_journal {
 	struct cb_journal_file *file; /* NULL: in memory only */
 	struct cb_journal_entry *entry;
 	uint32_t n, cap;
-	uint32_t n_tasks, n_pending;
+	uint32_t n_tasks, n_steered, n_pending;
 	uint32_t *slot;
 	uint32_t n_slots; /* a power of two */
 	uint64_t generation;
@@ -62,6 +62,10 @@ static uint64_t hash_identity(const struct cb_journal_entry *e)
 		hash = cb_hash_bytes(hash, &e->tid, sizeof(e->tid));
 		return cb_hash_bytes(hash, &e->start_ticks, sizeof(e->start_ticks));
 	}
+	if (e->knob == CB_KNOB_INCOMING_CPU)
+		return cb_hash_bytes(hash, &e->cookie, sizeof(e->cookie));
+	if (e->knob == CB_KNOB_REUSEPORT_WEIGHTS)
+		return cb_hash_bytes(hash, &e->local.port, sizeof(e->local.port));
 	hash = cb_hash_bytes(hash, &e->irq, sizeof(e->irq));
 	hash = cb_hash_bytes(hash, &e->hwirq, sizeof(e->hwirq));
 	return cb_hash_bytes(hash, e->actions, strnlen(e->actions, sizeof(e->actions)));
@@ -73,6 +77,11 @@ static bool same_identity(const struct cb_journal_entry *a, const struct cb_jour
 		return false;
 	if (is_task(a))
 		return a->tid == b->tid && a->start_ticks == b->start_ticks;
+	if (a->knob == CB_KNOB_INCOMING_CPU)
+		return a->cookie == b->cookie;
+	if (a->knob == CB_KNOB_REUSEPORT_WEIGHTS)
+		return a->netns == b->netns && a->interface == b->interface &&
+		       memcmp(&a->local, &b->local, sizeof(a->local)) == 0;
 	return a->irq == b->irq && a->hwirq == b->hwirq && strcmp(a->actions, b->actions) == 0;
 }
 
@@ -152,6 +161,7 @@ static void insert(struct cb_journal *journal, const struct cb_journal_entry *en
 	if (journal->slot[i] == 0) {
 		journal->slot[i] = ++journal->n;
 		journal->n_tasks += is_task(entry);
+		journal->n_steered += cb_entry_steers(entry);
 	} else {
 		journal->n_pending -= journal->entry[journal->slot[i] - 1].pending;
 	}
@@ -169,6 +179,7 @@ static void forget(struct cb_journal *journal, const struct cb_journal_entry *id
 	if (index == 0)
 		return;
 	journal->n_tasks -= is_task(identity);
+	journal->n_steered -= cb_entry_steers(identity);
 	journal->n_pending -= journal->entry[index - 1].pending;
 	empty_slot(journal, i);
 	if (index != journal->n) {
@@ -338,7 +349,8 @@ int cb_journal_put(struct cb_journal *journal, const struct cb_journal_entry *en
 	if (!find(journal, &copy) && journal->n >= CB_JOURNAL_ENTRIES_MAX)
 		return cb_err_set(err, -E2BIG, "the journal has its largest number of entries, %u",
 				  CB_JOURNAL_ENTRIES_MAX);
-	if (cb_cpuset_empty(&copy.original) || cb_cpuset_empty(&copy.set))
+	if (!cb_entry_steers(&copy) &&
+	    (cb_cpuset_empty(&copy.original) || cb_cpuset_empty(&copy.set)))
 		return cb_err_set(err, -EINVAL, "a journal entry cannot have an empty mask");
 	r = reserve(journal);
 	if (r < 0)
@@ -434,6 +446,12 @@ const struct cb_journal_entry *cb_journal_find_irq(const struct cb_journal *jour
 	return find(journal, &e);
 }
 
+const struct cb_journal_entry *cb_journal_find(const struct cb_journal *journal,
+					       const struct cb_journal_entry *identity)
+{
+	return find(journal, identity);
+}
+
 const char *cb_journal_state(const struct cb_journal *journal)
 {
 	return journal->state;
@@ -447,6 +465,11 @@ bool cb_journal_healthy(const struct cb_journal *journal)
 uint32_t cb_journal_n_tasks(const struct cb_journal *journal)
 {
 	return journal->n_tasks;
+}
+
+uint32_t cb_journal_n_steered(const struct cb_journal *journal)
+{
+	return journal->n_steered;
 }
 
 uint32_t cb_journal_n_pending(const struct cb_journal *journal)

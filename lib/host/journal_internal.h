@@ -16,8 +16,16 @@ uint32_t cb_journal_crc(const char *buf, size_t len);
  */
 void cb_journal_forget(struct cb_journal *journal, const struct cb_journal_entry *identity);
 
+/* The entry of a knob that steers connections. */
+static inline bool cb_entry_steers(const struct cb_journal_entry *entry)
+{
+	return cb_item_steers(cb_knob_get(entry->knob)->item);
+}
+
 /* Entries of threads, of all entries. */
 uint32_t cb_journal_n_tasks(const struct cb_journal *journal);
+/* Entries of what steers connections. */
+uint32_t cb_journal_n_steered(const struct cb_journal *journal);
 /* Entries that are restored and wait for something. */
 uint32_t cb_journal_n_pending(const struct cb_journal *journal);
 /* Grows with every put and drop: who keeps an index of the journal sees whether it is stale. */

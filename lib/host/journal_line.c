@@ -19,6 +19,8 @@
 #include "cpubalance/scan.h"
 #include "journal_internal.h"
 
+#define NO_CPU "none"
+
 enum field {
 	FIELD_KNOB,
 	FIELD_TID,
@@ -35,6 +37,11 @@ enum field {
 	FIELD_ACTIONS,
 	FIELD_EFFECTIVE,
 	FIELD_PENDING,
+	FIELD_COOKIE,
+	FIELD_INODE,
+	FIELD_NETNS,
+	FIELD_LISTEN,
+	FIELD_INTERFACE,
 	FIELD_GROUP,
 	FIELD_PLAN,
 	FIELD_ORIGINAL,
@@ -54,16 +61,24 @@ static const char *const field_names[_FIELD_MAX] = {
 	[FIELD_PENDING] = "pending", [FIELD_GROUP] = "group",
 	[FIELD_PLAN] = "plan",	     [FIELD_ORIGINAL] = "original",
 	[FIELD_SET] = "set",	     [FIELD_WAS] = "was",
+	[FIELD_COOKIE] = "cookie",   [FIELD_INODE] = "inode",
+	[FIELD_NETNS] = "netns",     [FIELD_LISTEN] = "listen",
+	[FIELD_INTERFACE] = "interface",
 };
 
 #define BIT(f) (1u << (f))
 /* What a record of each kind must have, and may have. */
 #define TASK_IDENTITY \
 	(BIT(FIELD_KNOB) | BIT(FIELD_TID) | BIT(FIELD_TGID) | BIT(FIELD_START) | BIT(FIELD_TGSTART))
-#define IRQ_IDENTITY (BIT(FIELD_KNOB) | BIT(FIELD_IRQ) | BIT(FIELD_HWIRQ) | BIT(FIELD_ACTIONS))
-#define MASKS	     (BIT(FIELD_ORIGINAL) | BIT(FIELD_SET))
-#define COMMON_MAY   (BIT(FIELD_GROUP) | BIT(FIELD_PLAN) | BIT(FIELD_WAS))
-#define TASK_MAY                                                                \
+#define IRQ_IDENTITY	(BIT(FIELD_KNOB) | BIT(FIELD_IRQ) | BIT(FIELD_HWIRQ) | BIT(FIELD_ACTIONS))
+#define SOCKET_IDENTITY (BIT(FIELD_KNOB) | BIT(FIELD_COOKIE))
+#define PLACE_IDENTITY \
+	(BIT(FIELD_KNOB) | BIT(FIELD_NETNS) | BIT(FIELD_LISTEN) | BIT(FIELD_INTERFACE))
+#define SOCKET_MUST \
+	(SOCKET_IDENTITY | BIT(FIELD_TGID) | BIT(FIELD_INODE) | BIT(FIELD_NETNS) | MASKS)
+#define MASKS	   (BIT(FIELD_ORIGINAL) | BIT(FIELD_SET))
+#define COMMON_MAY (BIT(FIELD_GROUP) | BIT(FIELD_PLAN) | BIT(FIELD_WAS))
+#define TASK_MAY                                                                    \
 	(COMMON_MAY | BIT(FIELD_PENDING) | BIT(FIELD_ALONE) | BIT(FIELD_ROOT) | \
 	 BIT(FIELD_ROOTSTART) | BIT(FIELD_PLACED) | BIT(FIELD_CGROUP))
 #define IRQ_MAY (COMMON_MAY | BIT(FIELD_EFFECTIVE) | BIT(FIELD_PENDING))
@@ -117,11 +132,15 @@ static int parse_hex64(const char *value, size_t len, uint64_t *ret)
 	return cb_scan_hex64(&s, ret) && cb_scan_done(&s) ? 0 : -EBADMSG;
 }
 
-/* No mask of a journal is empty: none was ever read or written that is. */
+/* No mask of a thread or an interrupt is empty: none was ever read or written that is. "none" is a socket's. */
 static int parse_mask(const char *value, size_t len, struct cb_cpuset *ret)
 {
 	struct cb_cpuset set;
 
+	if (len == strlen(NO_CPU) && memcmp(value, NO_CPU, len) == 0) {
+		*ret = CB_CPUSET_EMPTY;
+		return 0;
+	}
 	if (cb_cpuset_parse_list(value, len, &set) < 0 || cb_cpuset_empty(&set))
 		return -EBADMSG;
 	*ret = set;
@@ -216,6 +235,16 @@ static int parse_field(enum field field, const char *value, size_t len, struct c
 	case FIELD_ALONE:
 		e->alone = len == 1 && *value == '1';
 		return e->alone ? 0 : -EBADMSG;
+	case FIELD_COOKIE:
+		return parse_u64(value, len, UINT64_MAX, &e->cookie);
+	case FIELD_INODE:
+		return parse_u32(value, len, &e->inode);
+	case FIELD_NETNS:
+		return parse_u64(value, len, UINT64_MAX, &e->netns);
+	case FIELD_LISTEN:
+		return cb_listen_parse(value, len, &e->local) < 0 ? -EBADMSG : 0;
+	case FIELD_INTERFACE:
+		return parse_u32(value, len, &e->interface);
 	case FIELD_PENDING:
 		e->pending = len == 1 && *value == '1';
 		return e->pending ? 0 : -EBADMSG;
@@ -280,13 +309,23 @@ static int parse_fields(struct cb_scan *s, struct cb_journal_entry *e, uint32_t 
 	return 0;
 }
 
+static const struct kind {
+	uint32_t identity, must, may;
+} kinds[_CB_KNOB_MAX] = {
+	[CB_KNOB_TASK_AFFINITY] = { TASK_IDENTITY, TASK_IDENTITY | MASKS, TASK_MAY },
+	[CB_KNOB_IRQ_AFFINITY] = { IRQ_IDENTITY, IRQ_IDENTITY | MASKS, IRQ_MAY },
+	[CB_KNOB_INCOMING_CPU] = { SOCKET_IDENTITY, SOCKET_MUST, COMMON_MAY },
+	[CB_KNOB_REUSEPORT_WEIGHTS] = { PLACE_IDENTITY, PLACE_IDENTITY | BIT(FIELD_TGID),
+					COMMON_MAY },
+};
+
 /* Are all fields there that such a record needs, and no others? */
 static int check_fields(const struct cb_journal_entry *e, bool drop, uint32_t seen,
 			struct cb_err *err)
 {
-	bool task = e->knob == CB_KNOB_TASK_AFFINITY;
-	uint32_t must = (task ? TASK_IDENTITY : IRQ_IDENTITY) | (drop ? 0 : MASKS);
-	uint32_t may = must | (drop ? 0 : task ? TASK_MAY : IRQ_MAY);
+	const struct kind *kind = &kinds[e->knob];
+	uint32_t must = drop ? kind->identity : kind->must;
+	uint32_t may = must | (drop ? 0 : kind->may);
 
 	for (enum field f = FIELD_KNOB; f < _FIELD_MAX; f++) {
 		if (must & ~seen & BIT(f))
@@ -295,6 +334,11 @@ static int check_fields(const struct cb_journal_entry *e, bool drop, uint32_t se
 			return cb_err_set(err, -EBADMSG, "field \"%s\" does not belong here",
 					  field_names[f]);
 	}
+	if (e->knob != CB_KNOB_INCOMING_CPU &&
+	    ((seen & BIT(FIELD_ORIGINAL) && cb_cpuset_empty(&e->original)) ||
+	     (seen & BIT(FIELD_SET) && cb_cpuset_empty(&e->set)) ||
+	     (seen & BIT(FIELD_WAS) && cb_cpuset_empty(&e->was))))
+		return cb_err_set(err, -EBADMSG, "a mask is empty");
 	if (!(seen & BIT(FIELD_ROOT)) != !(seen & BIT(FIELD_ROOTSTART)))
 		return cb_err_set(err, -EBADMSG,
 				  "fields \"root\" and \"rootstart\" belong together");
@@ -380,6 +424,10 @@ static void put_mask(struct line *line, enum field field, const struct cb_cpuset
 	put(line, " %s=", field_names[field]);
 	if (line->len >= line->size)
 		return;
+	if (cb_cpuset_empty(mask)) {
+		put(line, NO_CPU);
+		return;
+	}
 	n = cb_cpuset_format_list(mask, line->buf + line->len, line->size - line->len);
 	line->len = n < 0 ? line->size : line->len + (size_t)n;
 }
@@ -414,24 +462,65 @@ static void put_irq(struct line *line, const struct cb_journal_entry *e, bool dr
 		put_number(line, FIELD_EFFECTIVE, (uint64_t)e->original_effective_cpu);
 }
 
+static void put_socket(struct line *line, const struct cb_journal_entry *e, bool drop)
+{
+	put_number(line, FIELD_COOKIE, e->cookie);
+	if (drop)
+		return;
+	put_number(line, FIELD_TGID, (uint64_t)e->tgid);
+	put_number(line, FIELD_INODE, e->inode);
+	put_number(line, FIELD_NETNS, e->netns);
+}
+
+static void put_place(struct line *line, const struct cb_journal_entry *e, bool drop)
+{
+	char text[CB_LISTEN_TEXT_MAX];
+
+	put_number(line, FIELD_NETNS, e->netns);
+	put_text(line, FIELD_LISTEN, cb_listen_format(&e->local, text, sizeof(text)));
+	put_number(line, FIELD_INTERFACE, e->interface);
+	if (!drop)
+		put_number(line, FIELD_TGID, (uint64_t)e->tgid);
+}
+
+static void put_identity(struct line *line, const struct cb_journal_entry *entry, bool drop)
+{
+	switch (entry->knob) {
+	case CB_KNOB_TASK_AFFINITY:
+		put_task(line, entry, drop);
+		break;
+	case CB_KNOB_IRQ_AFFINITY:
+		put_irq(line, entry, drop);
+		break;
+	case CB_KNOB_INCOMING_CPU:
+		put_socket(line, entry, drop);
+		break;
+	case CB_KNOB_REUSEPORT_WEIGHTS:
+		put_place(line, entry, drop);
+		break;
+	case _CB_KNOB_MAX:
+	case _CB_KNOB_INVALID:
+		break;
+	}
+}
+
 int cb_journal_line_format(const struct cb_journal_entry *entry, bool drop, char *buf, size_t size)
 {
 	struct line line = { .buf = buf, .size = size };
 	char crc[9];
 
 	put(&line, "00000000 %s knob=%s", drop ? "drop" : "set", cb_knob_get(entry->knob)->name);
-	if (entry->knob == CB_KNOB_TASK_AFFINITY)
-		put_task(&line, entry, drop);
-	else
-		put_irq(&line, entry, drop);
+	put_identity(&line, entry, drop);
 	if (!drop) {
 		if (entry->pending)
 			put_number(&line, FIELD_PENDING, 1);
 		if (entry->group[0])
 			put_text(&line, FIELD_GROUP, entry->group);
 		put_number(&line, FIELD_PLAN, entry->plan_id);
-		put_mask(&line, FIELD_ORIGINAL, &entry->original);
-		put_mask(&line, FIELD_SET, &entry->set);
+		if (entry->knob != CB_KNOB_REUSEPORT_WEIGHTS) {
+			put_mask(&line, FIELD_ORIGINAL, &entry->original);
+			put_mask(&line, FIELD_SET, &entry->set);
+		}
 		if (!cb_cpuset_empty(&entry->was))
 			put_mask(&line, FIELD_WAS, &entry->was);
 	}

@@ -93,7 +93,7 @@ static uint32_t list_owners(const struct cb_journal *journal, uint32_t plan_id, 
 	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
 		const struct cb_journal_entry *e = cb_journal_at(journal, i);
 
-		if (e->plan_id != plan_id || known(ret, n, e))
+		if (e->plan_id != plan_id || cb_entry_steers(e) || known(ret, n, e))
 			continue;
 		ret[n++] = (struct owner){ .process = target_of(e), .irq = e->irq };
 	}

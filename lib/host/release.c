@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host_internal.h"
+#include "collect.h"
 #include "journal_internal.h"
 
 /* Owners that are looked at in one call: a few system calls each, so that a tick stays cheap with a full journal. */
@@ -29,13 +29,19 @@ void cb_change_say(const struct cb_change *change, const struct cb_journal_entry
 		   const char *what)
 {
 	const char *group = e->group[0] ? e->group : "no group";
-	char line[256];
+	char line[256], local[CB_LISTEN_TEXT_MAX];
 
 	if (!change->say)
 		return;
 	if (e->knob == CB_KNOB_TASK_AFFINITY)
 		snprintf(line, sizeof(line), "thread %d of process %d (%s): %s", e->tid, e->tgid,
 			 group, what);
+	else if (e->knob == CB_KNOB_INCOMING_CPU)
+		snprintf(line, sizeof(line), "socket %u of process %d (%s): %s", e->inode, e->tgid,
+			 group, what);
+	else if (e->knob == CB_KNOB_REUSEPORT_WEIGHTS)
+		snprintf(line, sizeof(line), "sockets at %s (%s): %s",
+			 cb_listen_format(&e->local, local, sizeof(local)), group, what);
 	else
 		snprintf(line, sizeof(line), "interrupt %u (%s): %s", e->irq, e->actions, what);
 	change->say(line, change->userdata);
@@ -52,9 +58,11 @@ static bool same_lineage(const struct cb_journal_entry *e, const struct cb_targe
 
 static bool selected(const struct cb_select *select, const struct cb_journal_entry *e)
 {
-	bool task = e->knob == CB_KNOB_TASK_AFFINITY;
+	bool task = e->knob == CB_KNOB_TASK_AFFINITY, irq = e->knob == CB_KNOB_IRQ_AFFINITY;
 
-	if (task ? select->no_tasks : select->no_irqs)
+	if ((task && select->no_tasks) || (irq && select->no_irqs))
+		return false;
+	if ((select->steering && !cb_entry_steers(e)) || (select->knob && e->knob != *select->knob))
 		return false;
 	if (select->group && strcmp(select->group, e->group) != 0)
 		return false;
@@ -62,21 +70,28 @@ static bool selected(const struct cb_select *select, const struct cb_journal_ent
 		return false;
 	if (select->pending && !e->pending)
 		return false;
-	return !select->irq || (!task && e->irq == *select->irq);
+	return !select->irq || (irq && e->irq == *select->irq);
 }
 
 static bool restore_one(struct cb_change *change, const struct cb_journal_entry *entry, bool now)
 {
 	struct cb_journal_entry e = *entry; /* the journal may move it */
 
+	if (cb_entry_steers(&e))
+		return cb_restore_steering(change, &e);
 	return e.knob == CB_KNOB_TASK_AFFINITY ? cb_restore_task(change, &e) :
 						 cb_restore_irq(change, &e, now);
+}
+
+static bool takes_tasks(const struct cb_select *select)
+{
+	return !select->no_tasks && !select->irq && !select->knob && !select->steering;
 }
 
 /* Heirs that nobody has told us of yet. */
 static int find_heirs(struct cb_change *change, const struct cb_select *select)
 {
-	if (select->no_tasks || select->irq || change->writer->ops->pretends ||
+	if (!takes_tasks(select) || change->writer->ops->pretends ||
 	    !cb_journal_n_tasks(change->journal))
 		return 0;
 	return select->lineage || select->pending ?
@@ -134,7 +149,7 @@ void cb_restore_selected(struct cb_change *change, const struct cb_select *selec
 		restore_range(change, select, now, from, n, done);
 		from = n;
 		/* What was being made by a thread that had our mask comes to light a little later. */
-		if (cb_journal_n_tasks(journal) > 0 && !select->no_tasks &&
+		if (cb_journal_n_tasks(journal) > 0 && takes_tasks(select) &&
 		    !change->writer->ops->pretends)
 			change->writer->ops->sleep_msec(change->writer, REST_MSEC);
 		found = find_heirs(change, select);
@@ -244,6 +259,8 @@ static void check_owner(struct cb_change *change, const struct cb_journal_entry 
 	struct cb_journal_entry e = *entry;
 	bool task = e.knob == CB_KNOB_TASK_AFFINITY;
 
+	if (cb_entry_steers(&e))
+		return; /* by the sockets, see steer_changed() */
 	if ((task ? cb_task_lives(change->writer, &e) : cb_irq_lives(change->writer, &e)) != 0)
 		return;
 	if (!task && links_unsettled(change->host))
@@ -281,6 +298,16 @@ static void check_owners(struct cb_change *change)
 	}
 }
 
+/* Has any set of listening sockets changed that the tick reads anyway, while something is steered? */
+static bool steer_changed(const struct cb_host *host, const struct cb_journal *journal)
+{
+	uint64_t print = cb_group_sockets_print(host->watch);
+	bool changed = print != host->writer->sockets_print;
+
+	host->writer->sockets_print = print;
+	return changed && cb_journal_n_steered(journal) > 0;
+}
+
 uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal)
 {
 	struct cb_change change = { .writer = host->writer, .journal = journal, .host = host };
@@ -288,6 +315,8 @@ uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal)
 
 	if (cb_journal_count(journal) == 0)
 		return 0;
+	if (steer_changed(host, journal))
+		cb_steer_look(&change);
 	check_owners(&change);
 	if (cb_journal_n_pending(journal) == 0)
 		return 0;

@@ -29,6 +29,8 @@ NAMED(mode_name, cb_mode_name, cb_mode)
 NAMED(detail_name, cb_detail_name, cb_detail)
 NAMED(placement_name, cb_placement_name, cb_placement)
 NAMED(queue_dir_name, cb_queue_dir_name, cb_queue_dir)
+NAMED(steering_name, cb_steering_name, cb_steering)
+NAMED(reject_name, cb_reject_name, cb_reject)
 NAMED(item_name, cb_item_kind_name, cb_item_kind)
 NAMED(state_name, cb_step_state_name, cb_step_state)
 NAMED(error_name, cb_error_class_name, cb_error_class)
@@ -90,6 +92,7 @@ static const struct cb_trace_field group_fields[] = {
 	GROUP("has_mode", has_mode, CB_TRACE_BOOL),
 	ENUM(struct cb_group_policy, "mode", mode, mode_name, _CB_MODE_MAX),
 	ENUM(struct cb_group_policy, "placement", placement, placement_name, _CB_PLACEMENT_MAX),
+	ENUM(struct cb_group_policy, "steering", steering, steering_name, _CB_STEERING_MAX),
 	GROUP("has_allowed", has_allowed, CB_TRACE_BOOL),
 	GROUP("allowed_cpus", allowed_cpus, CB_TRACE_CPUSET),
 	TEXT(struct cb_group_policy, "pid_file", pid_file),
@@ -147,6 +150,8 @@ static const struct cb_trace_field command_fields[] = {
 	ENUM(struct cb_command, "mode", mode, mode_name, _CB_MODE_MAX),
 	COMMAND("present", present, CB_TRACE_BOOL),
 	COMMAND("mask", mask, CB_TRACE_CPUSET),
+	ENUM(struct cb_command, "steering", steering, steering_name, _CB_STEERING_MAX),
+	TEXT(struct cb_command, "shares", shares),
 };
 
 #define STEP(k, member, kind_) FIELD(struct cb_step, k, member, kind_)
@@ -157,9 +162,12 @@ static const struct cb_trace_field step_fields[] = {
 	STEP("from", from, CB_TRACE_CPUSET),
 	STEP("to", to, CB_TRACE_CPUSET),
 	STEP("load_ratio", load_ratio, CB_TRACE_DOUBLE),
+	STEP("share_from", share_from, CB_TRACE_U32),
+	STEP("share_to", share_to, CB_TRACE_U32),
 	ENUM(struct cb_step, "state", state, state_name, _CB_STEP_STATE_MAX),
 	STEP("errno", errnum, CB_TRACE_I32),
 	ENUM(struct cb_step, "error", error_class, error_name, _CB_ERROR_CLASS_MAX),
+	ENUM(struct cb_step, "reject", reject, reject_name, _CB_REJECT_MAX),
 };
 
 #define OUTCOME(k, member, kind_) FIELD(struct cb_outcome, k, member, kind_)

@@ -17,7 +17,9 @@
 
 #include "host_internal.h"
 #include "journal_internal.h"
+#include "steer.h"
 
+#define NO_CPU		     (CB_CPUS_MAX - 1) /* stands for none, in what is pretended */
 #define CHILDREN_MAX	     4096u
 #define STATUS_BYTES_MAX     32768u /* two lists and two masks of CB_CPUS_MAX CPUs, and the rest */
 #define SMALL_FILE_BYTES_MAX 16384u
@@ -251,6 +253,63 @@ static int real_irq_set(struct cb_writer *writer, uint32_t irq, const struct cb_
 	return n == len ? 0 : -EMSGSIZE;
 }
 
+/* --- real: steering --- */
+
+static int real_steer_resolve(struct cb_writer *writer, struct cb_steer_set *set,
+			      enum cb_reject *ret_why)
+{
+	return cb_steer_resolve(host_of(writer), set, ret_why);
+}
+
+static bool real_heeds_cpu(struct cb_writer *writer)
+{
+	int r;
+
+	if (writer->heeds == CB_HEEDS_UNKNOWN) {
+		r = cb_steer_cpu_heeded();
+		/* what could not be tried may be the next time */
+		if (r >= 0)
+			writer->heeds = r > 0 ? CB_HEEDS_YES : CB_HEEDS_NO;
+	}
+	return writer->heeds == CB_HEEDS_YES;
+}
+
+static int real_socket_find(struct cb_writer *writer, const struct cb_journal_entry *entry,
+			    struct cb_steer_socket *ret)
+{
+	return cb_steer_find(host_of(writer), entry, ret);
+}
+
+static int real_socket_get_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			       int32_t *ret)
+{
+	(void)writer;
+	return cb_steer_get_cpu(socket, ret);
+}
+
+static int real_socket_set_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			       int32_t cpu)
+{
+	(void)writer;
+	return cb_steer_set_cpu(socket, cpu);
+}
+
+static int real_shares_set(struct cb_writer *writer, const struct cb_steer_set *set, uint32_t place,
+			   enum cb_reject *ret_why)
+{
+	return cb_steer_share(host_of(writer), &writer->steer, set, place, ret_why);
+}
+
+static int real_shares_clear(struct cb_writer *writer, const struct cb_journal_entry *entry)
+{
+	return cb_steer_unshare(host_of(writer), &writer->steer, entry);
+}
+
+static int real_steer_same(struct cb_writer *writer, const struct cb_journal_entry *entry)
+{
+	return cb_steer_same(host_of(writer), &writer->steer, entry);
+}
+
 static const struct cb_writer_ops real_ops = {
 	.name = "real",
 	.process_list = real_process_list,
@@ -265,6 +324,14 @@ static const struct cb_writer_ops real_ops = {
 	.irq_get = real_irq_get,
 	.irq_set = real_irq_set,
 	.irq_effective = real_irq_effective,
+	.steer_resolve = real_steer_resolve,
+	.heeds_cpu = real_heeds_cpu,
+	.socket_find = real_socket_find,
+	.socket_get_cpu = real_socket_get_cpu,
+	.socket_set_cpu = real_socket_set_cpu,
+	.shares_set = real_shares_set,
+	.shares_clear = real_shares_clear,
+	.steer_same = real_steer_same,
 	.online = real_online,
 	.now_ticks = real_now_ticks,
 	.ticks_per_sec = real_ticks_per_sec,
@@ -377,6 +444,49 @@ static int dry_irq_effective(struct cb_writer *writer, uint32_t irq, struct cb_c
 	return 0;
 }
 
+static int dry_socket_get_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			      int32_t *ret)
+{
+	const struct pretended *p = find_pretended(writer, CB_ITEM_LISTENER, socket->inode);
+	int r = cb_steer_get_cpu(socket, ret);
+
+	if (r == 0 && p)
+		*ret = cb_cpuset_has(&p->mask, NO_CPU) ? -1 : (int32_t)cb_cpuset_first(&p->mask);
+	return r;
+}
+
+static int dry_socket_set_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			      int32_t cpu)
+{
+	struct cb_cpuset mask = cb_cpuset_of(cpu < 0 ? NO_CPU : (unsigned int)cpu);
+
+	return pretend(writer, CB_ITEM_LISTENER, socket->inode, 0, &mask);
+}
+
+static int dry_shares_set(struct cb_writer *writer, const struct cb_steer_set *set, uint32_t place,
+			  enum cb_reject *ret_why)
+{
+	(void)writer;
+	(void)set;
+	(void)place;
+	(void)ret_why;
+	return 0;
+}
+
+static int dry_shares_clear(struct cb_writer *writer, const struct cb_journal_entry *entry)
+{
+	(void)writer;
+	(void)entry;
+	return 0;
+}
+
+static int dry_steer_same(struct cb_writer *writer, const struct cb_journal_entry *entry)
+{
+	(void)writer;
+	(void)entry;
+	return 1;
+}
+
 static void dry_free(struct cb_writer *writer)
 {
 	free(((struct dry_writer *)writer)->pretended);
@@ -397,6 +507,14 @@ static const struct cb_writer_ops dry_ops = {
 	.irq_get = dry_irq_get,
 	.irq_set = dry_irq_set,
 	.irq_effective = dry_irq_effective,
+	.steer_resolve = real_steer_resolve,
+	.heeds_cpu = real_heeds_cpu,
+	.socket_find = real_socket_find,
+	.socket_get_cpu = dry_socket_get_cpu,
+	.socket_set_cpu = dry_socket_set_cpu,
+	.shares_set = dry_shares_set,
+	.shares_clear = dry_shares_clear,
+	.steer_same = dry_steer_same,
 	.online = real_online,
 	.now_ticks = real_now_ticks,
 	.ticks_per_sec = real_ticks_per_sec,
@@ -420,6 +538,7 @@ struct cb_writer *cb_writer_free(struct cb_writer *writer)
 	if (!writer)
 		return NULL;
 	cb_heirs_free(writer->heirs);
+	cb_steer_free(writer->steer);
 	if (writer->ops->free)
 		writer->ops->free(writer);
 	free(writer);

@@ -10,9 +10,13 @@
 
 #include "cpubalance/cpuset.h"
 #include "cpubalance/irqs.h"
+#include "cpubalance/journal.h"
 #include "cpubalance/sources.h"
 
 struct cb_heirs;
+struct cb_steer;
+struct cb_steer_set;
+struct cb_steer_socket;
 struct cb_host;
 struct cb_proc_conn;
 struct cb_writer;
@@ -44,6 +48,22 @@ struct cb_writer_ops {
 	/* Where it really lands; -ENODATA where that cannot be known. */
 	int (*irq_effective)(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret);
 
+	/* Steering, see steer.h for what each returns. */
+	int (*steer_resolve)(struct cb_writer *writer, struct cb_steer_set *set,
+			     enum cb_reject *ret_why);
+	bool (*heeds_cpu)(struct cb_writer *writer);
+	int (*socket_find)(struct cb_writer *writer, const struct cb_journal_entry *entry,
+			   struct cb_steer_socket *ret);
+	/* -1: none. */
+	int (*socket_get_cpu)(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			      int32_t *ret);
+	int (*socket_set_cpu)(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			      int32_t cpu);
+	int (*shares_set)(struct cb_writer *writer, const struct cb_steer_set *set, uint32_t place,
+			  enum cb_reject *ret_why);
+	int (*shares_clear)(struct cb_writer *writer, const struct cb_journal_entry *entry);
+	int (*steer_same)(struct cb_writer *writer, const struct cb_journal_entry *entry);
+
 	int (*online)(struct cb_writer *writer, struct cb_cpuset *ret);
 	/* Time since boot in the unit of start times. */
 	uint64_t (*now_ticks)(struct cb_writer *writer);
@@ -60,11 +80,22 @@ struct cb_writer_wait {
 	uint64_t since_ticks;
 };
 
+enum cb_heeds {
+	CB_HEEDS_UNKNOWN,
+	CB_HEEDS_NO,
+	CB_HEEDS_YES,
+};
+
 struct cb_writer {
 	const struct cb_writer_ops *ops;
 	struct cb_heirs *heirs; /* what heirs.c remembers between calls; NULL before the first */
 	uint32_t n_waits;
 	struct cb_writer_wait wait[CB_WRITER_WAITS_MAX];
+	struct cb_steer *steer; /* what steer_bpf.c has attached; NULL before the first */
+	enum cb_heeds heeds;	/* the outcome of the self-test */
+	uint64_t sockets_print; /* of the listening sockets when steering was looked after last */
+	uint32_t n_lost;
+	char lost[CB_GROUPS_MAX][CB_NAME_MAX]; /* groups that were found not to be steered any more */
 	uint32_t rotation; /* next journal entry that cb_release_pending() looks at */
 };
 

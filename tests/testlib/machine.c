@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "machine.h"
 
+#include "lib/host/steer.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -430,6 +432,165 @@ static void op_sleep_msec(struct cb_writer *writer, uint32_t msec)
 	machine_tick(machine_of(writer), msec / 10);
 }
 
+/* --- steering --- */
+
+struct machine_socket *machine_add_socket(struct machine *machine, int32_t tgid, uint16_t port,
+					  int32_t cpu)
+{
+	for (size_t i = 0; i < MACHINE_SOCKETS; i++) {
+		struct machine_socket *s = &machine->socket[i];
+
+		if (s->cookie != 0)
+			continue;
+		*s = (struct machine_socket){
+			.cookie = 500 + i, .tgid = tgid, .port = port, .cpu = cpu, .original = cpu
+		};
+		return s;
+	}
+	return NULL;
+}
+
+static struct machine_socket *find_socket(struct machine *machine, uint64_t cookie)
+{
+	for (size_t i = 0; i < MACHINE_SOCKETS; i++)
+		if (cookie != 0 && machine->socket[i].cookie == cookie)
+			return &machine->socket[i];
+	return NULL;
+}
+
+static struct cb_listen local_of(uint16_t port)
+{
+	return (struct cb_listen){ .family = CB_ADDRESS_V4, .port = port };
+}
+
+static uint32_t place_of(struct cb_steer_set *set, uint16_t port)
+{
+	for (uint32_t i = 0; i < set->n_places; i++)
+		if (set->place[i].local.port == port)
+			return i;
+	set->place[set->n_places].local = local_of(port);
+	return set->n_places++;
+}
+
+static int op_steer_resolve(struct cb_writer *writer, struct cb_steer_set *set,
+			    enum cb_reject *ret_why)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_STEER_RESOLVE);
+
+	set->n = set->n_places = 0;
+	set->netns = 1;
+	for (uint32_t w = 0; r == 0 && w < set->n_workers; w++)
+		for (size_t i = 0; i < MACHINE_SOCKETS; i++) {
+			const struct machine_socket *s = &machine->socket[i];
+
+			if (s->cookie == 0 || s->tgid != set->worker[w].tgid)
+				continue;
+			set->socket[set->n++] = (struct cb_steer_socket){
+				.tgid = s->tgid,
+				.inode = (uint32_t)s->cookie,
+				.cookie = s->cookie,
+				.place = place_of(set, s->port),
+				.worker = w,
+			};
+		}
+	if (r == 0 && machine->unsteerable != CB_REJECT_NONE) {
+		*ret_why = machine->unsteerable;
+		r = 1;
+	}
+	return leave(machine, OP_STEER_RESOLVE, r);
+}
+
+static bool op_heeds_cpu(struct cb_writer *writer)
+{
+	return !machine_of(writer)->ignores_cpu;
+}
+
+static int op_socket_find(struct cb_writer *writer, const struct cb_journal_entry *entry,
+			  struct cb_steer_socket *ret)
+{
+	const struct machine_socket *s = find_socket(machine_of(writer), entry->cookie);
+
+	if (!s)
+		return -ENOENT;
+	*ret = (struct cb_steer_socket){ .tgid = s->tgid, .cookie = s->cookie };
+	return 0;
+}
+
+static int op_socket_get_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			     int32_t *ret)
+{
+	struct machine *machine = machine_of(writer);
+	const struct machine_socket *s = find_socket(machine, socket->cookie);
+	int r = enter(machine, OP_SOCKET_GET);
+
+	if (r == 0 && !s)
+		r = -ESTALE;
+	if (r == 0)
+		*ret = s->cpu;
+	return leave(machine, OP_SOCKET_GET, r);
+}
+
+static int op_socket_set_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
+			     int32_t cpu)
+{
+	struct machine *machine = machine_of(writer);
+	struct machine_socket *s = find_socket(machine, socket->cookie);
+	int r = enter(machine, OP_SOCKET_SET);
+
+	if (r == 0 && !s)
+		r = -ESTALE;
+	if (r == 0)
+		s->cpu = cpu;
+	return leave(machine, OP_SOCKET_SET, r);
+}
+
+static int op_shares_set(struct cb_writer *writer, const struct cb_steer_set *set, uint32_t place,
+			 enum cb_reject *ret_why)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_SHARES_SET);
+
+	(void)ret_why;
+	for (uint32_t i = 0; r == 0 && i < set->n; i++)
+		if (set->socket[i].place == place) {
+			find_socket(machine, set->socket[i].cookie)->share =
+				set->worker[set->socket[i].worker].share;
+			machine->attached = true;
+		}
+	return leave(machine, OP_SHARES_SET, r);
+}
+
+static int op_shares_clear(struct cb_writer *writer, const struct cb_journal_entry *entry)
+{
+	struct machine *machine = machine_of(writer);
+	int r = enter(machine, OP_SHARES_CLEAR);
+	bool any = false;
+
+	for (size_t i = 0; i < MACHINE_SOCKETS; i++)
+		any = any || (machine->socket[i].cookie != 0 &&
+			      machine->socket[i].port == entry->local.port);
+	if (r == 0 && !any)
+		r = -ENOENT;
+	if (r == 0)
+		machine->attached = false;
+	return leave(machine, OP_SHARES_CLEAR, r);
+}
+
+/* A program is for the sockets that there were: the test closes one to make it another set. */
+static int op_steer_same(struct cb_writer *writer, const struct cb_journal_entry *entry)
+{
+	struct machine *machine = machine_of(writer);
+
+	if (entry->knob == CB_KNOB_INCOMING_CPU)
+		return find_socket(machine, entry->cookie) != NULL;
+	for (size_t i = 0; i < MACHINE_SOCKETS; i++)
+		if (machine->socket[i].cookie != 0 &&
+		    machine->socket[i].port == entry->local.port && machine->socket[i].share == 0)
+			return 0;
+	return 1;
+}
+
 static const struct cb_writer_ops ops = {
 	.name = "machine",
 	.process_list = op_process_list,
@@ -444,6 +605,14 @@ static const struct cb_writer_ops ops = {
 	.irq_get = op_irq_get,
 	.irq_set = op_irq_set,
 	.irq_effective = op_irq_effective,
+	.steer_resolve = op_steer_resolve,
+	.heeds_cpu = op_heeds_cpu,
+	.socket_find = op_socket_find,
+	.socket_get_cpu = op_socket_get_cpu,
+	.socket_set_cpu = op_socket_set_cpu,
+	.shares_set = op_shares_set,
+	.shares_clear = op_shares_clear,
+	.steer_same = op_steer_same,
 	.online = op_online,
 	.now_ticks = op_now_ticks,
 	.ticks_per_sec = op_ticks_per_sec,

@@ -26,6 +26,11 @@ enum machine_op {
 	OP_IRQ_GET,
 	OP_IRQ_SET,
 	OP_IRQ_EFFECTIVE,
+	OP_STEER_RESOLVE,
+	OP_SOCKET_GET,
+	OP_SOCKET_SET,
+	OP_SHARES_SET,
+	OP_SHARES_CLEAR,
 	_OP_MAX,
 };
 
@@ -49,10 +54,25 @@ struct machine_irq {
 	bool gone;
 };
 
+/* A listening socket of one process, at one of two addresses. */
+struct machine_socket {
+	uint64_t cookie; /* 0: free */
+	int32_t tgid;
+	uint16_t port;
+	int32_t cpu, original;
+	uint32_t share; /* in the program of its address */
+};
+
+#define MACHINE_SOCKETS 8u
+
 struct machine {
 	struct cb_writer writer;
 	struct machine_thread thread[MACHINE_THREADS];
 	struct machine_irq irq[MACHINE_IRQS];
+	struct machine_socket socket[MACHINE_SOCKETS];
+	bool attached;		    /* a program decides between the sockets */
+	enum cb_reject unsteerable; /* why they are not to be resolved */
+	bool ignores_cpu;	    /* of sockets, as kernels before 6.2 */
 	struct cb_cpuset online;
 	uint64_t now_ticks;
 	int32_t next_tid;
@@ -94,6 +114,10 @@ struct machine_irq *machine_add_irq(struct machine *machine, uint32_t irq, const
 				    const struct cb_cpuset *mask, int32_t effective);
 struct machine_irq *machine_find_irq(struct machine *machine, uint32_t irq);
 void machine_fire(struct machine_irq *irq); /* it occurs: now it lands where it may */
+
+/* A socket with SO_REUSEPORT at @port that this process serves; @cpu is its SO_INCOMING_CPU, -1 none. */
+struct machine_socket *machine_add_socket(struct machine *machine, int32_t tgid, uint16_t port,
+					  int32_t cpu);
 
 /* Fails the test when somebody does not have the mask that it had without us. */
 void machine_assert_true(struct machine *machine);

@@ -92,6 +92,7 @@ void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 		world->worker[i] = (struct world_worker){ .alive = true,
 							  .demand = 0.5,
 							  .mask = cb_cpuset_of(0),
+							  .incoming_cpu = -1,
 							  .original = cb_cpuset_of(0) };
 		add_worker(world, i);
 	}
@@ -110,10 +111,16 @@ static void write_step(struct world *world, struct cb_step *step)
 {
 	uint32_t index = step->item.key - 1;
 
-	if (step->item.kind != CB_ITEM_WORKER || index >= world->n_workers ||
+	if (step->item.kind == CB_ITEM_IRQ || index >= world->n_workers ||
 	    !world->worker[index].alive) {
 		step->state = CB_STEP_GONE;
 		step->error_class = CB_ERROR_GONE;
+		return;
+	}
+	if (cb_item_steers(step->item.kind) && world->refuse_steering != CB_REJECT_NONE) {
+		step->state = CB_STEP_FAILED;
+		step->error_class = CB_ERROR_PERMANENT;
+		step->reject = world->refuse_steering;
 		return;
 	}
 	if (world->fail_errno) {
@@ -122,11 +129,21 @@ static void write_step(struct world *world, struct cb_step *step)
 		step->error_class = world->fail_class;
 		return;
 	}
+	step->state = CB_STEP_DONE;
+	if (step->item.kind == CB_ITEM_SHARE) {
+		world->shared = step->op == CB_OP_SET;
+		world->worker[index].share = step->share_to;
+		return;
+	}
+	if (step->item.kind == CB_ITEM_LISTENER) {
+		world->worker[index].incoming_cpu =
+			step->op == CB_OP_SET ? (int32_t)cb_cpuset_first(&step->to) : -1;
+		return;
+	}
 	assert_false(cb_cpuset_empty(&step->to));
 	assert_true(cb_cpuset_subset(&step->to, &world->topology->possible));
 	world->worker[index].mask = step->op == CB_OP_RESTORE ? world->worker[index].original :
 								step->to;
-	step->state = CB_STEP_DONE;
 }
 
 static void obey(struct world *world, const struct cb_decision *decision, struct cb_outcome *ret)
@@ -134,6 +151,7 @@ static void obey(struct world *world, const struct cb_decision *decision, struct
 	*ret = (struct cb_outcome){ .plan_id = decision->plan_id };
 	if (decision->action == CB_ACTION_RELEASE) {
 		world->n_releases++;
+		world->shared = false;
 		for (uint32_t i = 0; i < world->n_workers; i++) {
 			ret->n_restored += !cb_cpuset_equal(&world->worker[i].mask,
 							    &world->worker[i].original);
@@ -209,7 +227,11 @@ void world_event(struct world *world, const struct cb_event *event)
 
 static double demand_of(const struct world *world, const struct world_worker *worker)
 {
-	return CB_MAX(worker->demand * world->load_factor * (1 + world->drift), 0.0);
+	double share = 1;
+
+	if (world->shared)
+		share = (double)worker->share * world->n_workers / CB_SHARES;
+	return CB_MAX(worker->demand * share * world->load_factor * (1 + world->drift), 0.0);
 }
 
 /* The scheduler: pinned ones first, then each floating one to the emptiest CPU of its mask. */

@@ -8,15 +8,17 @@
 
 #include "cpubalance/engine.h"
 
-#define WORLD_CPUS 8u
+#define WORLD_CPUS    8u
 #define WORLD_WORKERS 16u
 
 struct world_worker {
 	bool alive;
-	double demand;      /* CPU-seconds wanted per second, at most 1 */
+	double demand; /* CPU-seconds wanted per second, at most 1 */
 	struct cb_cpuset mask, original;
 	uint64_t cpu_nsec, wait_nsec;
-	int32_t cpu;        /* where it ran last */
+	int32_t cpu;	/* where it ran last */
+	uint32_t share; /* of CB_SHARES, while the group's connections are shared out */
+	int32_t incoming_cpu;
 };
 
 struct world {
@@ -29,19 +31,23 @@ struct world {
 	struct world_worker worker[WORLD_WORKERS];
 	double batch[WORLD_CPUS];      /* load of others, pinned */
 	double efficiency[WORLD_CPUS]; /* packets per CPU-second of a worker there, relative */
-	double load_factor;            /* scales every demand */
-	double noise_ratio;            /* of served work, uniform +- */
-	double drift_rho, drift_ratio; /* autocorrelated load: AR(1) with this memory per second and standard deviation */
-	double drift;                  /* its present value */
-	double effect_ratio;           /* of any placement on served work, beyond what the CPUs explain */
+	double load_factor;	       /* scales every demand */
+	double noise_ratio;	       /* of served work, uniform +- */
+	double drift_rho,
+		drift_ratio; /* autocorrelated load: AR(1) with this memory per second and standard deviation */
+	double drift;	     /* its present value */
+	double effect_ratio; /* of any placement on served work, beyond what the CPUs explain */
 	uint64_t packets, ticks[WORLD_CPUS][_CB_TIME_MAX];
 	uint32_t seed;
-	void (*shape)(struct world *world, struct cb_snapshot *snapshot); /* the last word about a snapshot, NULL none */
-	int fail_errno;                /* next writes fail so, 0: they work */
+	void (*shape)(struct world *world,
+		      struct cb_snapshot *snapshot); /* the last word about a snapshot, NULL none */
+	int fail_errno;				     /* next writes fail so, 0: they work */
 	enum cb_error_class fail_class;
+	bool shared; /* the shares hold */
+	enum cb_reject refuse_steering;
 	/* seen */
 	uint32_t n_applies, n_releases;
-	struct cb_decision last;       /* of the last feed */
+	struct cb_decision last; /* of the last feed */
 	uint32_t n_notices[_CB_NOTICE_MAX];
 	enum cb_verdict last_verdict;
 	char last_sentence[256];

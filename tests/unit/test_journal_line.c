@@ -144,6 +144,72 @@ static void bad_lines(void **state)
 	refuse("drop knob=irq_affinity irq=5 hwirq=1", "\"actions\" is missing");
 }
 
+static struct cb_journal_entry socket_entry(void)
+{
+	struct cb_journal_entry e = {
+		.knob = CB_KNOB_INCOMING_CPU,
+		.cookie = UINT64_MAX,
+		.inode = UINT32_MAX,
+		.netns = 4026531840,
+		.tgid = 812,
+		.original_effective_cpu = -1,
+		.group = "web",
+		.plan_id = 3,
+		.set = cb_cpuset_of(5),
+	};
+
+	return e;
+}
+
+static struct cb_journal_entry place_entry(const char *listen)
+{
+	struct cb_journal_entry e = {
+		.knob = CB_KNOB_REUSEPORT_WEIGHTS,
+		.netns = 4026531840,
+		.interface = 2,
+		.tgid = 812,
+		.original_effective_cpu = -1,
+		.group = "web",
+		.plan_id = 3,
+	};
+
+	assert_int_equal(cb_listen_parse(listen, strlen(listen), &e.local), 0);
+	return e;
+}
+
+static void what_steers(void **state)
+{
+	const struct cb_journal_entry entries[] = {
+		socket_entry(),
+		place_entry("tcp:127.0.0.1:443"),
+		place_entry("tcp:0.0.0.0:443"),
+		place_entry("tcp:[::]:443"),
+		place_entry("tcp:[fe80::1]:65535"),
+	};
+	char line[CB_JOURNAL_LINE_MAX], again[CB_JOURNAL_LINE_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < CB_ARRAY_SIZE(entries); i++)
+		for (int drop = 0; drop <= 1; drop++) {
+			struct cb_journal_entry back;
+			bool is_drop;
+			int n = cb_journal_line_format(&entries[i], drop, line, sizeof(line));
+
+			assert_true(n > 0);
+			assert_int_equal(
+				cb_journal_line_parse(line, (size_t)n, &back, &is_drop, NULL), 0);
+			assert_int_equal(is_drop, drop);
+			assert_true(back.cookie == entries[i].cookie);
+			assert_memory_equal(&back.local, &entries[i].local, sizeof(back.local));
+			assert_int_equal(cb_journal_line_format(&back, drop, again, sizeof(again)),
+					 n);
+			assert_string_equal(again, line);
+		}
+	/* of a thread no mask is "none" */
+	assert_int_equal(cb_journal_line_format(&entries[0], false, line, sizeof(line)) > 0, 1);
+	assert_non_null(strstr(line, " original=none set=5"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +217,7 @@ int main(void)
 		cmocka_unit_test(lines_there_and_back),
 		cmocka_unit_test(longest_line_fits),
 		cmocka_unit_test(bad_lines),
+		cmocka_unit_test(what_steers),
 	};
 
 	return cmocka_run_group_tests_name("journal line", tests, NULL, NULL);

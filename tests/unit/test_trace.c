@@ -269,7 +269,7 @@ static void refuses_fields(void **state)
 	refused(&c, "\"plan\":4294967295,", "", "plan: missing");
 	refused(&c, "\"plan\":4294967295", "\"plan\":1,\"plan\":2", "a field is given twice");
 	refused(&c, "\"plan\":4294967295", "\"plan\":1,\"plam\":2",
-		"11 fields, of which 10 are known");
+		"13 fields, of which 12 are known");
 	refused(&c, "18446744073709551615", "18446744073709551616", "an integer beyond 64 bits");
 	refused(&c, "\"present\":true", "\"present\":1", "present: int, boolean expected");
 	refused(&c, "\"mask\":\"8\"", "\"mask\":\"4096\"",
@@ -418,7 +418,8 @@ static void decisions(void **state)
 		"{\"out\":\"apply\",\"now\":18446744073709551615,\"plan\":12,\"group_key\":0,\"result\":-22,"
 		"\"answer\":\"no\\u000a\\\"such\\\" plan\",\"answer_plan\":3,\"notices_lost\":2,"
 		"\"steps\":[{\"item\":\"irq\",\"key\":4294967294,\"op\":\"restore\",\"from\":\"1\",\"to\":\"4094\","
-		"\"load_ratio\":1.0,\"state\":\"done\",\"errno\":1,\"error\":\"transient\"}],"
+		"\"load_ratio\":1.0,\"share_from\":0,\"share_to\":0,\"state\":\"done\",\"errno\":1,"
+		"\"error\":\"transient\",\"reject\":\"NONE\"}],"
 		"\"notices\":[{\"notice\":\"plan_ended\",\"finding\":\"SATURATED\",\"cpu\":-1,"
 		"\"worker_key\":4,\"group_key\":2,\"plan\":12,"
 		"\"verdict\":\"rolled_back\",\"sentence\":\"it hurt\"}]}");
