@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,6 +319,8 @@ static int prepare(struct cb_manager *m, struct cb_err *err)
 	if (r < 0)
 		return r;
 	m->prepare_needed = false;
+	/* What inventories needed goes back, before what stays is locked. */
+	malloc_trim(0);
 	cb_manager_lock_memory(m);
 	return 0;
 }

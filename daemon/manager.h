@@ -167,6 +167,7 @@ struct cb_manager {
 	int exit_code;
 	char config_error[CB_ERR_MSG_MAX];
 	struct cb_report report;
+	uint32_t missing_have; /* what missing was written for */
 	char headline[256], missing[256], last_sentence[320], status[320];
 };
 

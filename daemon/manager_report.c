@@ -44,11 +44,13 @@ static void count_cpus(struct cb_manager *m)
 	const struct cb_topology *topology = m->topology;
 	struct cb_report *report = &m->report;
 	uint32_t n[_CB_HEAT_MAX] = { 0 };
-	struct cb_cpu_view view;
 
-	CB_CPUSET_FOREACH(cpu, &topology->online)
-		if (cb_engine_cpu(m->engine, cpu, &view) && view.heat < _CB_HEAT_MAX)
-			n[view.heat]++;
+	for (uint32_t cpu = 0; cpu < topology->n_cpu_ids; cpu++) {
+		enum cb_heat heat = cb_engine_cpu_heat(m->engine, cpu);
+
+		if (heat >= 0 && heat < _CB_HEAT_MAX)
+			n[heat]++;
+	}
 	report->n_cpus = topology->n_online;
 	report->n_hot = n[CB_HEAT_HOT];
 	report->n_warm = n[CB_HEAT_WARM];
@@ -106,6 +108,10 @@ static void list_missing(struct cb_manager *m)
 		have &= m->sources_working;
 	if (have & 1u << CB_SOURCE_TASKSTATS)
 		have |= 1u << CB_SOURCE_TASK_PROC; /* its fall-back, not read then */
+	have |= 1u << 31; /* no source's: never written is not the same as none there */
+	if (m->missing_have == have)
+		return; /* as it is written there */
+	m->missing_have = have;
 	m->missing[0] = '\0';
 	for (int source = 0; source < _CB_SOURCE_MAX; source++)
 		if (!(have & 1u << source))
@@ -131,13 +137,14 @@ static void fill_last(struct cb_manager *m)
 	struct cb_report *report = &m->report;
 	const struct cb_history_entry *last;
 
-	report->last_verdict = report->last_sentence = "";
-	report->last_plan_id = 0;
-	report->last_usec = 0;
-	m->last_sentence[0] = '\0';
-	if (cb_history_count(m->history) == 0)
+	if (cb_history_count(m->history) == 0) {
+		report->last_verdict = report->last_sentence = "";
 		return;
+	}
 	last = cb_history_at(m->history, cb_history_count(m->history) - 1);
+	if (report->last_plan_id == last->plan_id && report->last_usec == last->at_usec)
+		return; /* as it is written there */
+	m->last_sentence[0] = '\0';
 	for (uint32_t i = 0; i < last->n_steps && i < 2; i++)
 		append(m->last_sentence, sizeof(m->last_sentence), ", ", "%s  CPU %s -> %s",
 		       last->step[i].name, last->step[i].from, last->step[i].to);

@@ -262,12 +262,12 @@ static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct neighbours next = { .valid = false };
 
-	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+	for (uint32_t id = 0; id < engine->topology->n_cpu_ids; id++) {
 		struct cb_finding finding;
 		struct cpu_state *cpu;
 
-		if (id >= engine->topology->n_cpu_ids)
-			break;
+		if (!cb_cpuset_has(&engine->topology->online, id))
+			continue;
 		cpu = &engine->cpu[id];
 		latch(engine, cpu);
 		if (!cpu->hot) {

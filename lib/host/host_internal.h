@@ -70,6 +70,7 @@ struct cb_host {
 	struct cb_scout *scout;		    /* scout.c; NULL while nobody is to be found */
 	int32_t owner_pid[_CB_PROCESS_MAX]; /* last seen, 0 none */
 	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
+	int32_t pid_before, pid_last; /* youngest process of the look before the last, and of the last; 0 unknown */
 };
 
 /*
@@ -87,6 +88,7 @@ struct cb_host {
 #define CB_FMT_PID_NS_DIR     "proc/%d/ns"
 #define CB_FMT_PID_FDINFO     "proc/%d/fdinfo/%d"
 #define CB_FMT_TASK_SYSCALL   "proc/%d/task/%d/syscall"
+#define CB_PATH_LOADAVG       "proc/loadavg"
 #define CB_PATH_OWN_NETNS     "proc/self/ns/net"
 #define CB_PATH_OWN_FD_DIR    "proc/self/fd"
 #define CB_PATH_OWN_SCHEDSTAT "proc/self/schedstat"

@@ -15,8 +15,8 @@
 
 #define PF_KTHREAD	0x00200000u /* include/linux/sched.h */
 #define CGROUP_PATH_MAX 4096u
-/* Names of processes that one call looks at, after the first call. */
-#define COMMS_MAX 1024u
+/* Names of old processes that one call looks at, after the first call: none of them takes another name but by exec(). */
+#define COMMS_OLD_MAX 16u
 
 /* --- cpuset --- */
 
@@ -325,24 +325,59 @@ bool cb_host_process_runs(struct cb_host *host, enum cb_process which)
 	return host->owner_pid[which] > 0 && which_process(host, host->owner_pid[which]) == which;
 }
 
-/* Look for all of them: everywhere at first and when one has just gone; then go on where the last call stopped. */
+static void look_at(struct cb_host *host, int32_t pid)
+{
+	enum cb_process which = which_process(host, pid);
+
+	if (which < _CB_PROCESS_MAX)
+		host->owner_pid[which] = pid;
+}
+
+/* The youngest process, the last field of proc/loadavg; 0 when that cannot be known. */
+static int32_t youngest_pid(struct cb_host *host)
+{
+	char buf[128];
+	ssize_t len = cb_host_read_file(host, CB_PATH_LOADAVG, buf, sizeof(buf));
+	const char *blank = len > 0 ? strrchr(buf, ' ') : NULL;
+	struct cb_scan s;
+	uint32_t pid;
+
+	if (!blank)
+		return 0;
+	s = CB_SCAN(blank + 1, strlen(blank + 1));
+	return cb_scan_u32(&s, &pid) && pid <= INT32_MAX ? (int32_t)pid : 0;
+}
+
+/* Numbers are given out upwards and begin anew at the top. */
+static bool is_younger(int32_t pid, int32_t than, int32_t until)
+{
+	return than <= until ? pid > than && pid <= until : pid > than || pid <= until;
+}
+
+/*
+ * Look for all of them: everywhere at first, when one has just gone, and where nobody knows who is young. Else at those that have come
+ * between the last two looks and are still there: a process has its parent's name for a moment, and most do not live
+ * long. And at a few of the old ones in turn.
+ */
 static void find_processes(struct cb_host *host, bool everywhere)
 {
 	_cleanup_free_ int32_t *pids = NULL;
+	int32_t since = host->pid_before, until = host->pid_last;
 	size_t n, at = 0;
 
+	host->pid_before = host->pid_last;
+	host->pid_last = youngest_pid(host);
 	if (cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n) < 0 || n == 0)
 		return;
+	everywhere = everywhere || since == 0 || until == 0;
+	for (size_t i = 0; i < n; i++)
+		if (everywhere || is_younger(pids[i], since, until))
+			look_at(host, pids[i]);
 	while (at < n && pids[at] < host->comm_next)
 		at++;
-	for (size_t i = 0, max = everywhere ? n : CB_MIN(n, COMMS_MAX); i < max; i++, at++) {
-		enum cb_process which;
-
-		if (at >= n)
-			at = 0;
-		which = which_process(host, pids[at]);
-		if (which < _CB_PROCESS_MAX)
-			host->owner_pid[which] = pids[at];
+	for (size_t i = 0; !everywhere && i < CB_MIN(n, COMMS_OLD_MAX); i++, at++) {
+		at = at >= n ? 0 : at;
+		look_at(host, pids[at]);
 	}
 	host->comm_next = at < n ? pids[at] : 0;
 }

@@ -41,10 +41,15 @@ begin() {
 cpu_nsec() { cat /proc/"$1"/task/*/schedstat 2>/dev/null | awk '{ n += $1 } END { print n + 0 }'; }
 status_of() { awk -v key="$2:" '$1 == key { print $2 }' "/proc/$1/status"; }
 
+# shellcheck disable=SC2034 # by name
 ours='' mpstat='' irqbalance='' exporter=''
 begin ours "$BUILD/cpubalanced" --bus "$CB_BUS_ADDRESS" --config "$dir/conf" --run-dir "$dir/run" --state-dir "$dir/state"
 begin mpstat mpstat -P ALL 1
-pgrep -x irqbalance >/dev/null && echo "skip: irqbalance runs here already" || begin irqbalance irqbalance --foreground --interval=1
+if pgrep -x irqbalance >/dev/null; then
+	echo "skip: irqbalance runs here already"
+else
+	begin irqbalance irqbalance --foreground --interval=1
+fi
 begin exporter prometheus-node-exporter --web.listen-address=127.0.0.1:19100
 # All have begun, and nobody's first seconds count.
 sleep 5
