@@ -60,15 +60,17 @@ lib_src := $(pure_src) $(sort $(wildcard lib/host/*.c))
 daemon_src := $(sort $(wildcard daemon/*.c))
 ctl_src := $(sort $(wildcard ctl/*.c))
 metrics_src := $(sort $(wildcard metrics/*.c))
-testlib_src := $(sort $(wildcard tests/testlib/*.c))
-test_src := $(sort $(wildcard tests/unit/test_*.c tests/bus/test_*.c tests/system/test_*.c))
+# The simulator is a library too: its own test and the fuzzer of its parser link it.
+testlib_src := $(sort $(wildcard tests/testlib/*.c) \
+	$(filter-out tests/sim/sim_main.c tests/sim/test_%.c,$(wildcard tests/sim/*.c)))
+test_src := $(sort $(wildcard tests/unit/test_*.c tests/sim/test_*.c tests/bus/test_*.c tests/system/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 bench_src := $(sort $(wildcard tests/bench/bench_*.c))
 bench_scripts := $(sort $(wildcard tests/bench/bench_*.sh))
 toollib_src := $(addprefix tests/tools/,tool.c genfs.c giant_files.c giant_model.c)
 tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
 all_src := $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
-	$(wildcard tests/tools/*.c) tests/fuzz/replay.c
+	$(wildcard tests/tools/*.c) tests/fuzz/replay.c tests/sim/sim_main.c
 headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
 scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run completions/*.bash tests/*/*.sh tests/*/*.bash)))
 
@@ -85,6 +87,7 @@ tests := $(call prog,$(test_src))
 tools := $(call prog,$(tool_src))
 fuzzers := $(call prog,$(fuzz_src))
 benches := $(call prog,$(bench_src))
+SIM := $(BUILD)/tests/sim/sim
 libfuzzers := $(patsubst tests/fuzz/%.c,$(BUILD)/libfuzzer/%,$(fuzz_src))
 kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/test_*.sh))
 
@@ -93,7 +96,7 @@ kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/tes
 all: $(PROGRAMS) ## build cpubalanced, cpubalctl and cpubalanced-metrics (the default)
 
 # Targets that do their own set-up; `make` alone never installs anything.
-need_deps := $(filter check check-% demo run bench bench-% fuzz soak coverage lint analyze,$(MAKECMDGOALS))
+need_deps := $(filter check check-% demo run sim bench bench-% fuzz soak coverage lint analyze,$(MAKECMDGOALS))
 first := $(if $(need_deps),$(if $(CB_DEPS_DONE),,deps))
 submake = +$(MAKE) --no-print-directory CB_DEPS_DONE=1
 flags_now = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(subst ','"'"',$(CB_CPPFLAGS) $(CB_CFLAGS)) $(CB_LDFLAGS)
@@ -107,7 +110,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(first)
 	$(call say,CC,$<)$(AS_OWNER) $(CC) $(CB_CPPFLAGS) $(foreach p,$(PKGS_ALL),$(call cflags_of,$(p))) \
 		$(CPPFLAGS) $(CB_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/obj/tests/%.o: private CB_CPPFLAGS += -Itests/testlib -I.
+$(BUILD)/obj/tests/%.o: private CB_CPPFLAGS += -Itests/testlib -Itests/sim -I.
 
 $(LIB): $(call obj,$(lib_src))
 $(DAEMONLIB): $(call obj,$(filter-out daemon/main.c,$(daemon_src)))
@@ -135,6 +138,9 @@ $(tests) $(benches): LINK_PKGS = cmocka $(PKGS_ALL)
 $(fuzzers) $(libfuzzers): LINK_PKGS = $(PKGS_ALL)
 $(tests) $(benches): $(BUILD)/%: $(BUILD)/obj/%.o $(test_libs)
 	$(link)
+$(SIM): LINK_PKGS = $(PKGS_ALL)
+$(SIM): $(call obj,tests/sim/sim_main.c) $(test_libs)
+	$(link)
 $(tools): $(BUILD)/%: $(BUILD)/obj/%.o $(TOOLLIB)
 	$(link)
 $(fuzzers): $(BUILD)/%: $(BUILD)/obj/%.o $(call obj,tests/fuzz/replay.c) $(test_libs)
@@ -143,7 +149,7 @@ $(libfuzzers): $(BUILD)/libfuzzer/%: $(BUILD)/obj/tests/fuzz/%.o $(test_libs)
 	$(link) -fsanitize=fuzzer
 
 .PHONY: build-tests
-build-tests: all $(tests) $(tools) $(fuzzers) $(benches) ## build everything that `check` and `bench` run
+build-tests: all $(tests) $(SIM) $(tools) $(fuzzers) $(benches) ## build everything that `check` and `bench` run
 
 # A daemon that dies where CB_FAULT says (lib/host/fault.h), for the crash tests alone: never shipped, never installed.
 .PHONY: faulty
@@ -167,8 +173,9 @@ run_tests = $(KEEP_OWNER) env BUILD=$(BUILD) CC='$(CC)' tools/run-tests
 pure_objects := $(call obj,$(pure_src))
 
 .PHONY: check check-quick check-unit check-asan check-valgrind check-layers check-docs
-check: deps build-tests faulty ## unit, fuzz corpus, layers, documents, bus and system tests
-	@$(run_tests) $(call kind,unit) $(fuzzers) tools/check-layers tools/check-docs $(call kind,bus) $(call kind,system)
+check: deps build-tests faulty ## unit, simulator, fuzz corpus, layers, documents, bus and system tests
+	@$(run_tests) $(call kind,unit) $(call kind,sim) $(fuzzers) tools/check-layers tools/check-docs \
+		$(call kind,bus) $(call kind,system)
 
 check-unit: $(first) build-tests ## the unit tests alone
 	@$(run_tests) $(call kind,unit)
@@ -214,7 +221,8 @@ fuzz-run: $(libfuzzers)
 	@$(KEEP_OWNER) env BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-fuzzers $(libfuzzers)
 
 # --- to see it work ---------------------------------------------------------------------------------
-.PHONY: demo run bench bench-planner soak
+SEEDS ?= 1
+.PHONY: demo run sim bench bench-planner soak
 with_env = $(KEEP_OWNER) env BUILD=$(BUILD) CB_BUILD=$(abspath $(BUILD)) CB_SRC=$(CURDIR) \
 	PATH="$(CB_PRIVATE)/bin:$$PATH"
 demo: deps all $(tools) ## a hot core found, mended and proved, on real workers (root, < 90 s)
@@ -222,6 +230,9 @@ demo: deps all $(tools) ## a hot core found, mended and proved, on real workers 
 
 run: deps all ## cpubalanced in the foreground on a private bus, nothing installed
 	@$(with_env) tools/run-private
+
+sim: $(first) $(SIM) ## every scenario in virtual time, or those of SCENARIOS=...; SEEDS=20, SIM_ARGS=--compare|--trace|--json|...
+	@$(KEEP_OWNER) $(SIM) --seeds $(SEEDS) $(SIM_ARGS) $(SCENARIOS)
 
 bench: deps build-tests ## what a tick, a parser, a scrape and a plan cost, beside others, against bars; DIR=... of captures
 	@$(with_env) CB_CORPUS='$(DIR)' tools/run-benches $(benches) $(bench_scripts)
