@@ -109,6 +109,7 @@ struct irq_state {
 struct window {
 	uint64_t time_usec;
 	bool clean; /* nothing but the load can have changed the figures */
+	double cpu_per_sec; /* of the group's workers, as a control for others */
 	struct cb_window w;
 };
 
@@ -140,6 +141,7 @@ struct group_state {
 	struct cb_rate cpu, wait_per_sec;
 	uint64_t cooldown_until_usec, quiet_until_usec;
 	uint64_t disturbed_usec; /* last time that something but the load changed */
+	bool beside; /* shares CPUs with what the plan in flight moves: no control for it */
 	uint32_t n_windows;	 /* ever; the ring holds the last WINDOWS_KEPT */
 	struct window window[WINDOWS_KEPT];
 	uint32_t n_moves; /* ever; ring of the last MOVES_KEPT */
@@ -259,8 +261,10 @@ void engine_attribute(struct cb_engine *engine);
 
 /* engine_windows.c: what a verdict is made of */
 void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec);
-uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max,
-			      struct cb_window *ret);
+uint32_t engine_windows_since(const struct cb_engine *engine, const struct group_state *group,
+			      uint64_t from_usec, uint32_t max, struct cb_window *ret);
+/* Before a plan is applied: which groups are no control for it. */
+void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan);
 void engine_disturb(struct cb_engine *engine, struct group_state *group);
 
 /* findings.c: what findings of all kinds have in common */

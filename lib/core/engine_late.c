@@ -59,7 +59,8 @@ static bool look(struct cb_engine *engine, struct done *done, struct cb_judgemen
 
 	if (!group)
 		return false;
-	n = engine_windows_since(group, done->plan.done_usec, engine->policy.verify_windows, after);
+	n = engine_windows_since(engine, group, done->plan.done_usec, engine->policy.verify_windows,
+				 after);
 	if (n < engine->policy.verify_windows)
 		return false;
 	cb_verifier_judge(done->before, done->n_before, after, n, &params, ret);

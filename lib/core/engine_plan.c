@@ -441,8 +441,8 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	}
 	if (flight->plan.state == CB_PLAN_PROPOSED || !group)
 		return;
-	flight->n_before =
-		engine_windows_since(group, flight->baseline_from_usec, most, flight->before);
+	flight->n_before = engine_windows_since(engine, group, flight->baseline_from_usec, most,
+						flight->before);
 	if (!cb_verifier_enough(flight->before, flight->n_before, least, most, &params)) {
 		enter(engine, CB_PLAN_BASELINE,
 		      windows_ahead(engine,
@@ -454,6 +454,10 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 		withdraw(engine, "no move is worth it any more", decision);
 		return;
 	}
+	/* the steps are known only now, and with them who is not touched by them */
+	engine_windows_beside(engine, &flight->plan);
+	flight->n_before = engine_windows_since(engine, group, flight->baseline_from_usec, most,
+						flight->before);
 	hand_over(engine, decision);
 }
 
@@ -506,9 +510,9 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_undo(engine, CB_VERDICT_VOID, "its group is gone", decision);
 		return;
 	}
-	flight->n_after =
-		engine_windows_since(group, flight->plan.applied_usec + engine->policy.settle_usec,
-				     needed, flight->after);
+	flight->n_after = engine_windows_since(
+		engine, group, flight->plan.applied_usec + engine->policy.settle_usec, needed,
+		flight->after);
 	if (flight->n_after < needed) {
 		flight->plan.next_usec = windows_ahead(engine, needed - flight->n_after);
 		return;

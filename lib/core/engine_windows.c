@@ -69,17 +69,6 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 	return both;
 }
 
-/* CPU time of everybody else's workers: load that a plan of this group does not touch. */
-static double control_of(const struct cb_engine *engine, const struct group_state *group)
-{
-	double sum = 0;
-
-	for (uint32_t i = 0; i < engine->n_groups; i++)
-		if (engine->group[i] != group)
-			sum += engine->group[i]->cpu.raw;
-	return sum;
-}
-
 void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec)
 {
 	for (uint32_t i = 0; i < engine->n_groups; i++) {
@@ -89,11 +78,11 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		uint32_t has = group_rates(group, sample_of(snapshot, group->key),
 					   snapshot->time_usec, engine->policy.smooth_usec,
 					   &packets, &drops);
-		double control = control_of(engine, group);
 
 		if (dt_usec > 2 * engine->policy.sample_interval_usec + GAP_USEC)
 			group->disturbed_usec = snapshot->time_usec;
-		*window = (struct window){ .time_usec = snapshot->time_usec };
+		*window = (struct window){ .time_usec = snapshot->time_usec,
+					   .cpu_per_sec = group->cpu.raw };
 		window->clean = group->n_workers > 0 &&
 				group->disturbed_usec + dt_usec < snapshot->time_usec;
 		window->w.has_served = true;
@@ -102,16 +91,69 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		window->w.has_wait = group->cpu.raw > 0.001;
 		window->w.wait_ratio =
 			window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
-		window->w.has_control = control >= CONTROL_MIN_RATIO;
-		window->w.control_per_sec = control;
 		window->w.drops_per_sec = has & CB_GROUP_HAS_LISTEN ? group->drops_per_sec.raw : 0;
 		group->n_windows++;
 	}
 }
 
+/* A group whose workers share a CPU with what the plan takes away from or puts on a single one is changed by it as well. */
+static bool is_beside(const struct cb_engine *engine, const struct group_state *group,
+		      const struct cb_cpuset *cpus)
+{
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		const struct worker_state *worker = &engine->worker[i];
+
+		if (worker->group_key == group->key && worker->cpu_attributed >= 0 &&
+		    cb_cpuset_has(cpus, (unsigned int)worker->cpu_attributed))
+			return true;
+	}
+	return false;
+}
+
+void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
+{
+	struct cb_cpuset cpus = CB_CPUSET_EMPTY;
+
+	for (uint32_t i = 0; i < plan->n_steps; i++) {
+		const struct cb_step *step = &plan->step[i];
+		const struct worker_state *worker;
+		const struct irq_state *irq;
+		int32_t from = -1;
+
+		if (step->item.kind == CB_ITEM_WORKER) {
+			worker = engine_worker(engine, step->item.key);
+			from = worker ? worker->cpu_attributed : -1;
+		} else {
+			irq = engine_irq_state(engine, step->item.key);
+			from = irq ? irq->effective_cpu : -1;
+		}
+		if (from >= 0)
+			cb_cpuset_set(&cpus, (unsigned int)from);
+		if (cb_cpuset_count(&step->to) == 1)
+			cpus = cb_cpuset_or(&cpus, &step->to);
+	}
+	for (uint32_t i = 0; i < engine->n_groups; i++)
+		engine->group[i]->beside = is_beside(engine, engine->group[i], &cpus);
+}
+
+/* CPU time that the other groups' workers used in the @back-th window from the last: load that the plan does not touch. */
+static double control_of(const struct cb_engine *engine, const struct group_state *group,
+			 uint32_t back)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		const struct group_state *other = engine->group[i];
+
+		if (other != group && !other->beside && back <= other->n_windows)
+			sum += other->window[(other->n_windows - back) % WINDOWS_KEPT].cpu_per_sec;
+	}
+	return sum;
+}
+
 /* The last clean windows that end after @from_usec, oldest first, at most @max (<= CB_WINDOWS_MAX). */
-uint32_t engine_windows_since(const struct group_state *group, uint64_t from_usec, uint32_t max,
-			      struct cb_window *ret)
+uint32_t engine_windows_since(const struct cb_engine *engine, const struct group_state *group,
+			      uint64_t from_usec, uint32_t max, struct cb_window *ret)
 {
 	uint32_t kept = CB_MIN(group->n_windows, WINDOWS_KEPT), n = 0;
 
@@ -124,7 +166,10 @@ uint32_t engine_windows_since(const struct group_state *group, uint64_t from_use
 			break;
 		n++;
 	}
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		ret[i] = group->window[(group->n_windows - n + i) % WINDOWS_KEPT].w;
+		ret[i].control_per_sec = control_of(engine, group, n - i);
+		ret[i].has_control = ret[i].control_per_sec >= CONTROL_MIN_RATIO;
+	}
 	return n;
 }
