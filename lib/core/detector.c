@@ -178,6 +178,8 @@ static void latch(struct cb_engine *engine, struct cpu_state *cpu)
 {
 	double busy = cpu->busy.smooth;
 
+	if (!cpu->hot)
+		cpu->has_harm = false;
 	if (!(cpu->present & CB_CPU_HAS_TIMES)) {
 		cpu->hot = false;
 	} else if (!cpu->hot && busy >= engine->policy.hot_on_ratio) {
@@ -233,10 +235,21 @@ static void count_missing(const struct cb_engine *engine, const struct neighbour
 	finding->spare_cpus = next->n_spare;
 }
 
+/* A moment's wait is no suffering: on a CPU that is busy and noisy there is one now and then. */
+static void latch_harm(const struct cb_engine *engine, struct cpu_state *cpu,
+		       struct cb_finding *finding)
+{
+	if (!finding->harm || !cpu->has_harm)
+		cpu->harm_since_usec = engine->now_usec;
+	cpu->has_harm = finding->harm;
+	finding->harm = cpu->has_harm &&
+			engine->now_usec - cpu->harm_since_usec >= engine->policy.hot_harm_usec;
+}
+
 static void judge_cpu(const struct cb_engine *engine, uint32_t id, struct neighbours *next,
 		      struct cb_finding *ret)
 {
-	const struct cpu_state *cpu = &engine->cpu[id];
+	struct cpu_state *cpu = &engine->cpu[id];
 	uint32_t bound_key;
 
 	*ret = (struct cb_finding){
@@ -247,6 +260,7 @@ static void judge_cpu(const struct cb_engine *engine, uint32_t id, struct neighb
 		.limit_ratio = engine->policy.hot_on_ratio,
 	};
 	surroundings(engine, next, ret, &bound_key);
+	latch_harm(engine, cpu, ret);
 	if (bound_key) {
 		ret->kind = CB_FINDING_WORKER_BOUND;
 		ret->worker_key = bound_key;

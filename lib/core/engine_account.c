@@ -8,6 +8,11 @@
 
 #include "engine_internal.h"
 
+/* Of QuarantineSec=, doubled each time: with the default of a quarter of an hour that is three futile plans in the first hour at most. */
+#define FUTILE_QUARANTINES 3u
+/* Of QuarantineMaxSec=: a working day. */
+#define FUTILE_MAX 8u
+
 static uint32_t within_hour(const struct cb_engine *engine, const uint64_t *ring, uint32_t size,
 			    uint32_t n)
 {
@@ -89,6 +94,29 @@ static void account_items(struct cb_engine *engine, const struct cb_plan *plan, 
 	}
 }
 
+/*
+ * Where nobody suffers there is hardly anything by which a move could be shown to help. When it was not, the heat of this group's CPUs
+ * is left alone for a while, twice as long each time: else every item would get its turn, each of them would be moved and put back,
+ * and the rollbacks would soon be too many for a plan that is needed.
+ */
+static void account_futile(const struct cb_engine *engine, struct group_state *group,
+			   const struct cb_plan *plan)
+{
+	const struct cb_policy *policy = &engine->policy;
+	enum cb_verdict verdict = plan->judgement.verdict;
+	struct quarantine *futile = &group->futile;
+
+	if (verdict == CB_VERDICT_KEPT)
+		*futile = (struct quarantine){ 0 };
+	if (plan->origin != CB_ORIGIN_AUTO || plan->finding.harm || verdict == CB_VERDICT_KEPT ||
+	    verdict == CB_VERDICT_WITHDRAWN)
+		return;
+	futile->span_usec = futile->span_usec ? 2 * futile->span_usec :
+						FUTILE_QUARANTINES * policy->quarantine_usec;
+	futile->span_usec = CB_MIN(futile->span_usec, FUTILE_MAX * policy->quarantine_max_usec);
+	futile->until_usec = engine->now_usec + futile->span_usec;
+}
+
 void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, bool veto,
 			struct cb_decision *decision)
 {
@@ -98,8 +126,12 @@ void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, bo
 
 	engine->totals.n_plans[verdict]++;
 	engine->totals.n_kept += verdict == CB_VERDICT_KEPT && !plan->unjudged;
-	if (group && verdict != CB_VERDICT_WITHDRAWN && !plan->unjudged)
+	if (group && !plan->unjudged &&
+	    (verdict != CB_VERDICT_WITHDRAWN ||
+	     (plan->origin == CB_ORIGIN_AUTO && !plan->finding.harm)))
 		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
+	if (group && !plan->unjudged)
+		account_futile(engine, group, plan);
 	account_items(engine, plan, veto);
 	if (plan->origin != CB_ORIGIN_AUTO ||
 	    (verdict != CB_VERDICT_ROLLED_BACK && verdict != CB_VERDICT_INCONCLUSIVE))
@@ -157,6 +189,8 @@ enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_st
 		return CB_REJECT_QUIET;
 	if (engine->now_usec < group->cooldown_until_usec)
 		return CB_REJECT_COOLDOWN;
+	if (!finding->harm && engine->now_usec < group->futile.until_usec)
+		return CB_REJECT_QUARANTINE;
 	if (left == 0)
 		return CB_REJECT_BUDGET;
 	*ret_max_steps = CB_MIN(*ret_max_steps, left);

@@ -50,6 +50,8 @@ struct cpu_state {
 	double nic_packets_sum;			 /* that the interrupts here brought, per second */
 	bool hot;				 /* latched: on at HotOn, off at HotOff */
 	uint64_t hot_since_usec;
+	bool has_harm; /* somebody suffers here while it is hot, since when */
+	uint64_t harm_since_usec;
 	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
 	struct finding_state storm;
 	double usual_per_sec; /* context switches, its own recent level */
@@ -140,6 +142,7 @@ struct group_state {
 	uint32_t backlog, backlog_max;
 	struct cb_rate cpu, wait_per_sec;
 	uint64_t cooldown_until_usec, quiet_until_usec;
+	struct quarantine futile; /* of moves where nobody suffers */
 	uint64_t disturbed_usec; /* last time that something but the load changed */
 	bool beside; /* shares CPUs with what the plan in flight moves: no control for it */
 	uint32_t n_windows;	 /* ever; the ring holds the last WINDOWS_KEPT */
