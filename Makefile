@@ -237,6 +237,9 @@ sim: $(first) $(SIM) ## every scenario in virtual time, or those of SCENARIOS=..
 bench: deps build-tests ## what a tick, a parser, a scrape and a plan cost, beside others, against bars; DIR=... of captures
 	@$(with_env) CB_CORPUS='$(DIR)' tools/run-benches $(benches) $(bench_scripts)
 
+bench-effect: deps build-tests ## what the balancer is worth, against what one has without it (root; CB_EFFECT_ROUNDS=3)
+	@$(with_env) tests/bench/effect.sh
+
 bench-planner: $(first) $(BUILD)/tests/bench/bench_planner ## the planner on the instances of DIR=..., else on a set of its own; NOISE=sigma
 	@$(KEEP_OWNER) $(BUILD)/tests/bench/bench_planner $(if $(NOISE),--noise $(NOISE)) $(DIR)
 
@@ -293,6 +296,7 @@ install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) ## below $(DESTDIR)$(pref
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced-metrics $(DESTDIR)$(libexecdir)/cpubalanced-metrics
 	$(INSTALL) -D -m 0644 $(BUILD)/$(METRICS_UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_UNIT)
 	$(INSTALL) -D -m 0644 units/$(METRICS_SOCKET) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_SOCKET)
+	$(INSTALL) -D -m 0644 units/steering.conf $(DESTDIR)$(datadir)/cpubalance/steering.conf
 	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
 	$(INSTALL) -D -m 0644 units/$(ACTIONS) $(DESTDIR)$(polkitactionsdir)/$(ACTIONS)
 	$(INSTALL) -D -m 0644 completions/cpubalctl.bash $(DESTDIR)$(bashcompletiondir)/cpubalctl
@@ -309,6 +313,7 @@ uninstall: ## put every original back, then remove what install and the daemon l
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
 		'$(libexecdir)/cpubalanced-metrics' '$(systemdsystemunitdir)/$(METRICS_UNIT)' \
 		'$(systemdsystemunitdir)/$(METRICS_SOCKET)' '$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' \
+		'$(datadir)/cpubalance/steering.conf' \
 		'$(bashcompletiondir)/cpubalctl' '$(zshcompletiondir)/_cpubalctl' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
 clean: ## remove $(BUILD)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,33 @@ static void check_host(struct doctor *doctor, struct cb_host *host)
 	free(irqs);
 }
 
+#define STEERING_DROP_IN                                                             \
+	"the drop-in steering.conf, below share/cpubalance of the installation, in " \
+	"/etc/systemd/system/cpubalanced.service.d/"
+
+/* The rights are of who runs this; those of the service are in check_daemon(). */
+static void check_steering(struct doctor *doctor)
+{
+	int shares, cpu;
+
+	cb_steer_try(&shares, &cpu);
+	if (shares < 0)
+		say(doctor, NOTE, "steering",
+		    geteuid() == 0 ?
+			    "Linux 4.19 or later, CAP_BPF and CAP_NET_ADMIN; for the service " STEERING_DROP_IN :
+			    "run this as root",
+		    "Steering=weighted cannot be had: %s", strerror(-shares));
+	if (cpu < 0)
+		say(doctor, NOTE, "steering", "for the service " STEERING_DROP_IN,
+		    "whether the kernel heeds the CPU of a socket cannot be tried: %s",
+		    strerror(-cpu));
+	else if (cpu == 0)
+		say(doctor, NOTE, "steering", "Linux 6.2 or later for Steering=local",
+		    "this kernel does not heed the CPU of sockets that share a port");
+	if (shares == 0 && cpu > 0)
+		say(doctor, OK, "steering", NULL, "new connections can be steered here");
+}
+
 static void check_machine(struct doctor *doctor)
 {
 	const struct cb_host_options host_options = { .sysroot = doctor->options->manager.sysroot };
@@ -225,6 +253,8 @@ static void check_machine(struct doctor *doctor)
 	}
 	check_host(doctor, host);
 	check_owners(doctor, host);
+	if (!host_options.sysroot || strcmp(host_options.sysroot, "/") == 0)
+		check_steering(doctor);
 	cb_host_close(host);
 }
 
@@ -272,6 +302,20 @@ static char *get(sd_bus *bus, const char *property)
 	return value;
 }
 
+/* Has the running daemon what takes a socket from another process and loads a program? True where that cannot be known. */
+static bool may_steer(sd_bus *bus)
+{
+	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+	int bpf, ptrace;
+
+	if (sd_bus_get_name_creds(bus, CB_BUS_NAME,
+				  SD_BUS_CREDS_EFFECTIVE_CAPS | SD_BUS_CREDS_AUGMENT, &creds) < 0)
+		return true;
+	bpf = sd_bus_creds_has_effective_cap(creds, CAP_BPF);
+	ptrace = sd_bus_creds_has_effective_cap(creds, CAP_SYS_PTRACE);
+	return bpf != 0 && ptrace != 0;
+}
+
 static void check_daemon(struct doctor *doctor, sd_bus *bus)
 {
 	char *version = get(bus, "Version"), *journal = get(bus, "Journal"),
@@ -287,6 +331,10 @@ static void check_daemon(struct doctor *doctor, sd_bus *bus)
 		    "%s runs, %s is installed", version, CB_VERSION);
 	else
 		say(doctor, OK, "daemon", NULL, "%s runs: %s", version, headline);
+	if (version && version[0] && !may_steer(bus))
+		say(doctor, OK, "steering", NULL,
+		    "the service lacks the rights for it; groups with Steering= need %s",
+		    STEERING_DROP_IN);
 	if (journal && journal[0] && strcmp(journal, "ok") != 0)
 		say(doctor, PROBLEM, "originals",
 		    "free space below /run; nothing is moved until it can be written",

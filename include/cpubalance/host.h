@@ -135,6 +135,11 @@ uint32_t cb_release_pending(struct cb_host *host, struct cb_journal *journal);
  * placements. @ret counts as of a release.
  */
 void cb_steer_detach(struct cb_host *host, struct cb_journal *journal, struct cb_outcome *ret);
+/*
+ * Can connections be steered from here, with the rights that this process has? @ret_shares: 0 or a negative errno of loading the
+ * program; @ret_cpu: 1, 0 when this kernel does not heed the CPU of a socket, or a negative errno. Nothing is attached.
+ */
+void cb_steer_try(int *ret_shares, int *ret_cpu);
 /* Groups that cb_release_pending() has found to have other sockets than were steered, and that have the kernel's hash again. Each once. */
 uint32_t cb_steer_lost(struct cb_host *host, char ret[][CB_NAME_MAX], uint32_t cap);
 

@@ -15,6 +15,7 @@
 
 #include "collect.h"
 #include "journal_internal.h"
+#include "steer.h"
 
 /* Owners that are looked at in one call: a few system calls each, so that a tick stays cheap with a full journal. */
 #define OWNERS_PER_CALL 64u
@@ -299,12 +300,15 @@ static void check_owners(struct cb_change *change)
 }
 
 /* Has any set of listening sockets changed that the tick reads anyway, while something is steered? */
-static bool steer_changed(const struct cb_host *host, const struct cb_journal *journal)
+static bool steer_changed(struct cb_host *host, const struct cb_journal *journal)
 {
 	uint64_t print = cb_group_sockets_print(host->watch);
 	bool changed = print != host->writer->sockets_print;
 
 	host->writer->sockets_print = print;
+	/* what is kept to look after it holds network namespaces */
+	if (cb_journal_n_steered(journal) == 0 && host->writer->steer)
+		host->writer->steer = cb_steer_free(host->writer->steer);
 	return changed && cb_journal_n_steered(journal) > 0;
 }
 

@@ -368,6 +368,22 @@ static const struct cb_steer_socket *any_at(const struct cb_steer_set *set, uint
 	return NULL;
 }
 
+void cb_steer_try(int *ret_shares, int *ret_cpu)
+{
+	_cleanup_close_ int count_fd = map_new(BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), 1);
+	_cleanup_close_ int socks_fd =
+		map_new(BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, sizeof(uint64_t), CB_STEER_SOCKETS_MAX);
+	_cleanup_close_ int table_fd =
+		map_new(BPF_MAP_TYPE_ARRAY, TABLE_SLOTS * sizeof(uint32_t), 1);
+	_cleanup_close_ int program_fd = -1;
+	int r = CB_MIN(CB_MIN(count_fd, socks_fd), table_fd);
+
+	if (r >= 0)
+		r = program_fd = program_new(count_fd, table_fd, socks_fd);
+	*ret_shares = CB_MIN(r, 0);
+	*ret_cpu = cb_steer_cpu_heeded();
+}
+
 static int share_anew(struct cb_steer *steer, const struct cb_steer_set *set, uint32_t place)
 {
 	struct shared *shared = calloc(1, sizeof(*shared));

@@ -258,6 +258,11 @@ static int real_irq_set(struct cb_writer *writer, uint32_t irq, const struct cb_
 static int real_steer_resolve(struct cb_writer *writer, struct cb_steer_set *set,
 			      enum cb_reject *ret_why)
 {
+	/* pids of a captured tree are nobody here */
+	if (!host_of(writer)->live) {
+		*ret_why = CB_REJECT_ALONE;
+		return 1;
+	}
 	return cb_steer_resolve(host_of(writer), set, ret_why);
 }
 
