@@ -126,6 +126,11 @@ struct cb_cpuset cb_cpuset_of(unsigned int cpu)
 	return set;
 }
 
+static bool none_in_eight(const uint64_t *word)
+{
+	return (word[0] | word[1] | word[2] | word[3] | word[4] | word[5] | word[6] | word[7]) == 0;
+}
+
 unsigned int cb_cpuset_next(const struct cb_cpuset *set, unsigned int from)
 {
 	unsigned int i = from / WORD_BITS;
@@ -135,7 +140,11 @@ unsigned int cb_cpuset_next(const struct cb_cpuset *set, unsigned int from)
 		return CB_CPUS_MAX;
 	word = set->word[i] & (UINT64_MAX << (from % WORD_BITS));
 	while (!word) {
-		if (++i == CB_CPUSET_WORDS)
+		i++;
+		/* Most of a set is empty: eight words in one step. */
+		while (i % 8 == 0 && i < CB_CPUSET_WORDS && none_in_eight(&set->word[i]))
+			i += 8;
+		if (i == CB_CPUSET_WORDS)
 			return CB_CPUS_MAX;
 		word = set->word[i];
 	}

@@ -125,6 +125,8 @@ uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
 	n_read += read_turn(perf, &perf->next_busy, &demand->busy,
 			    CB_MIN((n_busy + ROUND_TICKS - 1) / ROUND_TICKS, READS_MAX), own,
 			    snapshot);
+	if (own >= 0 && cb_cpuset_has(&demand->near, (unsigned int)own))
+		return n_read; /* was one of them */
 	return n_read + read_own(perf, own, snapshot);
 }
 
