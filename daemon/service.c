@@ -245,6 +245,16 @@ static uint32_t count_crash(const char *run_dir)
 	return n;
 }
 
+/* Its command line or its configuration was wrong, or another one runs: it has come to nothing, and changed nothing. */
+static bool never_began(void)
+{
+	const char *result = getenv("SERVICE_RESULT");
+	const char *code = getenv("EXIT_CODE"), *status = getenv("EXIT_STATUS");
+
+	return result && strcmp(result, "exit-code") == 0 && code && strcmp(code, "exited") == 0 &&
+	       status && strlen(status) == 1 && strchr("234", status[0]);
+}
+
 /* Results after which Restart=on-failure starts the service again, and which are no error that starting cannot mend. */
 static bool crashed(void)
 {
@@ -264,6 +274,12 @@ bool cb_service_placements_stay(const char *run_dir, const char **ret_why)
 	char note[16];
 
 	note_read(run_dir, NOTE_ENDING, note, sizeof(note));
+	if (strcmp(note, "restore\n") != 0 && never_began()) {
+		*ret_why =
+			"the service could not start, for the reason above; they are taken over when it can, and "
+			"cpubalanced --restore ends them";
+		return true;
+	}
 	if (strcmp(note, "keep\n") == 0) {
 		*ret_why = "the service is being restarted";
 		return true;

@@ -32,7 +32,8 @@ void cb_service_note_ending(const char *run_dir, bool keep);
 void cb_service_note_clear(const char *run_dir);
 
 /*
- * In ExecStopPost=: shall the placements stay? True after a stop that kept them, and after a crash, since a restart
- * follows, unless it is the third within a minute. @ret_why is a sentence for the log.
+ * In ExecStopPost=: shall the placements stay? True after a stop that kept them; after a start that came to nothing (exit
+ * codes 2 to 4), since a wrong configuration is no order to move anything; and after a crash, since a restart follows,
+ * unless it is the third within a minute. @ret_why is a sentence for the log.
  */
 bool cb_service_placements_stay(const char *run_dir, const char **ret_why);

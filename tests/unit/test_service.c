@@ -84,10 +84,30 @@ static void test_crash(void **state)
 	(void)state;
 	ended("signal", "killed", "SEGV");
 	assert_true(stay());
-	/* one that no start can mend: the command line or the configuration is wrong */
-	ended("exit-code", "exited", "3");
+	ended("exit-code", "exited", "1");
+	assert_true(stay());
+}
+
+/* A wrong command line or configuration, or a second daemon: nothing was taken over, and nothing is given back. */
+static void test_no_start(void **state)
+{
+	static const char *const codes[] = { "2", "3", "4" };
+
+	(void)state;
+	for (size_t i = 0; i < CB_ARRAY_SIZE(codes); i++) {
+		ended("exit-code", "exited", codes[i]);
+		cb_service_note_clear(tree.root);
+		assert_true(stay());
+		cb_service_note_ending(tree.root, true);
+		assert_true(stay());
+		/* what a stop could not put back is tried again */
+		cb_service_note_ending(tree.root, false);
+		assert_false(stay());
+	}
+	cb_service_note_clear(tree.root);
+	ended("exit-code", "exited", "5");
 	assert_false(stay());
-	ended("exit-code", "exited", "2");
+	ended("exit-code", "exited", "23");
 	assert_false(stay());
 }
 
@@ -116,8 +136,9 @@ static void test_no_directory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_by_hand), CASE(test_stop),	   CASE(test_restart),
-		CASE(test_crash),   CASE(test_crash_loop), CASE(test_no_directory),
+		CASE(test_by_hand),	 CASE(test_stop),     CASE(test_restart),
+		CASE(test_crash),	 CASE(test_no_start), CASE(test_crash_loop),
+		CASE(test_no_directory),
 	};
 
 	return cmocka_run_group_tests_name("service", tests, NULL, NULL);
