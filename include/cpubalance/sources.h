@@ -102,6 +102,7 @@ int cb_snmp_parse(const char *buf, size_t len, uint64_t *ret_packets) _must_chec
 #define CB_PATH_NET_DIR "sys/class/net" /* IF/device -> .../msi_irqs */
 #define CB_PATH_PROC_DIR "proc"
 #define CB_PATH_BOOT_ID "proc/sys/kernel/random/boot_id"
+#define CB_PATH_BOOT_ID_OF_INIT "/proc/1/root/" CB_PATH_BOOT_ID /* absolute: a link that openat2() does not follow below a root */
 #define CB_PATH_OSRELEASE "proc/sys/kernel/osrelease"
 /* The distances of a node: decimal numbers, blanks between them. @ret[max] holds the first ones; beyond UINT32_MAX is -ERANGE. */
 int cb_sysfs_distances_parse(const char *buf, size_t len, uint32_t *ret, size_t max, size_t *ret_n)
@@ -122,6 +123,12 @@ int cb_cgroup_parse(const char *buf, size_t len, const char *controller, char *r
  * @cap; the line is in @ret_line then. @ret_pids is undefined on failure.
  */
 int cb_pidfile_parse(const char *buf, size_t len, int32_t *ret_pids, size_t cap, size_t *ret_n, uint32_t *ret_line) _must_check_;
+
+/*
+ * proc/PID/cmdline as one line for people, as cb_text_copy() shows text, with blanks between the arguments; "" for a process
+ * that has none. What @size has no room for is left out. Returns the length written.
+ */
+size_t cb_cmdline_parse(const char *buf, size_t len, char *ret, size_t size);
 
 /* --- taskstats.c, sockdiag.c: netlink payloads (nla_*() only; the sockets are in lib/host) --- */
 struct cb_taskstats {

@@ -315,6 +315,24 @@ static int open_root(struct cb_host *host, const char *sysroot, struct cb_err *e
 	return 0;
 }
 
+/*
+ * The id as the first process sees it. In a container another one is mounted over the kernel's, and is not there in a /proc
+ * that a service has for itself (ProtectProc=): by its own view a service would take the journal of one that was started by
+ * hand for another boot's, and the other way round.
+ */
+static int read_boot_id(struct cb_host *host, struct cb_err *err)
+{
+	_cleanup_close_ int fd =
+		host->live ? open(CB_PATH_BOOT_ID_OF_INIT, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	ssize_t len = fd < 0 ? -1 : cb_host_pread_all(fd, host->boot_id, sizeof(host->boot_id));
+
+	if (len > 1) {
+		host->boot_id[strcspn(host->boot_id, "\n")] = '\0';
+		return 0;
+	}
+	return read_text(host, CB_PATH_BOOT_ID, host->boot_id, sizeof(host->boot_id), err);
+}
+
 static int host_init(struct cb_host *host, const struct cb_host_options *options,
 		     struct cb_err *err)
 {
@@ -331,7 +349,7 @@ static int host_init(struct cb_host *host, const struct cb_host_options *options
 	r = cb_host_grow(host, BUF_FIRST);
 	if (r < 0)
 		return cb_err_set(err, r, "not enough memory");
-	r = read_text(host, CB_PATH_BOOT_ID, host->boot_id, sizeof(host->boot_id), err);
+	r = read_boot_id(host, err);
 	if (r < 0)
 		return r;
 	r = read_text(host, CB_PATH_OSRELEASE, host->kernel, sizeof(host->kernel), err);
