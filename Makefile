@@ -15,6 +15,7 @@ datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 systemdsystemunitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
 # The message bus reads /usr/local/share only in some of its builds, /usr/share and /etc in all.
 dbuspolicydir ?= $(if $(filter /usr,$(prefix)),/usr/share,$(sysconfdir))/dbus-1/system.d
 runstatedir ?= /run
@@ -277,6 +278,7 @@ METRICS_UNIT := cpubalanced-metrics.service
 METRICS_SOCKET := cpubalanced-metrics.socket
 POLICY := org.cpubalance1.conf
 ACTIONS := org.cpubalance1.policy
+USERS := $(sysusersdir)/cpubalance.conf
 bashcompletiondir ?= $(datadir)/bash-completion/completions
 zshcompletiondir ?= $(datadir)/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
 # polkit reads /usr/share alone, whatever the prefix.
@@ -305,14 +307,14 @@ install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) ## below $(DESTDIR)$(pref
 	$(INSTALL) -d $(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf.d
 	@conf=$(DESTDIR)$(sysconfdir)/cpubalanced/cpubalanced.conf; if [ -e $$conf ]; then \
 		echo "kept: $$conf"; else $(BUILD)/cpubalanced --print-config >$$conf && chmod 0644 $$conf; fi
-	@DESTDIR='$(DESTDIR)' tools/installed $(sbindir) $(systemdsystemunitdir)
+	@DESTDIR='$(DESTDIR)' tools/installed $(sbindir) $(USERS)
 
 uninstall: ## put every original back, then remove what install and the daemon left
 	@DESTDIR='$(DESTDIR)' tools/uninstall '$(sbindir)/cpubalanced' '$(runstatedir)/cpubalanced' \
 		'$(localstatedir)/lib/cpubalanced' '$(sysconfdir)/cpubalanced' \
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
 		'$(libexecdir)/cpubalanced-metrics' '$(systemdsystemunitdir)/$(METRICS_UNIT)' \
-		'$(systemdsystemunitdir)/$(METRICS_SOCKET)' '$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' \
+		'$(systemdsystemunitdir)/$(METRICS_SOCKET)' '$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' '$(USERS)' \
 		'$(datadir)/cpubalance/steering.conf' \
 		'$(bashcompletiondir)/cpubalctl' '$(zshcompletiondir)/_cpubalctl' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
@@ -320,6 +322,7 @@ clean: ## remove $(BUILD)
 	rm -rf $(BUILD)
 
 help: ## this list
+	$(INSTALL) -D -m 0644 units/cpubalance.sysusers $(DESTDIR)$(USERS)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 prefix sysconfdir DESTDIR FUZZ_SECONDS SOAK_SECONDS"
 

@@ -126,7 +126,12 @@ static enum MHD_Result metrics(struct server *server, struct MHD_Connection *con
 	if (r < 0) {
 		char why[200];
 
-		snprintf(why, sizeof(why), "cpubalanced does not answer: %s\n", strerror(-r));
+		/* What is left when the bus has hung up on who it could not look up. */
+		snprintf(
+			why, sizeof(why), "cpubalanced does not answer: %s\n",
+			r == -ENOTCONN ?
+				"the message bus hangs up; does it know the user cpubalance-metrics?" :
+				strerror(-r));
 		return say(connection, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, why);
 	}
 	return answer(connection, MHD_HTTP_OK,
