@@ -403,7 +403,9 @@ int cb_doctor(const struct cb_options *options)
 		puts(json_object_to_json_string_ext(
 			doctor.list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	else
-		printf("%u problems, %u notes\n", doctor.n_problems, doctor.n_notes);
+		printf("%u problem%s, %u note%s\n", doctor.n_problems,
+		       doctor.n_problems == 1 ? "" : "s", doctor.n_notes,
+		       doctor.n_notes == 1 ? "" : "s");
 	json_object_put(doctor.list);
 	return doctor.n_problems > 0 ? CB_EXIT_FAILED : CB_EXIT_OK;
 }

@@ -73,8 +73,9 @@ static void tell(struct cb_engine *engine, enum cb_notice_kind kind, struct cb_d
 		engine_notice(decision, kind, &notice, "#%u %s", plan->id, steps);
 	else
 		engine_notice(decision, kind, &notice,
-			      "#%u %s: expected load of CPU %d %.2f -> %.2f", plan->id, steps,
-			      plan->hot_cpu, plan->hottest_before_ratio, plan->hottest_after_ratio);
+			      "#%u %s: expected load of CPU %d %.0f %% -> %.0f %%", plan->id, steps,
+			      plan->hot_cpu, 100 * plan->hottest_before_ratio,
+			      100 * plan->hottest_after_ratio);
 }
 
 /* Where a plan of this id is kept, or the slot of the oldest. */
