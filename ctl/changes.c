@@ -58,14 +58,26 @@ void cb_render_changes_shell(FILE *out, const struct cb_style *style, struct jso
 	cb_show_shell(out, style, changes);
 }
 
-enum { FLAG_SHELL };
+enum { FLAG_SHELL, FLAG_PERMANENT };
 static const struct cb_flag flags[] = {
 	[FLAG_SHELL] = { "--shell", NULL, "only the commands that put the originals back by hand" },
+	[FLAG_PERMANENT] = { "--permanent", NULL,
+			     "only what to write into the configuration of nginx, of units, of interrupts" },
 	{ NULL, NULL, NULL },
 };
 
+static int show_permanent_changes(struct cb_ctl *ctl)
+{
+	struct json_object *changes = NULL;
+	int code = cb_client_call_json(ctl, "ListChanges", CB_CALL_USEC, &changes, "");
+
+	return code == CB_EXIT_OK ? cb_show_permanent(ctl, "Changes", changes) : code;
+}
+
 static int run(struct cb_ctl *ctl, const struct cb_args *args)
 {
+	if (args->flag[FLAG_PERMANENT])
+		return show_permanent_changes(ctl);
 	return cb_show_list(ctl, "ListChanges",
 			    args->flag[FLAG_SHELL] ? cb_render_changes_shell : cb_render_changes);
 }

@@ -193,10 +193,23 @@ void cb_render_history(FILE *out, const struct cb_style *style, struct json_obje
 		       "no plan in this time");
 }
 
-enum { FLAG_SINCE };
+void cb_render_foreign(FILE *out, const struct cb_style *style, struct json_object *writes)
+{
+	static const struct cb_column columns[] = {
+		{ .title = "WHEN", .cell = CB_CELL_WHEN, .key = "At" },
+		{ .title = "WHAT", .cell = CB_CELL_TEXT, .key = "Sentence", .min_cols = 24 },
+	};
+
+	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), writes, 0,
+		       "nobody else has changed what cpubalanced had set in this time");
+}
+
+enum { FLAG_SINCE, FLAG_FOREIGN };
 static const struct cb_flag flags[] = {
 	[FLAG_SINCE] = { "--since", "TIME",
 			 "a span (2h), a date (2025-03-01, 2025-03-01T02:41:07Z), or seconds since 1970" },
+	[FLAG_FOREIGN] = { "--foreign", NULL,
+			   "what somebody else has set of that which cpubalanced had set" },
 	{ NULL, NULL, NULL },
 };
 
@@ -212,8 +225,11 @@ static int run(struct cb_ctl *ctl, const struct cb_args *args)
 			ctl, CB_EXIT_USAGE,
 			"--since '%s' is not a span such as 2h, a date such as 2025-03-01 or 2025-03-01T02:41:07Z, or seconds since 1970",
 			since);
-	code = cb_client_call_json(ctl, "ListHistory", CB_CALL_USEC, &json, "t", usec);
-	return code == CB_EXIT_OK ? cb_show(ctl, json, cb_render_history) : code;
+	code = cb_client_call_json(ctl, args->flag[FLAG_FOREIGN] ? "ListForeign" : "ListHistory",
+				   CB_CALL_USEC, &json, "t", usec);
+	if (code != CB_EXIT_OK)
+		return code;
+	return cb_show(ctl, json, args->flag[FLAG_FOREIGN] ? cb_render_foreign : cb_render_history);
 }
 
 const struct cb_verb cb_verb_history = {

@@ -159,14 +159,31 @@ void cb_render_plan_shell(FILE *out, const struct cb_style *style, struct json_o
 	cb_show_shell(out, style, cb_json_array(plan, "Steps"));
 }
 
-enum { FLAG_SHELL };
+enum { FLAG_SHELL, FLAG_PERMANENT };
 static const struct cb_flag plan_flags[] = {
 	[FLAG_SHELL] = { "--shell", NULL, "only the commands that would do the steps by hand" },
+	[FLAG_PERMANENT] = { "--permanent", NULL,
+			     "only what to write into the configuration of nginx, of units, of interrupts" },
 	{ NULL, NULL, NULL },
 };
 
+static int show_permanent_plan(struct cb_ctl *ctl)
+{
+	struct json_object *plan = NULL, *steps;
+	int code = cb_client_call_json(ctl, "GetPlan", CB_CALL_USEC, &plan, "");
+
+	if (code != CB_EXIT_OK)
+		return code;
+	steps = cb_json_array(plan, "Steps");
+	steps = steps ? json_object_get(steps) : cb_must(json_object_new_array());
+	json_object_put(plan);
+	return cb_show_permanent(ctl, "Steps", steps);
+}
+
 static int run_plan(struct cb_ctl *ctl, const struct cb_args *args)
 {
+	if (args->flag[FLAG_PERMANENT])
+		return show_permanent_plan(ctl);
 	return cb_show_list(ctl, "GetPlan",
 			    args->flag[FLAG_SHELL] ? cb_render_plan_shell : cb_render_plan);
 }

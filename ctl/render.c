@@ -26,6 +26,21 @@ int cb_show_list(struct cb_ctl *ctl, const char *member, cb_render_t render)
 	return code == CB_EXIT_OK ? cb_show(ctl, json, render) : code;
 }
 
+int cb_show_permanent(struct cb_ctl *ctl, const char *key, struct json_object *rows)
+{
+	struct json_object *answers = cb_must(json_object_new_object()), *workers = NULL;
+	int code;
+
+	json_object_object_add(answers, key, rows);
+	code = cb_client_call_json(ctl, "ListWorkers", CB_CALL_USEC, &workers, "s", "");
+	if (code != CB_EXIT_OK) {
+		json_object_put(answers);
+		return code;
+	}
+	json_object_object_add(answers, "Workers", workers);
+	return cb_show(ctl, answers, cb_render_permanent);
+}
+
 void cb_show_steps(struct cb_buf *buf, struct json_object *steps, size_t max)
 {
 	size_t n = cb_json_length(steps);

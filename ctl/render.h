@@ -22,6 +22,9 @@ int cb_show(struct cb_ctl *ctl, struct json_object *json, cb_render_t render);
 /* Ask for a listing without arguments and show it. */
 int cb_show_list(struct cb_ctl *ctl, const char *member, cb_render_t render);
 
+/* What --permanent of plan and changes shows: @rows of the verb, which it puts, under @key, with those of the workers. */
+int cb_show_permanent(struct cb_ctl *ctl, const char *key, struct json_object *rows);
+
 /*
  * @status: an object with Manager, CPUs, Workers, Interrupts, Findings, Plan, and perhaps LastPlan.
  */
@@ -38,7 +41,13 @@ void cb_render_changes(FILE *out, const struct cb_style *style, struct json_obje
 void cb_render_changes_shell(FILE *out, const struct cb_style *style, struct json_object *changes);
 void cb_render_plan(FILE *out, const struct cb_style *style, struct json_object *plan);
 void cb_render_plan_shell(FILE *out, const struct cb_style *style, struct json_object *plan);
+/*
+ * @answers: an object with Workers (of ListWorkers), and Steps (of GetPlan: what would be) or Changes (of ListChanges: what
+ * is). Lines for the configuration of other programs.
+ */
+void cb_render_permanent(FILE *out, const struct cb_style *style, struct json_object *answers);
 void cb_render_history(FILE *out, const struct cb_style *style, struct json_object *history);
+void cb_render_foreign(FILE *out, const struct cb_style *style, struct json_object *writes);
 void cb_render_explain(FILE *out, const struct cb_style *style, struct json_object *explained);
 
 /*

@@ -261,6 +261,13 @@ static int sender_uid(sd_bus_message *call, uid_t *ret)
 	return r < 0 ? r : sd_bus_creds_get_euid(creds, ret);
 }
 
+uint32_t cb_access_viewer(sd_bus_message *call)
+{
+	uid_t uid;
+
+	return sender_uid(call, &uid) < 0 ? UINT32_MAX : uid;
+}
+
 int cb_access_check(struct cb_manager *m, sd_bus_message *call, enum cb_access access,
 		    sd_bus_error *error)
 {

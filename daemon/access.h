@@ -37,6 +37,9 @@ void cb_asking_tick(struct cb_asking *asking, uint64_t now_usec);
 int cb_access_check(struct cb_manager *m, sd_bus_message *call, enum cb_access access,
 		    sd_bus_error *error) _must_check_;
 
+/* Who asks, UINT32_MAX when that cannot be known: for what is shown to the owner alone. */
+uint32_t cb_access_viewer(sd_bus_message *call);
+
 /* --- what kind of change it is --- */
 
 /* Of a group and its workers; NULL is every group, so the machine. */

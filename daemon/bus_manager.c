@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "bus.h"
 #include "bus_rows.h"
 #include "metrics.h"
@@ -167,6 +168,7 @@ static int method_list_workers(sd_bus_message *call, void *userdata, sd_bus_erro
 	struct cb_worker_view view;
 	struct cb_rows rows;
 	const char *group;
+	uint32_t viewer;
 	int r = sd_bus_message_read(call, "s", &group);
 
 	if (r < 0)
@@ -175,13 +177,14 @@ static int method_list_workers(sd_bus_message *call, void *userdata, sd_bus_erro
 		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", group);
 	if (begin(call, &rows) < 0)
 		return rows.r;
+	viewer = cb_access_viewer(call);
 	cb_list_open(&rows);
 	for (uint32_t i = 0; i < cb_engine_n_workers(m->engine); i++) {
 		cb_engine_worker(m->engine, i, &view);
 		if (group[0] && strcmp(view.group, group) != 0)
 			continue;
 		cb_row_open(&rows);
-		cb_rows_worker(&rows, m, &view);
+		cb_rows_worker(&rows, m, &view, viewer);
 		cb_row_close(&rows);
 	}
 	cb_list_close(&rows);
@@ -235,30 +238,46 @@ static int method_list_changes(sd_bus_message *call, void *userdata, sd_bus_erro
 	return finish(&rows);
 }
 
-static int method_list_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* Of @history what ended, or was seen, at or after the time that was asked for. */
+static int list_history(sd_bus_message *call, const struct cb_history *history,
+			void (*row)(struct cb_rows *rows, const struct cb_history_entry *entry))
 {
-	const struct cb_manager *m = userdata;
 	struct cb_rows rows;
 	uint64_t since_usec;
 	int r = sd_bus_message_read(call, "t", &since_usec);
 
-	(void)error;
 	if (r < 0)
 		return r;
 	if (begin(call, &rows) < 0)
 		return rows.r;
 	cb_list_open(&rows);
-	for (uint32_t i = 0; i < cb_history_count(m->history); i++) {
-		const struct cb_history_entry *entry = cb_history_at(m->history, i);
+	for (uint32_t i = 0; i < cb_history_count(history); i++) {
+		const struct cb_history_entry *entry = cb_history_at(history, i);
 
 		if (entry->at_usec < since_usec)
 			continue;
 		cb_row_open(&rows);
-		cb_rows_history(&rows, entry);
+		row(&rows, entry);
 		cb_row_close(&rows);
 	}
 	cb_list_close(&rows);
 	return finish(&rows);
+}
+
+static int method_list_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	const struct cb_manager *m = userdata;
+
+	(void)error;
+	return list_history(call, m->history, cb_rows_history);
+}
+
+static int method_list_foreign(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	const struct cb_manager *m = userdata;
+
+	(void)error;
+	return list_history(call, m->others, cb_rows_foreign);
 }
 
 static int method_get_plan(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -422,6 +441,8 @@ static const sd_bus_vtable read_vtable[] = {
 				method_list_changes, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListHistory", SD_BUS_ARGS("t", since_usec),
 				SD_BUS_RESULT("aa{sv}", plans), method_list_history, READ),
+	SD_BUS_METHOD_WITH_ARGS("ListForeign", SD_BUS_ARGS("t", since_usec),
+				SD_BUS_RESULT("aa{sv}", writes), method_list_foreign, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListSources", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", sources),
 				method_list_sources, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListOwners", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", owners),

@@ -257,8 +257,21 @@ static void worker_figures(struct cb_rows *rows, const struct cb_worker_view *vi
 		cb_row_index(rows, "LastCPU", view->last_cpu);
 }
 
+/* Only of a process of the viewer's own is proc asked, so that nobody makes us read all day. */
+static void worker_words(struct cb_rows *rows, const struct cb_manager *m,
+			 const struct cb_member *member, uint32_t viewer)
+{
+	char text[512];
+
+	if (member->unit[0])
+		cb_row_string(rows, "Unit", member->unit);
+	if ((viewer == 0 || viewer == member->uid) &&
+	    cb_host_command_line(m->host, member->pid, viewer, text, sizeof(text)) > 0)
+		cb_row_string(rows, "CommandLine", text);
+}
+
 void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
-		    const struct cb_worker_view *view)
+		    const struct cb_worker_view *view, uint32_t viewer)
 {
 	const struct cb_member *member = cb_manager_worker_by_key(m, view->key);
 	uint64_t now_usec = cb_manager_now(m);
@@ -286,6 +299,8 @@ void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 	if (view->drained)
 		cb_row_bool(rows, "Drained", true);
 	cb_row_index(rows, "IncomingCPU", view->incoming_cpu);
+	if (member)
+		worker_words(rows, m, member, viewer);
 	if (member && member->found) {
 		cb_row_bool(rows, "Guess", member->guess);
 		cb_row_u32(rows, "Loops", member->n_loops);

@@ -45,13 +45,15 @@ void cb_row_reason(struct cb_rows *rows, enum cb_reject reason);
 void cb_rows_cpu_split(struct cb_rows *rows, const struct cb_cpu_view *view);
 void cb_rows_cpu(struct cb_rows *rows, const struct cb_manager *m, const struct cb_cpu_view *view);
 void cb_rows_irq(struct cb_rows *rows, const struct cb_manager *m, const struct cb_irq_view *view);
+/* @viewer: the user who asks, whom command lines are shown by. */
 void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
-		    const struct cb_worker_view *view);
+		    const struct cb_worker_view *view, uint32_t viewer);
 /* In bus_group.c: the fields of the Group interface. */
 void cb_rows_group(struct cb_rows *rows, const struct cb_registration *registration);
 void cb_rows_finding(struct cb_rows *rows, const struct cb_manager *m,
 		     const struct cb_finding *finding);
 void cb_rows_history(struct cb_rows *rows, const struct cb_history_entry *entry);
+void cb_rows_foreign(struct cb_rows *rows, const struct cb_history_entry *entry);
 void cb_rows_plan(struct cb_rows *rows, const struct cb_manager *m, const struct cb_plan *plan,
 		  bool preview);
 void cb_rows_steps(struct cb_rows *rows, const struct cb_manager *m, const struct cb_plan *plan);

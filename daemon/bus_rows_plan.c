@@ -79,6 +79,12 @@ void cb_rows_history(struct cb_rows *rows, const struct cb_history_entry *entry)
 	cb_row_bool(rows, "Foreign", entry->foreign);
 }
 
+void cb_rows_foreign(struct cb_rows *rows, const struct cb_history_entry *entry)
+{
+	cb_row_u64(rows, "At", entry->at_usec);
+	cb_row_string(rows, "Sentence", entry->sentence);
+}
+
 /* --- a plan --- */
 
 static uint32_t shell_key(const struct cb_manager *m, struct cb_item_ref item)
@@ -117,6 +123,8 @@ static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const st
 
 	cb_row_string(rows, "Kind", cb_item_kind_name(step->item.kind));
 	cb_row_string(rows, "Name", cb_engine_item_name(m->engine, step->item, text, sizeof(text)));
+	if (step->item.kind == CB_ITEM_IRQ)
+		cb_row_u32(rows, "IRQ", key);
 	if (cb_item_steers(step->item.kind)) {
 		cb_row_string(rows, "From", cb_step_show(step, false, shown, sizeof(shown)));
 		cb_row_string(rows, "To", cb_step_show(step, true, shown, sizeof(shown)));

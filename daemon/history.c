@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_NAME    "history.jsonl"
-#define OLD_NAME     "history.jsonl.1"
 #define LINE_LEN_MAX (64u * 1024u)
 
 struct cb_history {
@@ -24,6 +22,7 @@ struct cb_history {
 	uint32_t last_plan_id;
 	uint64_t n_bad;
 	int dir_fd, fd; /* -1: in memory only */
+	char file_name[32], old_name[32];
 	uint64_t size;
 	bool torn; /* the file does not end in a newline */
 };
@@ -94,7 +93,7 @@ static int open_file(struct cb_history *history)
 {
 	struct stat st;
 
-	history->fd = openat(history->dir_fd, FILE_NAME,
+	history->fd = openat(history->dir_fd, history->file_name,
 			     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 			     0644);
 	if (history->fd < 0)
@@ -108,7 +107,8 @@ static int open_file(struct cb_history *history)
 	return 0;
 }
 
-int cb_history_open(const char *state_dir, struct cb_history **ret, struct cb_err *err)
+int cb_history_open(const char *state_dir, const char *name, struct cb_history **ret,
+		    struct cb_err *err)
 {
 	struct cb_history *history = calloc(1, sizeof(*history));
 	int r;
@@ -117,6 +117,8 @@ int cb_history_open(const char *state_dir, struct cb_history **ret, struct cb_er
 	if (!history)
 		return cb_err_set(err, -ENOMEM, "history: out of memory");
 	history->fd = history->dir_fd = -1;
+	snprintf(history->file_name, sizeof(history->file_name), "%s.jsonl", name);
+	snprintf(history->old_name, sizeof(history->old_name), "%s.jsonl.1", name);
 	if (!state_dir)
 		return 0;
 	if (mkdir(state_dir, 0755) < 0 && errno != EEXIST)
@@ -124,12 +126,14 @@ int cb_history_open(const char *state_dir, struct cb_history **ret, struct cb_er
 	history->dir_fd = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (history->dir_fd < 0)
 		return cb_err_set(err, -errno, "%s: %s", state_dir, strerror(errno));
-	r = load_file(history, OLD_NAME);
+	r = load_file(history, history->old_name);
 	if (r >= 0)
-		r = load_file(history, FILE_NAME);
+		r = load_file(history, history->file_name);
 	if (r >= 0)
 		r = open_file(history);
-	return r < 0 ? cb_err_set(err, r, "%s/%s: %s", state_dir, FILE_NAME, strerror(-r)) : 0;
+	return r < 0 ? cb_err_set(err, r, "%s/%s: %s", state_dir, history->file_name,
+				  strerror(-r)) :
+		       0;
 }
 
 struct cb_history *cb_history_close(struct cb_history *history)
@@ -150,7 +154,7 @@ static int rotate(struct cb_history *history)
 {
 	close(history->fd);
 	history->fd = -1;
-	if (renameat(history->dir_fd, FILE_NAME, history->dir_fd, OLD_NAME) < 0)
+	if (renameat(history->dir_fd, history->file_name, history->dir_fd, history->old_name) < 0)
 		return -errno;
 	history->torn = false;
 	return open_file(history);
@@ -199,7 +203,7 @@ int cb_history_add(struct cb_history *history, const struct cb_history_entry *en
 	line = cb_history_line_format(entry);
 	r = line ? append(history, line) : -ENOMEM;
 	free(line);
-	return r < 0 ? cb_err_set(err, r, "%s: %s", FILE_NAME, strerror(-r)) : 0;
+	return r < 0 ? cb_err_set(err, r, "%s: %s", history->file_name, strerror(-r)) : 0;
 }
 
 uint32_t cb_history_count(const struct cb_history *history)

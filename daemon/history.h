@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The plans that ended: the last CB_HISTORY_MAX in memory, and one JSON object a line in STATE_DIR/history.jsonl, so that
- * they, and the numbers of plans, outlive the daemon. The file is moved to history.jsonl.1 before it grows
- * beyond CB_HISTORY_FILE_MAX. A line that cannot be read is passed over and counted.
+ * The plans that ended, and the masks that somebody else has set: of each the last CB_HISTORY_MAX in memory, and one JSON
+ * object a line in STATE_DIR/history.jsonl and STATE_DIR/foreign.jsonl, so that they, and the numbers of plans, outlive the
+ * daemon. A file is moved to NAME.jsonl.1 before it grows beyond CB_HISTORY_FILE_MAX. A line that cannot be read is passed
+ * over and counted.
  */
 
 #include "cpubalance/err.h"
@@ -22,7 +23,7 @@ struct cb_history_step {
 };
 
 struct cb_history_entry {
-	uint32_t plan_id;
+	uint32_t plan_id; /* 0: no plan, but what somebody else has set; then there are at_usec, sentence and foreign */
 	uint64_t at_usec; /* CLOCK_REALTIME at its end */
 	enum cb_origin origin;
 	enum cb_verdict verdict;
@@ -41,13 +42,16 @@ struct cb_history_entry {
 
 struct cb_history;
 
+#define CB_HISTORY_PLANS   "history"
+#define CB_HISTORY_FOREIGN "foreign"
+
 /*
- * Read what is there. @state_dir is created when it is missing. Returns 0; or a negative errno and a message when the
- * file cannot be read or written: *@ret is usable all the same then, in memory only. NULL @state_dir: in memory only.
- * *@ret is NULL only without memory (-ENOMEM).
+ * Read what is there under @name, one of the two above. @state_dir is created when it is missing. Returns 0; or a
+ * negative errno and a message when the file cannot be read or written: *@ret is usable all the same then, in memory
+ * only. NULL @state_dir: in memory only. *@ret is NULL only without memory (-ENOMEM).
  */
-int cb_history_open(const char *state_dir, struct cb_history **ret, struct cb_err *err)
-	_must_check_;
+int cb_history_open(const char *state_dir, const char *name, struct cb_history **ret,
+		    struct cb_err *err) _must_check_;
 struct cb_history *cb_history_close(struct cb_history *history); /* NULL is fine; returns NULL */
 
 /* Append a copy of @entry. Returns 0, -ENOMEM, or a negative errno when it is in memory but not in the file. */

@@ -207,7 +207,7 @@ static int parse_object(json_object *object, struct cb_history_entry *entry)
 	r = parse_steps(&reader, entry);
 	if (r < 0)
 		return r;
-	return reader.bad || entry->plan_id == 0 ? -EBADMSG : 0;
+	return reader.bad || (entry->plan_id == 0 && !entry->foreign) ? -EBADMSG : 0;
 }
 
 int cb_history_line_parse(const char *line, size_t len, struct cb_history_entry *ret)

@@ -50,6 +50,8 @@ struct cb_member {
 	int32_t tid;		 /* the one thread of it that is the worker, 0: the whole process */
 	uint64_t start_ticks;	 /* of the thread, or process */
 	struct cb_cpuset cpuset; /* what it allows, when last read */
+	uint32_t uid;
+	char unit[CB_SELECTOR_TEXT_MAX]; /* that it belongs to, "" none */
 	sd_event_source *exit;	 /* of the process; NULL where the host has no descriptor for it */
 	bool found;		 /* by a selector */
 	bool guess;		 /* it holds a socket of the group, but was not seen to serve it */
@@ -111,7 +113,8 @@ struct cb_manager {
 	uint64_t journal_probe_usec;
 	struct cb_engine *engine;
 	struct cb_trace_writer *trace; /* NULL: not recording */
-	struct cb_history *history;
+	struct cb_history *history;    /* plans that ended */
+	struct cb_history *others;     /* masks that somebody else has set */
 	struct cb_server *server;
 	struct cb_metrics *metrics;
 

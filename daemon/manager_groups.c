@@ -361,6 +361,8 @@ static struct cb_member *member_new(struct cb_manager *m, struct cb_registration
 	member->tid = identity->tid;
 	member->start_ticks = identity->start_ticks;
 	member->cpuset = identity->cpuset;
+	member->uid = identity->uid;
+	memcpy(member->unit, identity->unit, sizeof(member->unit));
 	m->member[m->n_members++] = member;
 	return member;
 }

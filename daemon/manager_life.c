@@ -60,6 +60,7 @@ struct cb_manager *cb_manager_free(struct cb_manager *m)
 	cb_trace_close(m->trace);
 	cb_engine_free(m->engine);
 	cb_history_close(m->history);
+	cb_history_close(m->others);
 	cb_journal_close(m->journal);
 	cb_snapshot_done(&m->snapshot);
 	cb_topology_unref(m->topology);
@@ -167,18 +168,19 @@ static uint32_t first_plan_id(const struct cb_manager *m)
 	return last + 1;
 }
 
-static int open_history(struct cb_manager *m, struct cb_err *err)
+static int open_history(struct cb_manager *m, const char *name, struct cb_history **ret,
+			struct cb_err *err)
 {
 	const char *dir = cb_manager_is_live(m) ? m->options.state_dir : NULL;
-	int r = cb_history_open(dir, &m->history, err);
+	int r = cb_history_open(dir, name, ret, err);
 
-	if (!m->history)
+	if (!*ret)
 		return r;
 	if (r < 0)
-		cb_log(LOG_WARNING, "Verdicts will not outlive the daemon: %s", err->msg);
-	if (cb_history_bad_lines(m->history) > 0)
-		cb_log(LOG_WARNING, "Passed over %" PRIu64 " bad lines of the history",
-		       cb_history_bad_lines(m->history));
+		cb_log(LOG_WARNING, "The history will not outlive the daemon: %s", err->msg);
+	if (cb_history_bad_lines(*ret) > 0)
+		cb_log(LOG_WARNING, "Passed over %" PRIu64 " bad lines of %s.jsonl",
+		       cb_history_bad_lines(*ret), name);
 	err->msg[0] = '\0';
 	return 0;
 }
@@ -230,7 +232,9 @@ int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *opti
 	if (r >= 0)
 		r = open_journal(m, err);
 	if (r >= 0)
-		r = open_history(m, err);
+		r = open_history(m, CB_HISTORY_PLANS, &m->history, err);
+	if (r >= 0)
+		r = open_history(m, CB_HISTORY_FOREIGN, &m->others, err);
 	if (r >= 0) {
 		detach_steering(m);
 		undo_unjudged(m);

@@ -47,6 +47,18 @@ static uint64_t ended_at(const struct cb_manager *m, const struct cb_plan *plan)
 	return cb_host_realtime_usec(m->host) - age_usec;
 }
 
+/* A disk that is full is told of once. */
+static void keep(struct cb_history *history, const struct cb_history_entry *entry)
+{
+	struct cb_err err = { .msg = "" };
+	static bool failed;
+	int r = cb_history_add(history, entry, &err);
+
+	if (r < 0 && !failed)
+		cb_log(LOG_WARNING, "Failed to write the history: %s", err.msg);
+	failed = r < 0;
+}
+
 static void remember(struct cb_manager *m, const struct cb_plan *plan)
 {
 	struct cb_history_step step[CB_STEPS_MAX];
@@ -59,9 +71,6 @@ static void remember(struct cb_manager *m, const struct cb_plan *plan)
 		.n_steps = plan->n_steps,
 		.step = step,
 	};
-	struct cb_err err = { .msg = "" };
-	static bool failed;
-	int r;
 
 	memcpy(entry.group, plan->group, sizeof(entry.group));
 	if (plan->has_finding)
@@ -72,10 +81,7 @@ static void remember(struct cb_manager *m, const struct cb_plan *plan)
 		entry.foreign = entry.foreign || plan->step[i].error_class == CB_ERROR_FOREIGN;
 	}
 	fill_judgement(&plan->judgement, &entry);
-	r = cb_history_add(m->history, &entry, &err);
-	if (r < 0 && !failed)
-		cb_log(LOG_WARNING, "Failed to write the history: %s", err.msg);
-	failed = r < 0;
+	keep(m->history, &entry);
 }
 
 /* --- the kinds of notices --- */
@@ -133,6 +139,17 @@ static void tell_plan(struct cb_manager *m, const struct cb_notice *notice, cons
 	cb_server_plan(m->server, signal, notice);
 }
 
+static void tell_foreign(struct cb_manager *m, const struct cb_notice *notice)
+{
+	struct cb_history_entry entry = { .at_usec = cb_host_realtime_usec(m->host),
+					  .foreign = true };
+	struct cb_log_fields fields = { .cpu = notice->cpu };
+
+	snprintf(entry.sentence, sizeof(entry.sentence), "%s", notice->sentence);
+	cb_log_with(LOG_WARNING, &fields, "%s", notice->sentence);
+	keep(m->others, &entry);
+}
+
 void cb_manager_notice(struct cb_manager *m, const struct cb_notice *notice)
 {
 	struct cb_log_fields fields = { .cpu = notice->cpu, .plan_id = notice->plan_id };
@@ -151,8 +168,10 @@ void cb_manager_notice(struct cb_manager *m, const struct cb_notice *notice)
 	case CB_NOTICE_PLAN_ENDED:
 		tell_ended(m, notice);
 		break;
-	case CB_NOTICE_CANARY:
 	case CB_NOTICE_FOREIGN:
+		tell_foreign(m, notice);
+		break;
+	case CB_NOTICE_CANARY:
 		cb_log_with(LOG_WARNING, &fields, "%s", notice->sentence);
 		break;
 	case _CB_NOTICE_MAX:

@@ -10,6 +10,7 @@
 #include "cpubalance/engine.h"
 #include "cpubalance/err.h"
 #include "cpubalance/journal.h"
+#include "cpubalance/selector.h"
 #include "cpubalance/sources.h"
 
 struct cb_host;
@@ -88,12 +89,18 @@ struct cb_worker_identity {
 	struct cb_cpuset mask;   /* of the main thread, now */
 	struct cb_cpuset cpuset; /* what its cpuset allows (v2 cpuset.cpus.effective, v1 effective_cpus); full when unknown */
 	uint64_t cpuset_is_known;
+	char unit[CB_SELECTOR_TEXT_MAX]; /* service of the system that it belongs to, "" none */
 };
 /* -ESRCH no such process; -EPERM a kernel thread. */
 int cb_host_identify(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret, struct cb_err *err) _must_check_;
 /* One thread of a process, by itself. */
 int cb_host_identify_thread(struct cb_host *host, int32_t pid, int32_t tid, struct cb_worker_identity *ret,
 			    struct cb_err *err) _must_check_;
+/*
+ * The command line of a process, for the user @viewer: root, or the owner of proc/PID, which is root itself where the process
+ * may not be looked at. Returns the length, 0 when it has none; -ESRCH, -EACCES.
+ */
+ssize_t cb_host_command_line(struct cb_host *host, int32_t pid, uint32_t viewer, char *ret, size_t size) _must_check_;
 /* Direct children of @pid, ascending. Returns 0, -ESRCH, -E2BIG. */
 int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_t cap, size_t *ret_n) _must_check_;
 

@@ -73,5 +73,11 @@ int cb_selector_parse_process(const char *text, char ret[CB_SELECTOR_TEXT_MAX]) 
 bool cb_selector_path_in_unit(const char *path, size_t len, const char *unit);
 bool cb_selector_path_below(const char *path, size_t len, const char *cgroup);
 
+/*
+ * The service that a cgroup path belongs to, "nginx.service" of /system.slice/nginx.service/workers: the first part that is a
+ * service or a scope. Returns 0; -ENOENT when there is none, or it is a scope: of a session, or a container; -ERANGE.
+ */
+int cb_selector_unit_of_path(const char *path, char ret[CB_SELECTOR_TEXT_MAX]) _must_check_;
+
 /* All of it as one line for people, "tcp:443 Unit=nginx.service"; shortened. Returns @buf. */
 const char *cb_selector_format(const struct cb_selector *selector, char *buf, size_t size);

@@ -217,6 +217,35 @@ bool cb_selector_path_in_unit(const char *path, size_t len, const char *unit)
 	return false;
 }
 
+static bool ends_in(const char *text, size_t len, const char *suffix)
+{
+	size_t suffix_len = strlen(suffix);
+
+	return len > suffix_len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+int cb_selector_unit_of_path(const char *path, char ret[CB_SELECTOR_TEXT_MAX])
+{
+	size_t part;
+
+	/* That is outside of our cgroup namespace: a unit of another manager's. */
+	if (strncmp(path, "/..", 3) == 0)
+		return -ENOENT;
+	for (path += path[0] == '/'; path[0]; path += part + (path[part] == '/')) {
+		part = strcspn(path, "/");
+		if (ends_in(path, part, ".scope"))
+			return -ENOENT;
+		if (!ends_in(path, part, ".service"))
+			continue;
+		if (part >= CB_SELECTOR_TEXT_MAX)
+			return -ERANGE;
+		memset(ret, 0, CB_SELECTOR_TEXT_MAX);
+		memcpy(ret, path, part);
+		return 0;
+	}
+	return -ENOENT;
+}
+
 bool cb_selector_path_below(const char *path, size_t len, const char *cgroup)
 {
 	size_t cgroup_len = strlen(cgroup);

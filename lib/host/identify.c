@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "collect.h"
@@ -102,20 +103,15 @@ static int read_effective(struct cb_host *host, const char *mount, char *path, c
 	}
 }
 
-static bool read_cpuset(struct cb_host *host, int32_t pid, struct cb_cpuset *ret)
+static bool read_cpuset(struct cb_host *host, const char *cgroups, size_t len,
+			struct cb_cpuset *ret)
 {
-	char path[CB_PATH_PID_MAX], text[CGROUP_PATH_MAX * 2], v1[CGROUP_PATH_MAX],
-		v2[CGROUP_PATH_MAX];
+	char v1[CGROUP_PATH_MAX], v2[CGROUP_PATH_MAX];
 	struct mounts mounts;
 	bool has_v1, has_v2;
-	ssize_t len;
 
-	snprintf(path, sizeof(path), CB_FMT_PID_CGROUP, pid);
-	len = cb_host_read_file(host, path, text, sizeof(text));
-	if (len < 0)
-		return false;
-	has_v1 = cb_cgroup_parse(text, (size_t)len, "cpuset", v1, sizeof(v1)) == 0;
-	has_v2 = cb_cgroup_parse(text, (size_t)len, NULL, v2, sizeof(v2)) == 0;
+	has_v1 = cb_cgroup_parse(cgroups, len, "cpuset", v1, sizeof(v1)) == 0;
+	has_v2 = cb_cgroup_parse(cgroups, len, NULL, v2, sizeof(v2)) == 0;
 	find_mounts(host, &mounts);
 	/*
 	 * The controller is in one hierarchy only; in version 1, "effective_" where mounted as type
@@ -125,6 +121,35 @@ static bool read_cpuset(struct cb_host *host, int32_t pid, struct cb_cpuset *ret
 		return read_effective(host, mounts.v1, v1, "cpuset.effective_cpus", ret) == 0;
 	return has_v2 && mounts.v2[0] &&
 	       read_effective(host, mounts.v2, v2, "cpuset.cpus.effective", ret) == 0;
+}
+
+static bool unit_in(const char *cgroups, size_t len, const char *hierarchy,
+		    char ret[CB_SELECTOR_TEXT_MAX])
+{
+	char path[CGROUP_PATH_MAX];
+
+	return cb_cgroup_parse(cgroups, len, hierarchy, path, sizeof(path)) == 0 &&
+	       cb_selector_unit_of_path(path, ret) == 0;
+}
+
+/* The service manager has the unified hierarchy, or in version 1 one of its own; the other is not there, or empty. */
+static void read_unit(const char *cgroups, size_t len, char ret[CB_SELECTOR_TEXT_MAX])
+{
+	if (!unit_in(cgroups, len, NULL, ret) && !unit_in(cgroups, len, "name=systemd", ret))
+		ret[0] = '\0';
+}
+
+static void read_cgroups(struct cb_host *host, int32_t pid, struct cb_worker_identity *ret)
+{
+	char path[CB_PATH_PID_MAX], text[CGROUP_PATH_MAX * 2];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_CGROUP, pid);
+	len = cb_host_read_file(host, path, text, sizeof(text));
+	if (len < 0)
+		return;
+	ret->cpuset_is_known = read_cpuset(host, text, (size_t)len, &ret->cpuset);
+	read_unit(text, (size_t)len, ret->unit);
 }
 
 /* --- identity --- */
@@ -180,7 +205,7 @@ static int identify(struct cb_host *host, int32_t pid, int32_t tid, struct cb_wo
 	snprintf(identity.comm, sizeof(identity.comm), "%s", stat.comm);
 	if (cb_thread_mask(host, pid, tid != 0 ? tid : pid, &identity.mask) < 0)
 		identity.mask = status.allowed;
-	identity.cpuset_is_known = read_cpuset(host, pid, &identity.cpuset);
+	read_cgroups(host, pid, &identity);
 	if (!identity.cpuset_is_known)
 		cb_cpuset_set_range(&identity.cpuset, 0, CB_CPUS_MAX - 1);
 	*ret = identity;
@@ -198,6 +223,32 @@ int cb_host_identify_thread(struct cb_host *host, int32_t pid, int32_t tid,
 {
 	return tid > 0 ? identify(host, pid, tid, ret, err) :
 			 cb_err_set(err, -ESRCH, "%d is no thread", tid);
+}
+
+/* Through one descriptor, so that owner and text are of the same process whatever becomes of its number. */
+ssize_t cb_host_command_line(struct cb_host *host, int32_t pid, uint32_t viewer, char *ret,
+			     size_t size)
+{
+	_cleanup_close_ int dir = -1, fd = -1;
+	char path[CB_PATH_PID_MAX], text[4096];
+	struct stat st;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), CB_FMT_PID_DIR, pid);
+	dir = cb_host_openat(host, path, O_PATH | O_DIRECTORY);
+	if (dir < 0)
+		return dir == -ENOENT ? -ESRCH : dir;
+	if (fstat(dir, &st) < 0)
+		return -errno;
+	if (viewer != 0 && viewer != st.st_uid)
+		return -EACCES;
+	fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	len = cb_host_pread_once(fd, text, sizeof(text));
+	if (len == -E2BIG) /* its beginning is what is shown */
+		len = sizeof(text);
+	return len < 0 ? len : (ssize_t)cb_cmdline_parse(text, (size_t)len, ret, size);
 }
 
 /* --- children --- */

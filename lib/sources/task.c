@@ -208,3 +208,22 @@ int cb_task_status_parse(const char *buf, size_t len, struct cb_task_status *ret
 	*ret = status;
 	return 0;
 }
+
+size_t cb_cmdline_parse(const char *buf, size_t len, char *ret, size_t size)
+{
+	size_t out = 0;
+
+	while (len > 0 && buf[len - 1] == '\0')
+		len--;
+	if (size > 0)
+		ret[0] = '\0';
+	for (size_t i = 0, part; i < len && out + 1 < size; i += part + 1) {
+		const char *end = memchr(buf + i, '\0', len - i);
+
+		part = end ? (size_t)(end - (buf + i)) : len - i;
+		if (i > 0)
+			ret[out++] = ' ';
+		out += cb_text_copy(buf + i, part, ret + out, size - out);
+	}
+	return out;
+}

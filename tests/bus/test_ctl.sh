@@ -96,7 +96,7 @@ until_true() { # wait for a condition; bounded, and no verdict depends on how lo
 	return 1
 }
 
-echo "1..101"
+echo "1..108"
 
 # --- command lines ---
 run "help lists the commands" 0 '^  status ' --help
@@ -143,11 +143,14 @@ run "groups of nobody" 0 '^no group is registered' groups
 run "workers of nobody" 0 '^no worker is registered' workers
 run "changes of nobody" 0 '^nothing is changed' changes
 run "changes --shell of nobody" 0 '^$' changes --shell
+run "changes --permanent of nobody" 0 '^# nothing is changed' changes --permanent
+run "plan --permanent of nobody" 0 '^# nothing would be moved$' plan --permanent
 run "plan of nobody" 0 '^No plan is made' plan
 run "history of nobody" 0 '^no plan in this time' history
 run "history since a span" 0 '^no plan in this time' history --since=2h
 run "history since a date" 0 '^no plan in this time' history --since 2020-01-01T00:00:00Z
 run "history since nonsense" 2 "since 'soon' is not a span such as" history --since soon
+run "history of others" 0 '^nobody else has changed' history --foreign
 run "sources" 0 '^cpu-times ' sources
 run "metrics" 0 '^cpubalance_up 1$' metrics
 run "explain the hottest" 0 '^CPU [0-9]+ ' explain
@@ -158,6 +161,29 @@ run "workers of an unknown group" 5 'no group nosuch' workers nosuch
 for verb in status cpus irqs groups workers changes plan history sources explain metrics; do
 	json "$verb --json is JSON" "$verb"
 done
+
+# As the page's section JSON says: an array of objects, an object with certain keys, or a string.
+shapes() {
+	local verb
+	for verb in cpus irqs groups workers changes history sources config discover; do
+		"${ctl[@]}" --json $verb | /usr/bin/python3 -c 'import json, sys
+rows = json.load(sys.stdin)
+sys.exit(not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)))' || echo "$verb: is no array of objects"
+	done
+	for verb in plan:Id,Steps,Refusals explain:CPU,Rows status:Manager,CPUs,Workers,Interrupts,Findings,Plan; do
+		"${ctl[@]}" --json ${verb%:*} | /usr/bin/python3 -c 'import json, sys
+reply = json.load(sys.stdin)
+sys.exit(not all(key in reply for key in sys.argv[1].split(",")))' "${verb#*:}" || echo "${verb%:*}: has not ${verb#*:}"
+	done
+	"${ctl[@]}" --json metrics | /usr/bin/python3 -c 'import json, sys; sys.exit(not isinstance(json.load(sys.stdin), str))' ||
+		echo "metrics: is no string"
+}
+if [ -x /usr/bin/python3 ]; then
+	wrong=$(shapes 2>&1)
+	if [ -z "$wrong" ]; then ok "the answers are of the documented shapes"; else not_ok "the answers are of the documented shapes" "$wrong"; fi
+else
+	skip "the answers are of the documented shapes" "no python3 here"
+fi
 
 # --- registering ---
 run "register without a pid" 2 'name at least one pid' register web
@@ -173,6 +199,18 @@ as_root "register one more" 0 '^web: 1 process registered$' register web "${slee
 as_root "the group is shown" 0 '^web +observe +2 +0 ' groups
 as_root "its workers are shown" 0 "^web/1 +${sleepers[1]} +sleep " workers web
 as_root "workers by a file" 0 '^web: workers by /nonexistent/pid$' register web --pid-file=/nonexistent/pid
+command_line() { "${RUN[@]}" "${ctl[@]}" --json workers web | grep -o '"CommandLine": *"[^"]*"' | head -n 1; }
+if [ "$root" ]; then
+	seen=$(command_line)
+	if grep -q '"sleep 600"' <<<"$seen"; then ok "root sees command lines"; else not_ok "root sees command lines" "$seen"; fi
+	RUN=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
+	seen=$(command_line)
+	if [ -z "$seen" ]; then ok "nobody sees no command line of root's"; else not_ok "nobody sees no command line of root's" "$seen"; fi
+	RUN=()
+else
+	skip "root sees command lines" "needs root"
+	skip "nobody sees no command line of root's" "needs root"
+fi
 # more than a message bus takes in one message
 many=()
 for ((i = 0; i < 20; i++)); do sleep 600 & many+=($!); done
@@ -220,6 +258,7 @@ if [ "$root" ] && [ "$original" != "$first" ]; then
 	run "a move while another is verified is refused" 6 . move web/1 "$first"
 	run "the change is shown" 0 "^web/0 \(tid ${sleepers[0]}\) +web +$original +$first +[0-9]+ +changed" changes
 	run "the change as a command" 0 "^taskset .*${sleepers[0]}" changes --shell
+	run "the change as configuration" 0 '^# [0-9]+ of 2 workers belong to no service|^CPUAffinity=[0-9]' changes --permanent
 	run "release of a group" 0 '^restored 1' release web
 	heard() { grep -qE '^[0-9:]+  Plan(Applied|Ended) ' "$CB_CTL_DIR/monitor"; }
 	if until_true heard; then ok "monitor tells of the plan"; else not_ok "monitor tells of the plan" "$(cat "$CB_CTL_DIR/monitor")"; fi
@@ -227,7 +266,7 @@ if [ "$root" ] && [ "$original" != "$first" ]; then
 	if placed "$original"; then ok "the mask is the original"; else not_ok "the mask is the original"; fi
 else
 	for name in "move" "the plan is shown" "the plan as commands" "a move while another is verified is refused" "the change is shown" \
-		"the change as a command" "release of a group" "monitor tells of the plan" "the mask is the original"; do
+		"the change as a command" "the change as configuration" "release of a group" "monitor tells of the plan" "the mask is the original"; do
 		skip "$name" "needs root and two CPUs"
 	done
 fi

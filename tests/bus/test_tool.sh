@@ -75,7 +75,7 @@ restart_with() {
 	start
 }
 
-echo "1..32"
+echo "1..35"
 # --- doctor ---
 run "doctor without a daemon: a problem, and what to do" 1 '^PROBLEM +daemon +cpubalanced does not run' cpubalctl doctor
 start
@@ -112,12 +112,51 @@ restart_with '[Manager]' SampleIntervalSec=1min
 run "a hold shows before there are rates" 0 '^PAUSED .*starting' cpubalctl hold -- cpubalctl status
 restart_with
 
+# --- for good ---
+for_good() {
+	local pid i
+	cp "$(command -v sleep)" "$dir/nginx" # its name is what makes it a worker of nginx
+	"$dir/nginx" 600 >/dev/null 2>&1 &
+	pid=$!
+	for ((i = 0; i < 300; i++)); do [ "$(cat "/proc/$pid/comm")" = nginx ] && break; sleep 0.1; done
+	cpubalctl mode auto && cpubalctl register nginx "$pid" && cpubalctl move nginx/0 "$cpu" >/dev/null
+	for ((i = 0; i < 300; i++)); do
+		cpubalctl changes --permanent >"$dir/permanent"
+		grep -qE '^worker_cpu_affinity 10*;$' "$dir/permanent" && break
+		sleep 0.1
+	done
+	cpubalctl unregister nginx >/dev/null
+	kill "$pid"
+	{ sed -n '/^worker_/p' "$dir/permanent"; echo 'events {} http {}'; } >"$dir/nginx.conf"
+	cat "$dir/permanent"
+	grep -qE '^worker_cpu_affinity 10*;$' "$dir/permanent" && nginx -t -q -e stderr -p "$dir" -c "$dir/nginx.conf" -g "pid $dir/nginx.pid;"
+}
+cpu=$(awk '/^Cpus_allowed_list/ { split($2, a, /[-,]/); print a[1] }' /proc/self/status)
+if ! command -v nginx >/dev/null; then
+	skip "nginx takes what is printed for good" "no nginx here"
+elif [ "$(nproc)" -lt 2 ]; then
+	skip "nginx takes what is printed for good" "needs two CPUs"
+else
+	run "nginx takes what is printed for good" 0 '' for_good
+fi
+cpubalctl mode observe >/dev/null
+
 # --- watch, host, machine ---
 same "--watch shows it again" 3 "$(cpubalctl status --watch=100ms 2>&1 | grep -m3 -c '^MACHINE')"
 run "--watch is not for changes" 2 'for commands that show something' cpubalctl pause --watch
 run "--watch wants a span" 2 "'often' is not a time span" cpubalctl status --watch=often
 run "a host is needed" 2 'needs a host' cpubalctl status --host=
 run "processes are of this machine" 2 'log in there' cpubalctl -M box register web 1
+# What ssh would run on the other machine, run here.
+printf '#!/bin/sh\necho "$@" >>"%s/ssh"\nexec systemd-stdio-bridge --bus-path="%s"\n' "$dir" "$CB_BUS_ADDRESS" >"$dir/bin/ssh"
+chmod 755 "$dir/bin/ssh"
+if command -v systemd-stdio-bridge >/dev/null; then
+	run "another machine is asked over ssh" 0 '^MACHINE' "$CB_BUILD/cpubalctl" -H root@far.example:2222 status
+	run "ssh is told where" 0 '^-xT .*2222.*(root@far.example|root.*far.example)' cat "$dir/ssh"
+else
+	skip "another machine is asked over ssh" "no systemd-stdio-bridge here"
+	skip "ssh is told where" "no systemd-stdio-bridge here"
+fi
 run "a container that is not there" 3 'the system bus of cpubalance-no-such cannot be reached' cpubalctl -M cpubalance-no-such status
 run "a name that is none" 2 "is not the name of a container" cpubalctl -M 'a/b' status
 

@@ -504,6 +504,66 @@ static void history(void **state)
 	expect(cb_render_history, "[]", 80, "no plan in this time\n");
 }
 
+static void foreign(void **state)
+{
+	(void)state;
+	expect(cb_render_foreign,
+	       "[{\"At\":1700000000000000,\"Sentence\":\"web/0 was set to CPU 3 by somebody else: left alone\"}]",
+	       0,
+	       "WHEN      WHAT\n22:13:20  web/0 was set to CPU 3 by somebody else: left alone\n");
+	expect(cb_render_foreign, "[]", 80,
+	       "nobody else has changed what cpubalanced had set in this time\n");
+}
+
+#define WORKER(name, pid, comm, unit, affinity, changed)                                      \
+	"{\"Name\":\"" name "\",\"Group\":\"web\",\"PID\":" pid ",\"Comm\":\"" comm "\"" unit \
+	",\"Affinity\":\"" affinity "\",\"Changed\":" changed "}"
+#define NGINX_UNIT ",\"Unit\":\"nginx.service\""
+
+static void permanent(void **state)
+{
+	(void)state;
+	/* by pid, not by name; a worker that was not moved is told as it is */
+	expect(cb_render_permanent,
+	       "{\"Workers\":[" WORKER("web/0", "12", "nginx", NGINX_UNIT, "2-3", "true") "," WORKER(
+		       "web/1", "11", "nginx", NGINX_UNIT, "0",
+		       "false") "],\"Changes\":[{\"Kind\":\"worker\"},"
+				"{\"Kind\":\"irq\",\"IRQ\":45,\"Set\":\"1\",\"Is\":\"0-3\"}]}",
+	       40,
+	       "# --- group web ---\n"
+	       "# nginx.conf, when these are all of its workers; the masks are in the order in which it starts them.\n"
+	       "worker_processes 2;\nworker_cpu_affinity 0001 1100;\n\n"
+	       "# /etc/systemd/system/nginx.service.d/50-cpus.conf, for all of its processes alike: what one worker may "
+	       "use, every one may.\n"
+	       "[Service]\nCPUAffinity=\nCPUAffinity=0,2-3\n\n"
+	       "# /etc/tmpfiles.d/cpus.conf; the number of an interrupt may be another after the next boot, and "
+	       "irqbalance overrides this.\n"
+	       "w /proc/irq/45/smp_affinity_list - - - - 1\n");
+	/* what a plan would do; a worker of no service */
+	expect(cb_render_permanent,
+	       "{\"Workers\":[" WORKER("web/0", "12", "java", "", "0", "false") "," WORKER(
+		       "web/1", "13", "java", NGINX_UNIT, "1",
+		       "false") "],\"Steps\":[{\"Kind\":\"worker\","
+				"\"Name\":\"web/1\",\"To\":\"4-5\"}]}",
+	       0,
+	       "# --- group web ---\n"
+	       "# /etc/systemd/system/nginx.service.d/50-cpus.conf, for all of its processes alike: what one worker may "
+	       "use, every one may.\n"
+	       "[Service]\nCPUAffinity=\nCPUAffinity=4-5\n\n"
+	       "# 1 of 2 workers belong to no service of systemd: their CPUs are to be set where they are started.\n\n");
+	/* nothing that is not a word gets into anybody's configuration */
+	expect(cb_render_permanent,
+	       "{\"Workers\":[" WORKER("web/0", "12", "x", ",\"Unit\":\"a b;\\nUser=root.service\"",
+				       "0", "true") "],\"Changes\":[]}",
+	       0,
+	       "# --- group web ---\n"
+	       "# 1 of 1 workers belong to no service of systemd: their CPUs are to be set where they are started.\n\n");
+	expect(cb_render_permanent, "{\"Workers\":[],\"Changes\":[]}", 0,
+	       "# nothing is changed: every mask is the original\n");
+	expect(cb_render_permanent, "{\"Workers\":[],\"Steps\":[]}", 0,
+	       "# nothing would be moved\n");
+}
+
 static void groups(void **state)
 {
 	(void)state;
@@ -558,6 +618,8 @@ int main(void)
 		cmocka_unit_test(changes),
 		cmocka_unit_test(explained),
 		cmocka_unit_test(history),
+		cmocka_unit_test(foreign),
+		cmocka_unit_test(permanent),
 		cmocka_unit_test(groups),
 		cmocka_unit_test(colors),
 	};

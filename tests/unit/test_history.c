@@ -147,7 +147,7 @@ static struct cb_history *open_history(const char *dir)
 	struct cb_history *history = NULL;
 	struct cb_err err = { .msg = "" };
 
-	if (cb_history_open(dir, &history, &err) < 0)
+	if (cb_history_open(dir, CB_HISTORY_PLANS, &history, &err) < 0)
 		fail_msg("%s", err.msg);
 	return history;
 }
@@ -253,13 +253,34 @@ static void test_no_directory(void **state)
 	(void)state;
 	tree_init(&tree);
 	tree_write(&tree, "state", "a file");
-	assert_true(cb_history_open(dir_in(&tree), &history, &err) < 0);
+	assert_true(cb_history_open(dir_in(&tree), CB_HISTORY_PLANS, &history, &err) < 0);
 	assert_true(err.msg[0]);
 	assert_non_null(history); /* in memory all the same */
 	add(history, 1, 1);
 	assert_int_equal(cb_history_count(history), 1);
 	cb_history_close(history);
 	tree_done(&tree);
+}
+
+/* Without a number of a plan only what somebody else has set. */
+static void test_no_plan(void **state)
+{
+	static const char plan[] = "{\"plan\":0,\"at\":5,\"origin\":\"auto\",\"verdict\":\"kept\"}";
+	struct cb_history_entry entry = { .at_usec = 5,
+					  .foreign = true,
+					  .sentence = "web/0 was set" },
+				read;
+	char *line = cb_history_line_format(&entry);
+
+	(void)state;
+	assert_non_null(line);
+	assert_int_equal(cb_history_line_parse(line, strlen(line), &read), 0);
+	assert_int_equal(read.plan_id, 0);
+	assert_true(read.foreign);
+	assert_string_equal(read.sentence, entry.sentence);
+	free(read.step);
+	free(line);
+	assert_int_equal(cb_history_line_parse(plan, strlen(plan), &read), -EBADMSG);
 }
 
 int main(void)
@@ -269,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_outlives_the_daemon),
 		cmocka_unit_test(test_torn_and_foreign_lines),
+		cmocka_unit_test(test_no_plan),
 		cmocka_unit_test(test_ring_keeps_the_newest),
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_no_directory),

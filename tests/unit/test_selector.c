@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -182,6 +183,36 @@ static void paths(void **state)
 	assert_false(below("/", "/a"));
 }
 
+static void unit_of(const char *path, const char *unit)
+{
+	char text[CB_SELECTOR_TEXT_MAX] = "";
+
+	assert_int_equal(cb_selector_unit_of_path(path, text), unit ? 0 : -ENOENT);
+	assert_string_equal(text, unit ? unit : "");
+}
+
+static void units_of_paths(void **state)
+{
+	char text[CB_SELECTOR_TEXT_MAX] = "kept", path[2 * CB_SELECTOR_TEXT_MAX + 16];
+
+	(void)state;
+	unit_of("/system.slice/nginx.service", "nginx.service");
+	unit_of("/system.slice/system-web.slice/web@1.service/workers", "web@1.service");
+	unit_of("/web.service", "web.service");
+	unit_of("/container/payload/system.slice/web.service", "web.service");
+	unit_of("/user.slice/user-0.slice/user@0.service/app.slice/x.service", "user@0.service");
+	unit_of("/user.slice/user-0.slice/session-1.scope", NULL);
+	unit_of("/system.slice/docker-0123.scope/a.service", NULL);
+	unit_of("/system.slice", NULL);
+	unit_of("/system.slice/.service", NULL);
+	unit_of("/", NULL);
+	unit_of("", NULL);
+	unit_of("/../../a.service", NULL);
+	snprintf(path, sizeof(path), "/%0*d.service", (int)CB_SELECTOR_TEXT_MAX, 0);
+	assert_int_equal(cb_selector_unit_of_path(path, text), -ERANGE);
+	assert_string_equal(text, "kept");
+}
+
 static void for_people(void **state)
 {
 	struct cb_selector selector = { .n_listen = 1,
@@ -209,7 +240,7 @@ int main(void)
 		cmocka_unit_test(there_and_back), cmocka_unit_test(refused),
 		cmocka_unit_test(lists),	  cmocka_unit_test(matches),
 		cmocka_unit_test(processes),	  cmocka_unit_test(paths),
-		cmocka_unit_test(for_people),
+		cmocka_unit_test(for_people),	  cmocka_unit_test(units_of_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

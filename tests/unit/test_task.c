@@ -203,13 +203,39 @@ static void status_damaged(void **state)
 	}
 }
 
+static void command_line(const char *buf, size_t len, size_t size, const char *expected)
+{
+	char text[64];
+
+	assert_true(size <= sizeof(text));
+	assert_int_equal(cb_cmdline_parse(buf, len, text, size), strlen(expected));
+	assert_string_equal(text, expected);
+}
+
+static void command_lines(void **state)
+{
+	(void)state;
+	command_line("nginx\0-g\0daemon off;\0", 21, 64, "nginx -g daemon off;");
+	command_line("a", 1, 64, "a");
+	command_line("a\0\0b\0", 5, 64, "a  b");
+	command_line("", 0, 64, "");
+	command_line("\0\0", 2, 64, "");
+	command_line("a\n\033[31m\0\377", 9, 64, "a??[31m ?");
+	/* what has no room is left out, whole characters of it */
+	command_line("abc\0def\0", 8, 6, "abc d");
+	command_line("abc\0def\0", 8, 5, "abc ");
+	command_line("abc\0def\0", 8, 4, "abc");
+	command_line("a\303\244\0", 4, 3, "a");
+	command_line("a", 1, 1, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stat_fields),	  cmocka_unit_test(stat_names),
 		cmocka_unit_test(stat_cut_short), cmocka_unit_test(stat_no_file_of_the_kernel),
 		cmocka_unit_test(schedstat),	  cmocka_unit_test(status_fields),
-		cmocka_unit_test(status_damaged),
+		cmocka_unit_test(status_damaged), cmocka_unit_test(command_lines),
 	};
 
 	return cmocka_run_group_tests_name("task", tests, NULL, NULL);
