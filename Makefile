@@ -73,7 +73,8 @@ tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
 all_src := $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
 	$(wildcard tests/tools/*.c) tests/fuzz/replay.c tests/sim/sim_main.c
 headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
-scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run completions/*.bash tests/*/*.sh tests/*/*.bash)))
+scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run completions/*.bash tests/*/*.sh tests/*/*.bash \
+	packaging/debian/*.prerm packaging/debian/*.postrm)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 prog = $(patsubst %.c,$(BUILD)/%,$(1))
@@ -97,7 +98,7 @@ kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/tes
 all: $(PROGRAMS) ## build cpubalanced, cpubalctl and cpubalanced-metrics (the default)
 
 # Targets that do their own set-up; `make` alone never installs anything.
-need_deps := $(filter check check-% demo run sim bench bench-% fuzz soak coverage lint analyze,$(MAKECMDGOALS))
+need_deps := $(filter check check-% deb demo run sim bench bench-% fuzz soak coverage lint analyze,$(MAKECMDGOALS))
 first := $(if $(need_deps),$(if $(CB_DEPS_DONE),,deps))
 submake = +$(MAKE) --no-print-directory CB_DEPS_DONE=1
 flags_now = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(subst ','"'"',$(CB_CPPFLAGS) $(CB_CFLAGS)) $(CB_LDFLAGS)
@@ -163,6 +164,8 @@ faulty: $(first) $(BUILD)/flags
 deps: ## test each need; as root on Debian or Ubuntu install what is missing
 	@BUILD=$(BUILD) tools/deps build test $(foreach g,$(need_deps),$(deps_$(g)))
 deps_lint := lint
+deps_deb := deb
+deps_check-packages := deb packages
 deps_analyze := lint
 deps_fuzz := fuzz
 deps_coverage := coverage
@@ -200,12 +203,15 @@ check-docs: $(first) all ## every option, metric and verb has its line in the do
 	@BUILD=$(BUILD) tools/check-docs
 
 # Their packages are theirs to ask for: where one is missing the whole test is skipped, and says so.
-.PHONY: check-booted check-vm
+.PHONY: check-booted check-vm check-packages
 check-booted: $(first) build-tests ## the service under systemd, in a container (root, Debian)
 	@TIMEOUT=600 $(run_tests) tests/rig/test_booted.sh
 
 check-vm: $(first) build-tests ## 16 emulated CPUs on the kernels 6.1 and 6.12 (root, Debian)
 	@TIMEOUT=1500 $(run_tests) tests/rig/test_vm.sh
+
+check-packages: $(first) build-tests deb ## make deb, lintian, rpmlint, and the life of the package in a container (root, Debian)
+	@TIMEOUT=600 $(run_tests) tests/packages/test_packages.sh tests/rig/test_deb.sh
 
 coverage: deps ## line coverage of check-quick, in $(BUILD)/coverage
 	@$(submake) BUILD=$(BUILD)/coverage CPPFLAGS= CFLAGS='-O0 -g --coverage' \
@@ -249,12 +255,15 @@ soak: deps build-tests ## SOAK_SECONDS=1800 of steady balanced load: no move at 
 
 # --- quality ----------------------------------------------------------------------------------------
 .PHONY: lint format format-check analyze docs
-lint: deps ## gcc and clang with -Werror, cppcheck, shellcheck
+lint: deps ## gcc and clang with -Werror, cppcheck, mandoc, xmllint, shellcheck
 	@$(submake) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=1 build-tests
 	@$(submake) BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=1 build-tests
 	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability,performance -j2 -D_GNU_SOURCE -D__linux__ -DCB_VERSION='""' -Iinclude \
 		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src)
+	$(call say,LINT,mandoc)mandoc -Tlint -W warning $(mans)
+	$(call say,LINT,xmllint)xmllint --noout --nonet --dtdvalid /usr/share/polkit-1/policyconfig-1.dtd units/$(ACTIONS) && \
+		xmllint --noout --nonet units/$(POLICY)
 	$(call say,LINT,shellcheck)shellcheck -x -e SC2016,SC2317 $(scripts)
 
 analyze: deps ## the clang static analyzer
@@ -269,6 +278,17 @@ format-check: ## say which sources clang-format would change
 docs: all ## write docs/METRICS.md anew from metrics.def
 	$(call say,GEN,docs/METRICS.md)$(AS_OWNER) sh -c '$(BUILD)/cpubalanced --print-metrics-doc >$(BUILD)/METRICS.md && \
 		cp $(BUILD)/METRICS.md docs/METRICS.md'
+
+# --- packages ---------------------------------------------------------------------------------------
+ARCHIVE := $(BUILD)/cpubalance-$(VERSION).tar.gz
+.PHONY: dist deb
+dist: ## the sources as an archive, $(BUILD)/cpubalance-VERSION.tar.gz
+	$(call say,DIST,$(ARCHIVE))$(AS_OWNER) mkdir -p $(BUILD) && \
+		$(AS_OWNER) tools/dist cpubalance-$(VERSION) $(ARCHIVE)
+
+deb: deps dist ## the Debian packages, in $(BUILD)/deb
+	$(call say,DEB,$(BUILD)/deb)$(AS_OWNER) tools/deb $(ARCHIVE) $(VERSION) $(BUILD)/deb
+	@ls $(BUILD)/deb/*.deb
 
 # --- install ----------------------------------------------------------------------------------------
 mans := $(sort $(wildcard docs/man/*.[158]))
@@ -301,6 +321,7 @@ install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) ## below $(DESTDIR)$(pref
 	$(INSTALL) -D -m 0644 units/steering.conf $(DESTDIR)$(datadir)/cpubalance/steering.conf
 	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
 	$(INSTALL) -D -m 0644 units/$(ACTIONS) $(DESTDIR)$(polkitactionsdir)/$(ACTIONS)
+	$(INSTALL) -D -m 0644 units/cpubalance.sysusers $(DESTDIR)$(USERS)
 	$(INSTALL) -D -m 0644 completions/cpubalctl.bash $(DESTDIR)$(bashcompletiondir)/cpubalctl
 	$(INSTALL) -D -m 0644 completions/_cpubalctl $(DESTDIR)$(zshcompletiondir)/_cpubalctl
 	$(foreach m,$(mans),$(INSTALL) -D -m 0644 $(m) $(DESTDIR)$(call man_dest,$(m)) &&) true
@@ -322,7 +343,6 @@ clean: ## remove $(BUILD)
 	rm -rf $(BUILD)
 
 help: ## this list
-	$(INSTALL) -D -m 0644 units/cpubalance.sysusers $(DESTDIR)$(USERS)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS WERROR=1 V=1 prefix sysconfdir DESTDIR FUZZ_SECONDS SOAK_SECONDS"
 

@@ -16,11 +16,15 @@ CASES=(
 	the_service_looks_as_described
 	everybody_may_look
 	only_root_may_change
+	whom_a_rule_allows_may_change
 	another_user_cannot_take_its_name
+	what_is_permanent_comes_back_without_it
 	a_registered_worker_is_moved
 	reload_takes_the_new_configuration
 	reload_refuses_a_wrong_configuration_whole
 	a_restart_keeps_the_placement
+	a_restart_with_a_wrong_configuration_loses_nothing
+	a_restoration_needs_no_bus
 	a_crash_keeps_the_placement
 	a_hang_is_ended_by_the_watchdog
 	a_stop_restores
@@ -97,6 +101,43 @@ only_root_may_change() {
 	return $rc
 }
 
+# rule ACTION... - the tester may, from now on
+rule() {
+	local action
+	for action; do
+		printf 'polkit.addRule(function(action, subject) {\n\tif (action.id == "%s" && subject.user == "tester")\n' "$action"
+		printf '\t\treturn polkit.Result.YES;\n});\n'
+	done >/etc/polkit-1/rules.d/50-rig.rules
+	chmod 644 /etc/polkit-1/rules.d/50-rig.rules
+}
+allowed() { as_tester cpubalctl "$@" >$loop_dir/out 2>&1; }
+
+whom_a_rule_allows_may_change() {
+	local own others rc=0
+	as_tester sleep 600 &
+	sleep 600 &
+	others=$!
+	must loop_try 10 pgrep -u tester -x sleep >/dev/null && own=$(pgrep -u tester -x sleep) || return 1
+	must status_is 4 as_tester cpubalctl register mine "$own" || rc=1
+	rule org.cpubalance1.manage-own
+	must loop_try 20 allowed register mine "$own" && must status_is 0 as_tester cpubalctl mode mine advise &&
+		must status_is 0 as_tester cpubalctl release mine &&
+		must status_is 4 as_tester cpubalctl register mine "$others" && must status_is 4 as_tester cpubalctl pause &&
+		must status_is 0 as_tester cpubalctl unregister mine || rc=1
+	rule org.cpubalance1.manage-others org.cpubalance1.manage-machine
+	# Nothing is proposed and nothing was kept: it gets as far as to be told so.
+	must loop_try 20 allowed register others "$others" && must status_is 0 as_tester cpubalctl unregister others &&
+		must status_is 5 as_tester cpubalctl apply && must status_is 5 as_tester cpubalctl rollback &&
+		must status_is 0 as_tester cpubalctl pause && must status_is 0 as_tester cpubalctl resume &&
+		must status_is 0 as_tester cpubalctl mode advise && must status_is 0 as_tester cpubalctl reload || rc=1
+	rm /etc/polkit-1/rules.d/50-rig.rules
+	refused() { ! allowed pause; }
+	must loop_try 20 refused || rc=1
+	ctl resume >/dev/null
+	kill "$own" "$others"
+	return $rc
+}
+
 another_user_cannot_take_its_name() {
 	must quietly systemctl stop cpubalanced && mustnt as_tester busctl call org.freedesktop.DBus / \
 		org.freedesktop.DBus RequestName su org.cpubalance1 0 2>/dev/null && must quietly systemctl start cpubalanced
@@ -108,6 +149,28 @@ registered() { field 0.Name workers | grep -q .; }
 
 # The worker starts on CPU 0 and belongs on CPU 1, as an administrator says.
 place() { must quietly ctl move web/0 1 && must loop_try 15 loop_all_on 1 "${w[0]}"; }
+
+# A service that starts on CPU 0 is moved; what the tool prints for good makes it start there by itself.
+what_is_permanent_comes_back_without_it() {
+	local unit=/run/systemd/system/rigweb.service pid
+	printf '[Service]\nExecStart=sleep 600\nCPUAffinity=0\n' >$unit
+	must quietly systemctl daemon-reload && must quietly systemctl start rigweb || return 1
+	pid=$(systemctl show -P MainPID rigweb)
+	must quietly ctl register rig "$pid" && must is "$(field 0.Unit workers)" rigweb.service &&
+		must quietly ctl move rig/0 1 && must loop_try 15 loop_all_on 1 "$pid" && must loop_try 15 settled || return 1
+	mkdir $unit.d
+	ctl changes --permanent >$loop_dir/permanent
+	sed 's/^/#   /' $loop_dir/permanent
+	sed -n '/^\[Service\]/,/^$/p' $loop_dir/permanent >$unit.d/50-cpus.conf
+	must quietly ctl unregister rig && must loop_all_on 0 "$pid" && must quietly systemctl daemon-reload &&
+		must quietly systemctl restart rigweb || return 1
+	must is "$(cpus_of "$(systemctl show -P MainPID rigweb)")" 1
+	local rc=$?
+	systemctl stop rigweb
+	rm -r $unit $unit.d
+	systemctl daemon-reload
+	return $rc
+}
 
 a_registered_worker_is_moved() {
 	if [ "$(nproc)" -lt 2 ] || [[ " $(loop_allowed) " != *" 0 "*" 1 "* && " $(loop_allowed) " != " 0 1 "* ]]; then
@@ -152,6 +215,26 @@ a_restart_keeps_the_placement() {
 	local pid
 	pid=$(main_pid)
 	must quietly systemctl restart cpubalanced && lives_on "$pid"
+}
+
+a_restart_with_a_wrong_configuration_loses_nothing() {
+	configure 20-mode <<<$'[Detect]\nHotOn=never'
+	mustnt systemctl restart cpubalanced 2>/dev/null && must loop_all_on 1 "${w[0]}" &&
+		must quietly journal_says '20-mode.conf:2: HotOn' && must quietly journal_says 'Placements stay.*could not start' &&
+		must is "$(systemctl is-active cpubalanced)" failed || return 1
+	rm $DROPINS/20-mode.conf
+	must quietly systemctl start cpubalanced && must loop_all_on 1 "${w[0]}" && must loop_try 10 registered &&
+		must is "$(field 0.Was changes)" 0
+}
+
+a_restoration_needs_no_bus() {
+	configure 20-mode <<<$'[Detect]\nHotOn=never'
+	mustnt systemctl restart cpubalanced 2>/dev/null && must loop_all_on 1 "${w[0]}" || return 1
+	# shellcheck disable=SC2016
+	must quietly unshare --mount sh -c 'mount -t tmpfs tmpfs /run/dbus && mount -t tmpfs tmpfs /run/systemd &&
+		! busctl list >/dev/null 2>&1 && cpubalanced --restore' && must loop_all_on 0 "${w[0]}" || return 1
+	rm $DROPINS/20-mode.conf
+	must quietly systemctl start cpubalanced && must loop_try 10 registered && place && must loop_try 15 settled
 }
 
 a_crash_keeps_the_placement() {

@@ -18,7 +18,7 @@ mkdir -p "$dir"
 dir=$(realpath "$dir")
 work=
 
-PACKAGES=systemd,systemd-sysv,dbus,dbus-bin,polkitd,make,procps,iproute2,util-linux
+PACKAGES=systemd,systemd-sysv,dbus,dbus-bin,polkitd,apt,make,procps,iproute2,util-linux
 PACKAGES+=,libnl-3-200,libnl-genl-3-200,libjson-c5,libinih1,libsystemd0,libmicrohttpd12
 # In the initrd; the boot loads the first three, the guest's runner the others.
 MODULES='virtio_pci virtio_blk ext4 virtio_net tcp_diag udp_diag'
