@@ -40,6 +40,20 @@ static bool show_decision(struct json_object *row, const struct cb_style *style,
 	return buf->length > 0;
 }
 
+/* What else is wrong there, and what may be done about it. */
+static void finding_lines(struct cb_lines *lines, struct json_object *findings)
+{
+	for (size_t i = 0; i < cb_json_length(findings); i++) {
+		struct json_object *finding = json_object_array_get_idx(findings, i);
+
+		cb_line(lines, i == 0 ? "FINDING" : "", CB_COLOR_YELLOW, "%s%s: %s. %s",
+			cb_json_text_or(finding, "Kind", "-"),
+			cb_json_true(finding, "Confirmed") ? "" : " (not confirmed)",
+			cb_json_text_or(finding, "Sentence", "-"),
+			cb_json_text_or(finding, "Remedy", "-"));
+	}
+}
+
 void cb_render_explain(FILE *out, const struct cb_style *style, struct json_object *explained)
 {
 	static const char *const time_keys[] = {
@@ -67,6 +81,7 @@ void cb_render_explain(FILE *out, const struct cb_style *style, struct json_obje
 		snprintf(label, sizeof(label), "CPU %lld", (long long)cpu);
 	cb_line(&lines, label, cb_color_of(heat), "%s",
 		cb_json_text_or(explained, "Sentence", heat));
+	finding_lines(&lines, cb_json_array(explained, "Findings"));
 	split_line(&lines, "TIME %", explained, time_keys, time_names, CB_ARRAY_SIZE(time_keys));
 	split_line(&lines, "FOR %", explained, who_keys, who_names, CB_ARRAY_SIZE(who_keys));
 	fputc('\n', out);

@@ -29,6 +29,8 @@ int cb_show_permanent(struct cb_ctl *ctl, const char *key, struct json_object *r
  * @status: an object with Manager, CPUs, Workers, Interrupts, Findings, Plan, and perhaps LastPlan.
  */
 void cb_render_status(FILE *out, const struct cb_style *style, struct json_object *status);
+void cb_render_findings(FILE *out, const struct cb_style *style, struct json_object *findings);
+void cb_show_finding(FILE *out, const struct cb_style *style, struct json_object *finding); /* one of them */
 void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object *cpus);
 void cb_render_irqs(FILE *out, const struct cb_style *style,
 		    struct json_object *irqs); /* busy or changed ones */

@@ -239,7 +239,24 @@ static void harm_line(struct cb_lines *lines, struct json_object *manager)
 			"run-queue wait %s ms/s   backlog -   drops -", wait);
 }
 
-/* What no HOT line tells: findings of other kinds. */
+/* How many of @findings that count are of this kind. */
+static size_t n_of_kind(struct json_object *findings, const char *kind, size_t *ret_first)
+{
+	size_t n = 0;
+
+	for (size_t i = cb_json_length(findings); i-- > 0;) {
+		struct json_object *finding = json_object_array_get_idx(findings, i);
+
+		if (strcmp(cb_json_text_or(finding, "Kind", "-"), kind) != 0 ||
+		    !cb_json_true(finding, "Confirmed"))
+			continue;
+		n++;
+		*ret_first = i;
+	}
+	return n;
+}
+
+/* What no HOT line tells: findings of other kinds, the first of each. */
 static void finding_lines(struct cb_lines *lines, struct json_object *findings)
 {
 	size_t n = 0;
@@ -247,15 +264,21 @@ static void finding_lines(struct cb_lines *lines, struct json_object *findings)
 	for (size_t i = 0; i < cb_json_length(findings); i++) {
 		struct json_object *finding = json_object_array_get_idx(findings, i);
 		const char *kind = cb_json_text_or(finding, "Kind", "-");
+		size_t first = 0, n_same;
+		char more[32] = "";
 
-		if (strcmp(kind, "HOT_CPU") == 0 || !cb_json_true(finding, "Confirmed"))
+		n_same = n_of_kind(findings, kind, &first);
+		if (strcmp(kind, "HOT_CPU") == 0 || n_same == 0 || first != i)
 			continue;
+		if (n_same > 1)
+			snprintf(more, sizeof(more), " (%zu more)", n_same - 1);
 		if (n++ < FINDING_LINES)
-			cb_line(lines, n == 1 ? "FINDING" : "", CB_COLOR_YELLOW, "%s: %s", kind,
-				cb_json_text_or(finding, "Sentence", "-"));
+			cb_line(lines, n == 1 ? "FINDING" : "", CB_COLOR_YELLOW, "%s: %s%s", kind,
+				cb_json_text_or(finding, "Sentence", "-"), more);
 	}
 	if (n > FINDING_LINES)
-		cb_line(lines, "", CB_COLOR_NONE, "%zu more", n - FINDING_LINES);
+		cb_line(lines, "", CB_COLOR_NONE, "%zu more kinds: cpubalctl findings",
+			n - FINDING_LINES);
 }
 
 static void plan_line(struct cb_lines *lines, struct json_object *plan)

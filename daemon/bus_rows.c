@@ -315,6 +315,7 @@ void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 #define FIGURE_RATE  cb_row_double
 #define FIGURE_COUNT cb_row_u32
 #define FIGURE_CPU   cb_row_i32
+#define FIGURE_FLAG  cb_row_bool
 
 /* The evidence, as far as it is known. */
 static void figures(struct cb_rows *rows, const struct cb_finding *finding)

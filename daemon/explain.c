@@ -352,19 +352,60 @@ static void next_of_plan(const struct cb_manager *m, const struct cb_plan *plan,
 	}
 }
 
+/* The finding that the CPU is explained by: what it is that makes it hot, else what a plan may follow. */
 static const struct cb_finding *finding_of(const struct cb_manager *m, uint32_t cpu)
 {
+	const struct cb_finding *ret = NULL;
+
 	for (uint32_t i = 0; i < cb_engine_n_findings(m->engine); i++) {
 		const struct cb_finding *finding = cb_engine_finding(m->engine, i);
 
-		if (finding->cpu == (int32_t)cpu)
+		if (finding->cpu != (int32_t)cpu)
+			continue;
+		if (finding->kind == CB_FINDING_HOT_CPU || finding->kind == CB_FINDING_SATURATED ||
+		    finding->kind == CB_FINDING_WORKER_BOUND)
 			return finding;
+		if (!ret && cb_finding_role(finding->kind) == CB_ROLE_PLANS)
+			ret = finding;
 	}
-	return NULL;
+	return ret;
 }
 
-static void next(const struct cb_manager *m, const struct cb_finding *finding, char *buf,
-		 size_t size)
+/* Of the CPU, of a worker on it, or of all CPUs. */
+static bool concerns(const struct cb_manager *m, const struct cb_finding *finding, uint32_t cpu)
+{
+	struct cb_worker_view worker;
+
+	if (finding->cpu == (int32_t)cpu || cb_finding_subject(finding->kind) == CB_SUBJECT_MACHINE)
+		return true;
+	return finding->worker_key &&
+	       cb_engine_worker_by_key(m->engine, finding->worker_key, &worker) &&
+	       worker.cpu_attributed == (int32_t)cpu;
+}
+
+/* What else is found there than @first. Returns how many. */
+static uint32_t row_findings(struct cb_rows *rows, const struct cb_manager *m, uint32_t cpu,
+			     const struct cb_finding *first)
+{
+	uint32_t n = 0;
+
+	cb_row_list_open(rows, "Findings");
+	for (uint32_t i = 0; i < cb_engine_n_findings(m->engine); i++) {
+		const struct cb_finding *finding = cb_engine_finding(m->engine, i);
+
+		if (finding == first || !concerns(m, finding, cpu))
+			continue;
+		cb_row_open(rows);
+		cb_rows_finding(rows, m, finding);
+		cb_row_close(rows);
+		n++;
+	}
+	cb_row_list_close(rows);
+	return n;
+}
+
+static void next(const struct cb_manager *m, const struct cb_finding *finding, uint32_t n_others,
+		 char *buf, size_t size)
 {
 	const struct cb_plan *plan = cb_engine_plan(m->engine);
 	uint64_t now_usec = cb_manager_now(m);
@@ -378,6 +419,8 @@ static void next(const struct cb_manager *m, const struct cb_finding *finding, c
 		snprintf(buf, size, "nothing: originals cannot be recorded (%s)", why);
 	} else if (totals.paused) {
 		snprintf(buf, size, "nothing: balancing is paused (cpubalctl resume)");
+	} else if (!finding && n_others > 0) {
+		snprintf(buf, size, "nothing: no move mends what is found here");
 	} else if (!finding) {
 		snprintf(buf, size, "nothing: there is no finding about this CPU");
 	} else if (cb_finding_role(finding->kind) == CB_ROLE_INFORMS) {
@@ -417,6 +460,7 @@ static void fill(struct cb_rows *rows, const struct cb_explain *request,
 	const struct cb_finding *finding = finding_of(m, request->cpu);
 	const struct cb_plan *plan = cb_engine_plan(m->engine);
 	bool previewed = !plan;
+	uint32_t n_others;
 	char text[256];
 
 	if (previewed)
@@ -425,6 +469,7 @@ static void fill(struct cb_rows *rows, const struct cb_explain *request,
 	cb_row_u32(rows, "CPU", cpu->cpu);
 	sentence(m, cpu, finding, text, sizeof(text));
 	cb_row_string(rows, "Sentence", text);
+	n_others = row_findings(rows, m, cpu->cpu, finding);
 	if (cpu->present & CB_CPU_HAS_TIMES)
 		cb_row_string(rows, "Heat", cb_heat_name(cpu->heat));
 	cb_rows_cpu_split(rows, cpu);
@@ -435,7 +480,7 @@ static void fill(struct cb_rows *rows, const struct cb_explain *request,
 	cb_row_list_close(rows);
 	confidence(m, cpu, text, sizeof(text));
 	cb_row_string(rows, "Confidence", text);
-	next(m, finding, text, sizeof(text));
+	next(m, finding, n_others, text, sizeof(text));
 	cb_row_string(rows, "Next", text);
 	cb_row_close(rows);
 }

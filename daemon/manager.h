@@ -237,7 +237,8 @@ bool cb_manager_group_view(const struct cb_manager *m, uint32_t key, struct cb_g
 int cb_manager_worker_add(struct cb_manager *m, struct cb_registration *registration, int32_t pid,
 			  int32_t tid, uint64_t start_ticks, int pidfd, struct cb_err *err)
 	_must_check_;
-void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member);
+void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member); /* it has ended */
+void cb_manager_worker_dropped(struct cb_manager *m, struct cb_member *member); /* it lives, and is no worker of ours any more */
 struct cb_member *cb_manager_worker_by_key(const struct cb_manager *m, uint32_t key);
 struct cb_member *cb_manager_worker_by_pid(const struct cb_manager *m, int32_t pid);
 /* "nginx/3" or a pid -> key, 0 when there is none. */

@@ -166,7 +166,7 @@ static uint32_t drop_members(struct cb_manager *m, const struct cb_registration 
 			continue;
 		if (n == 0 || ret_pids[n - 1] != member->pid)
 			ret_pids[n++] = member->pid;
-		cb_manager_worker_gone(m, member);
+		cb_manager_worker_dropped(m, member);
 	}
 	return n;
 }
@@ -218,7 +218,7 @@ void cb_manager_group_remove(struct cb_manager *m, struct cb_registration *regis
 	release_group(m, registration);
 	for (uint32_t i = m->n_members; i-- > 0;)
 		if (m->member[i]->registration == registration)
-			cb_manager_worker_gone(m, m->member[i]);
+			cb_manager_worker_dropped(m, m->member[i]);
 	cb_manager_feed_event(m, &event);
 	cb_server_group_removed(m->server, registration);
 	cb_scout_forget(m->host, registration->key);
@@ -267,9 +267,11 @@ static void member_forget(struct cb_manager *m, struct cb_member *member)
 	free(member);
 }
 
-void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member)
+static void leave(struct cb_manager *m, struct cb_member *member, bool lives)
 {
-	struct cb_event event = { .kind = CB_EVENT_WORKER_GONE, .worker_key = member->key };
+	struct cb_event event = { .kind = CB_EVENT_WORKER_GONE,
+				  .worker_key = member->key,
+				  .present = lives };
 
 	if (member->tid != 0)
 		cb_manager_thread_gone(m, member);
@@ -281,6 +283,16 @@ void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member)
 	cb_host_unwatch(m->host, event.worker_key);
 	m->prepare_needed = true;
 	cb_manager_feed_event(m, &event);
+}
+
+void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member)
+{
+	leave(m, member, false);
+}
+
+void cb_manager_worker_dropped(struct cb_manager *m, struct cb_member *member)
+{
+	leave(m, member, true);
 }
 
 static int on_exit_of(sd_event_source *source, int fd, uint32_t revents, void *userdata)

@@ -103,7 +103,7 @@ static void drop_master(struct cb_registration *registration, int32_t pid)
 
 	if (member && member->registration == registration &&
 	    !(m->journal && cb_journal_find_task(m->journal, pid, member->start_ticks)))
-		cb_manager_worker_gone(m, member);
+		cb_manager_worker_dropped(m, member);
 }
 
 static void list_single(struct cb_registration *registration)

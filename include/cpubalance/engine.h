@@ -33,7 +33,7 @@ enum cb_event_kind {
 	CB_EVENT_GROUP_ADDED,    /* group, or a change of its settings */
 	CB_EVENT_GROUP_REMOVED,  /* group_key */
 	CB_EVENT_WORKER_ADDED,   /* worker */
-	CB_EVENT_WORKER_GONE,    /* worker_key */
+	CB_EVENT_WORKER_GONE,    /* worker_key; present: it lives, and was only taken out of its group */
 	CB_EVENT_WORKER_FOREIGN, /* worker_key: its mask is not what we set; mask is what it is */
 	CB_EVENT_WORKER_CPUSET,  /* worker_key: mask is what its cpuset allows from now on */
 	CB_EVENT_IRQ_FOREIGN,    /* irq, mask */

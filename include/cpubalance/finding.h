@@ -75,6 +75,7 @@ struct cb_finding {
 #define CB_FIELD_RATE  double
 #define CB_FIELD_COUNT uint32_t
 #define CB_FIELD_CPU   int32_t
+#define CB_FIELD_FLAG  bool
 #define CB_FIGURE_ROW(id, type, field, key) CB_FIELD_##type field;
 #include "cpubalance/finding.def"
 #undef CB_FIGURE_ROW
@@ -82,4 +83,5 @@ struct cb_finding {
 #undef CB_FIELD_RATE
 #undef CB_FIELD_COUNT
 #undef CB_FIELD_CPU
+#undef CB_FIELD_FLAG
 };

@@ -87,6 +87,7 @@ struct cb_irq_sample {
 #define CB_WORKER_HAS_MASK (1u << 5)
 #define CB_WORKER_HAS_FDS (1u << 6)
 #define CB_WORKER_HAS_LISTEN (1u << 7)   /* n_listeners, backlog, backlog_max, drops */
+#define CB_WORKER_HAS_STATE (1u << 8)    /* state, system_ticks */
 
 struct cb_worker_sample {
 	uint32_t key; /* the worker's number, unique while the daemon runs; 0 is none */
@@ -103,6 +104,8 @@ struct cb_worker_sample {
 	uint32_t backlog;     /* connections waiting to be accepted, now */
 	uint32_t backlog_max; /* what the sockets allow */
 	uint64_t drops;       /* since they were opened */
+	char state;	       /* 'R', 'S', 'T', ... of the main thread */
+	uint64_t system_ticks; /* in the kernel, of 1/USER_HZ s, all threads */
 	struct cb_cpuset mask; /* of the main thread */
 };
 

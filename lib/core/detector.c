@@ -300,5 +300,6 @@ void engine_detect(struct cb_engine *engine, struct cb_decision *decision)
 	engine->n_findings = 0;
 	detect_heat(engine, decision);
 	engine_detect_cpus(engine, decision);
+	engine_detect_groups(engine, decision);
 	engine_findings_sort(engine);
 }

@@ -56,8 +56,11 @@ static int remove_group(struct cb_engine *engine, uint32_t key, struct cb_decisi
 		return -EINVAL;
 	workers_changed(engine, group, 0, decision);
 	for (uint32_t i = engine->n_workers; i-- > 0;)
-		if (engine->worker[i].group_key == key)
+		if (engine->worker[i].group_key == key) {
+			engine_worker_went(engine, group, &engine->worker[i], true, decision);
 			remove_worker_at(engine, i);
+		}
+	engine_group_findings_end(group, decision);
 	for (uint32_t i = 0; i < engine->n_groups; i++) {
 		if (engine->group[i] != group)
 			continue;
@@ -157,13 +160,15 @@ static int add_worker(struct cb_engine *engine, const struct cb_worker_added *ad
 	worker->comm[sizeof(worker->comm) - 1] = 0;
 	/* what the journal's last daemon wrote is not known here: the first look is taken for it */
 	memset(&worker->set, 0xff, sizeof(worker->set));
+	engine_worker_came(engine, group, worker);
 	group->n_workers++;
 	group->quiet_until_usec = engine->now_usec + engine->policy.quiet_start_usec;
 	workers_changed(engine, group, 0, decision);
 	return 0;
 }
 
-static int remove_worker(struct cb_engine *engine, uint32_t key, struct cb_decision *decision)
+static int remove_worker(struct cb_engine *engine, uint32_t key, bool lives,
+			 struct cb_decision *decision)
 {
 	struct worker_state *worker = engine_worker(engine, key);
 	struct group_state *group = worker ? engine_group(engine, worker->group_key) : NULL;
@@ -171,6 +176,7 @@ static int remove_worker(struct cb_engine *engine, uint32_t key, struct cb_decis
 	if (!group)
 		return -EINVAL;
 	workers_changed(engine, group, key, decision);
+	engine_worker_went(engine, group, worker, lives, decision);
 	group->quiet_until_usec = engine->now_usec + engine->policy.quiet_start_usec;
 	group->n_workers--;
 	remove_worker_at(engine, (uint32_t)(worker - engine->worker));
@@ -248,7 +254,7 @@ int engine_event(struct cb_engine *engine, const struct cb_event *event,
 	case CB_EVENT_WORKER_ADDED:
 		return add_worker(engine, &event->worker, decision);
 	case CB_EVENT_WORKER_GONE:
-		return remove_worker(engine, event->worker_key, decision);
+		return remove_worker(engine, event->worker_key, event->present, decision);
 	case CB_EVENT_WORKER_FOREIGN:
 		return worker_foreign(engine, event);
 	case CB_EVENT_WORKER_CPUSET:

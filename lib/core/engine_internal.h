@@ -66,6 +66,19 @@ struct quarantine {
 
 #define NO_WORKER UINT32_MAX
 
+/* How full accept queues are, smoothed: a burst is no backlog. */
+struct queue {
+	struct cb_rate full;
+	uint64_t usec; /* of the last sample, 0 none */
+};
+
+/* A worker at its last look: what it is compared with to see whether it accepts. */
+struct accepting {
+	bool looked; /* with connections waiting for it */
+	uint32_t backlog, n_fds;
+	uint64_t system_ticks;
+};
+
 struct worker_state {
 	uint32_t key, group_key, slot;
 	int32_t pid, tid; /* tid 0: the whole process */
@@ -80,6 +93,13 @@ struct worker_state {
 	uint32_t next_on_cpu; /* index of the next worker attributed to the same CPU, NO_WORKER none */
 	double cpu_share_ratio; /* of cpu.smooth after clamping to what its CPU was busy */
 	int32_t cpu_attributed;
+	struct finding_state stuck;
+	struct queue queue; /* of its own */
+	struct accepting accepting;
+	uint64_t added_usec;
+	bool spare;		/* came while nobody was missing: the next that goes has it for a successor */
+	bool has_listened;	/* alone, at a socket */
+	uint32_t drained_ticks; /* snapshots since it closed them all */
 	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */
 	bool placed, foreign, foreign_told;
 	bool has_set; /* set has been seen on the worker */
@@ -141,6 +161,15 @@ struct group_state {
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;
 	struct cb_rate cpu, wait_per_sec;
+	struct finding_state skew, backlogged, gone;
+	struct queue queue;   /* that its workers share */
+	uint32_t lagging_key; /* BACKLOG: the worker whose queue it is, 0 that one */
+	struct {
+		uint32_t n_missing; /* workers that have ended without a successor */
+		uint32_t key, slot; /* the last of them */
+		int32_t pid;
+	} lost;
+	uint64_t oldest_usec; /* when its first worker came */
 	uint64_t cooldown_until_usec, quiet_until_usec;
 	struct quarantine futile; /* of moves where nobody suffers */
 	uint64_t disturbed_usec; /* last time that something but the load changed */
@@ -294,6 +323,16 @@ struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct wor
 
 /* detect_cpus.c */
 void engine_detect_cpus(struct cb_engine *engine, struct cb_decision *decision);
+
+/* detect_groups.c */
+void engine_detect_groups(struct cb_engine *engine, struct cb_decision *decision);
+/* A worker joins, before it counts. */
+void engine_worker_came(struct cb_engine *engine, struct group_state *group,
+			struct worker_state *worker);
+/* A worker leaves, while it still counts. @lives: it was taken out of its group and has not ended. */
+void engine_worker_went(struct cb_engine *engine, struct group_state *group,
+			struct worker_state *worker, bool lives, struct cb_decision *decision);
+void engine_group_findings_end(struct group_state *group, struct cb_decision *decision);
 
 /* engine_problem.c: engine state -> planner problem */
 void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,

@@ -609,6 +609,10 @@ bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *f
 		return true;
 	case CB_FINDING_SOFTIRQ_CONCENTRATION: /* a hot CPU is planned for as such */
 		return !engine->cpu[finding->cpu].hot;
+	case CB_FINDING_WORKER_GONE:
+	case CB_FINDING_WORKER_STUCK:
+	case CB_FINDING_BACKLOG:
+	case CB_FINDING_CONNECTION_SKEW:
 	case CB_FINDING_CONTEXT_SWITCH_STORM:
 	case CB_FINDING_STOLEN:
 	case _CB_FINDING_MAX:

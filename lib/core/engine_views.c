@@ -359,6 +359,20 @@ uint64_t cb_engine_now(const struct cb_engine *engine)
 	return engine->now_usec;
 }
 
+/* A worker that is missing keeps its name while that is a finding. */
+static void gone_name(const struct cb_engine *engine, uint32_t key, char *buf, size_t size)
+{
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		const struct group_state *group = engine->group[i];
+
+		if (group->lost.n_missing == 0 || group->lost.key != key)
+			continue;
+		snprintf(buf, size, "%s/%u", group->policy.name, group->lost.slot);
+		return;
+	}
+	snprintf(buf, size, "worker %u (gone)", key);
+}
+
 const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_ref item, char *buf,
 				size_t size)
 {
@@ -375,7 +389,7 @@ const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_r
 				 item.kind == CB_ITEM_LISTENER ? " listener" :
 								 "");
 		else
-			snprintf(buf, size, "worker %u (gone)", item.key);
+			gone_name(engine, item.key, buf, size);
 		return buf;
 	}
 	info = engine->irqs ? cb_irqs_find(engine->irqs, item.key) : NULL;

@@ -113,6 +113,90 @@ static void stolen(const struct text *text)
 		finding->stolen_cpus, finding->stolen_cpus == 1 ? "" : "s");
 }
 
+static const char *group_name(const struct text *text)
+{
+	const struct group_state *group = engine_group(text->engine, text->finding->group_key);
+
+	return group ? group->policy.name : "a group that is gone";
+}
+
+static void skew(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	char name[96];
+
+	snprintf(
+		text->buf, text->size,
+		"%s has %u open connections and files for %llu s, the group's others have %.0f on average",
+		worker_name(text, name, sizeof(name)), finding->connections, text->span_sec,
+		finding->other_connections);
+}
+
+/* "; 12 connections a second are dropped", "" where none are. */
+static const char *dropping(const struct cb_finding *finding, char *buf, size_t size)
+{
+	buf[0] = 0;
+	if ((finding->known & CB_KNOWS(DROPS)) && finding->drops_per_sec >= 0.5)
+		snprintf(buf, size, "; %.0f connections a second are dropped",
+			 finding->drops_per_sec);
+	return buf;
+}
+
+static void backlog(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	char name[96], others[80] = "", drops[64];
+
+	dropping(finding, drops, sizeof(drops));
+	if (finding->known & CB_KNOWS(OTHER_BACKLOG))
+		snprintf(others, sizeof(others), ", for each of the group's others %.0f on average",
+			 finding->other_backlog);
+	if (finding->worker_key)
+		snprintf(text->buf, text->size,
+			 "%u of at most %u connections wait for %s to accept them, for %llu s%s%s",
+			 finding->backlog, finding->backlog_max,
+			 worker_name(text, name, sizeof(name)), text->span_sec, others, drops);
+	else
+		snprintf(
+			text->buf, text->size,
+			"%u of at most %u connections wait at sockets that workers of %s share, for %llu s%s",
+			finding->backlog, finding->backlog_max, group_name(text), text->span_sec,
+			drops);
+}
+
+static void stuck(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	char name[96], drops[64], does[80] = "it does not run";
+
+	if ((finding->known & CB_KNOWS(STOPPED)) && finding->stopped)
+		snprintf(does, sizeof(does), "it is stopped (SIGCONT lets it go on)");
+	else if (finding->worker_cpu_ratio >= 0.01)
+		snprintf(does, sizeof(does), "it computes (%.0f %% of a CPU) and calls nothing",
+			 finding->worker_cpu_ratio * 100);
+	snprintf(text->buf, text->size,
+		 "%s accepts nothing for %llu s while %u connections wait for it: %s%s",
+		 worker_name(text, name, sizeof(name)), text->span_sec, finding->backlog, does,
+		 dropping(finding, drops, sizeof(drops)));
+}
+
+static void gone(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	const struct group_state *group = engine_group(text->engine, finding->group_key);
+	char name[96], how_many[64] = "";
+
+	if (finding->missing > 1)
+		snprintf(how_many, sizeof(how_many), "%u workers are gone, the last ",
+			 finding->missing);
+	snprintf(
+		text->buf, text->size,
+		"%s%s (pid %d) ended %llu s ago and nothing has come in its place: %s has %u worker%s left",
+		how_many, worker_name(text, name, sizeof(name)), group ? group->lost.pid : 0,
+		text->span_sec, group_name(text), finding->workers,
+		finding->workers == 1 ? "" : "s");
+}
+
 const char *cb_engine_finding_sentence(const struct cb_engine *engine,
 				       const struct cb_finding *finding, char *buf, size_t size)
 {
@@ -136,6 +220,18 @@ const char *cb_engine_finding_sentence(const struct cb_engine *engine,
 		break;
 	case CB_FINDING_SOFTIRQ_CONCENTRATION:
 		concentration(&text);
+		break;
+	case CB_FINDING_WORKER_GONE:
+		gone(&text);
+		break;
+	case CB_FINDING_WORKER_STUCK:
+		stuck(&text);
+		break;
+	case CB_FINDING_BACKLOG:
+		backlog(&text);
+		break;
+	case CB_FINDING_CONNECTION_SKEW:
+		skew(&text);
 		break;
 	case CB_FINDING_CONTEXT_SWITCH_STORM:
 		storm(&text);

@@ -553,6 +553,15 @@ static int check_findings(const struct cb_policy *p, struct cb_err *err)
 	if (r == 0)
 		r = relation(p, p->steal_off_ratio < p->steal_on_ratio, "StealOff", below,
 			     "StealOn", err);
+	if (r == 0)
+		r = relation(p, p->backlog_off_ratio < p->backlog_on_ratio, "BacklogOff", below,
+			     "BacklogOn", err);
+	if (r == 0)
+		r = relation(p, p->skew_off_ratio < p->skew_on_ratio, "SkewOff", below, "SkewOn",
+			     err);
+	if (r == 0)
+		r = relation(p, p->gone_usec < p->gone_forget_usec, "GoneSec", below,
+			     "GoneForgetSec", err);
 	return r;
 }
 

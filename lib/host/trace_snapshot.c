@@ -95,6 +95,10 @@ static void put_worker(struct cb_trace_out *out, const struct cb_worker_sample *
 		cb_trace_u64(out, NULL, worker->backlog_max);
 		cb_trace_u64(out, NULL, worker->drops);
 	}
+	if (worker->present & CB_WORKER_HAS_STATE) {
+		cb_trace_u64(out, NULL, (unsigned char)worker->state);
+		cb_trace_u64(out, NULL, worker->system_ticks);
+	}
 	if (worker->present & CB_WORKER_HAS_MASK)
 		cb_trace_cpuset(out, NULL, &worker->mask);
 	cb_trace_close_bracket(out, ']');
@@ -222,7 +226,7 @@ static void get_worker(struct row *row, void *entry)
 	struct cb_worker_sample *worker = entry;
 	const uint32_t known = CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES |
 			       CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK |
-			       CB_WORKER_HAS_FDS | CB_WORKER_HAS_LISTEN;
+			       CB_WORKER_HAS_FDS | CB_WORKER_HAS_LISTEN | CB_WORKER_HAS_STATE;
 
 	worker->key = row_u32(row, "key");
 	worker->present = (uint32_t)row_number(row, "present", known);
@@ -245,6 +249,10 @@ static void get_worker(struct row *row, void *entry)
 		worker->backlog = row_u32(row, "backlog");
 		worker->backlog_max = row_u32(row, "backlog_max");
 		worker->drops = row_u64(row, "drops");
+	}
+	if (worker->present & CB_WORKER_HAS_STATE) {
+		worker->state = (char)row_number(row, "state", 127);
+		worker->system_ticks = row_u64(row, "system_ticks");
 	}
 	if (worker->present & CB_WORKER_HAS_MASK) {
 		struct json_object *value = next(row, "mask");

@@ -362,7 +362,9 @@ static uint32_t collect_worker(struct cb_host *host, struct cb_watch *watch, uin
 		return 0;
 	sample->n_threads = watch->tid != 0 ? 1 : stat.n_threads;
 	sample->last_cpu = stat.last_cpu;
-	sample->present = CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU;
+	sample->state = stat.state;
+	sample->system_ticks = stat.stime_ticks;
+	sample->present = CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_STATE;
 	collect_fds(host, watch, sample);
 	if (!host->taskstats)
 		collect_cpu(host, watch, &stat, sample);

@@ -387,7 +387,8 @@ static void sums_threads(void **state)
 	assert_int_equal(w->key, 1);
 	assert_int_equal(w->present, CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT |
 					     CB_WORKER_HAS_SWITCHES | CB_WORKER_HAS_THREADS |
-					     CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK);
+					     CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK |
+					     CB_WORKER_HAS_STATE);
 	assert_int_equal(w->cpu_nsec, 1200);
 	assert_int_equal(w->wait_nsec, 20);
 	assert_int_equal(w->vol_switches, 10);

@@ -124,7 +124,7 @@ static void fill_snapshot(void)
 	snapshot.worker[0].key = 1;
 	snapshot.worker[1] = (struct cb_worker_sample){
 		.key = UINT32_MAX,
-		.present = (1u << 8) - 1,
+		.present = (1u << 9) - 1,
 		.cpu_nsec = UINT64_MAX,
 		.wait_nsec = 1,
 		.vol_switches = 2,
@@ -136,6 +136,8 @@ static void fill_snapshot(void)
 		.backlog = UINT32_MAX,
 		.backlog_max = 6,
 		.drops = UINT64_MAX,
+		.state = 'T',
+		.system_ticks = 7,
 		.mask = cb_cpuset_of(CB_CPUS_MAX - 1),
 	};
 	snapshot.group[0].key = 1;

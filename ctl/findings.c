@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* findings: each thing that is wrong, since when, with its figures and what may be done about it. */
+
+#include <json-c/json.h>
+#include <string.h>
+
+#include "client.h"
+#include "json.h"
+#include "render.h"
+
+/* How far it is: "for 41 s", or "in 12 s, if it lasts" before it counts. */
+static void show_age(struct cb_buf *buf, struct json_object *finding)
+{
+	uint64_t since = 0, left = 0;
+	char text[32];
+
+	if (cb_json_u64(finding, "ConfirmedInUSec", &left))
+		cb_buf_add(buf, "counts in %s, if it lasts",
+			   cb_show_span(left, text, sizeof(text)));
+	else if (cb_json_u64(finding, "SinceUSec", &since))
+		cb_buf_add(buf, "for %s", cb_show_span(since, text, sizeof(text)));
+	if (cb_json_true(finding, "Harm"))
+		cb_buf_add(buf, ", somebody suffers");
+}
+
+void cb_show_finding(FILE *out, const struct cb_style *style, struct json_object *finding)
+{
+	struct cb_lines lines = { .out = out, .style = style };
+	bool confirmed = cb_json_true(finding, "Confirmed");
+	bool plans = strcmp(cb_json_text_or(finding, "Role", ""), "plans") == 0;
+	struct cb_buf age = { 0 };
+
+	show_age(&age, finding);
+	cb_sentence(out, style, confirmed ? CB_COLOR_RED : CB_COLOR_YELLOW, "%s %s",
+		    cb_json_text_or(finding, "Kind", "-"), age.text ? age.text : "");
+	cb_buf_done(&age);
+	cb_line(&lines, "  WHAT", CB_COLOR_NONE, "%s", cb_json_text_or(finding, "Sentence", "-"));
+	cb_line(&lines, "  MEANS", CB_COLOR_NONE, "%s", cb_json_text_or(finding, "Meaning", "-"));
+	cb_line(&lines, plans ? "  PLANS" : "  DO", CB_COLOR_NONE, "%s",
+		cb_json_text_or(finding, "Remedy", "-"));
+}
+
+void cb_render_findings(FILE *out, const struct cb_style *style, struct json_object *findings)
+{
+	if (cb_json_length(findings) == 0)
+		cb_sentence(out, style, CB_COLOR_NONE, "Nothing is wrong that is known of.");
+	for (size_t i = 0; i < cb_json_length(findings); i++) {
+		if (i > 0)
+			fputc('\n', out);
+		cb_show_finding(out, style, json_object_array_get_idx(findings, i));
+	}
+}
+
+static int run(struct cb_ctl *ctl, const struct cb_args *args)
+{
+	(void)args;
+	return cb_show_list(ctl, "ListFindings", cb_render_findings);
+}
+
+const struct cb_verb cb_verb_findings = {
+	.name = "findings",
+	.arguments = "",
+	.summary = "what is wrong, since when, and what may be done",
+	.details =
+		"What matters most comes first. What has not lasted long enough to count is shown too. "
+		"PLANS: a plan may follow; DO: nothing but an operator mends it. The kinds are in "
+		"cpubalctl(1), FINDINGS.",
+	.example = "cpubalctl findings",
+	.run = run,
+};
