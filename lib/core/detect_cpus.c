@@ -103,6 +103,9 @@ static void detect_concentration(struct cb_engine *engine, struct cb_decision *d
 
 /* A CPU's own level is judged by after this part of its time constant. */
 #define USUAL_PART 10u
+/* A CPU whose last reading is older than this is idle: it is not woken to be asked. */
+#define STALE_USEC    (15 * CB_USEC_PER_SEC)
+#define STALE_SAMPLES 10u
 
 /*
  * The recent level: an average over what has been seen, until that is as long as the time constant, and an exponential one
@@ -110,16 +113,17 @@ static void detect_concentration(struct cb_engine *engine, struct cb_decision *d
  */
 static void learn(struct cpu_state *cpu, uint64_t tau_usec)
 {
-	uint64_t dt_usec;
+	uint64_t dt_usec =
+		cpu->ctxsw_span_usec; /* long where it was idle, and that is what is learned then */
 
 	if (!(cpu->present & CB_CPU_HAS_CTXSW) || cpu->ctxsw_usec == cpu->usual_usec)
 		return;
 	if (cpu->usual_usec == 0) {
 		cpu->usual_usec = cpu->ctxsw_usec;
 		cpu->usual_per_sec = cpu->ctxsw_per_sec.raw;
+		cpu->usual_seen_usec = dt_usec;
 		return;
 	}
-	dt_usec = cpu->ctxsw_usec - cpu->usual_usec;
 	cpu->usual_usec = cpu->ctxsw_usec;
 	cpu->usual_per_sec += (double)dt_usec /
 			      (double)(dt_usec + CB_MIN(cpu->usual_seen_usec, tau_usec)) *
@@ -155,21 +159,46 @@ static double median(double *v, uint32_t n)
 	return v[middle];
 }
 
-/* What CPUs switch, by the median of all; false with fewer than two of them. Only asked for where a CPU stands out. */
-static bool peers(struct cb_engine *engine, double *ret_per_sec)
+static bool is_fresh(const struct cb_engine *engine, const struct cpu_state *cpu)
+{
+	return (cpu->present & CB_CPU_HAS_CTXSW) &&
+	       engine->snapshot_usec - cpu->ctxsw_usec <=
+		       CB_MAX(STALE_USEC, STALE_SAMPLES * engine->policy.sample_interval_usec);
+}
+
+struct peers_level {
+	bool asked, known;
+	bool idle; /* the median CPU is: nobody has counted, and it is little */
+	double per_sec;
+};
+
+/*
+ * What CPUs switch, by the median of all; not known with fewer than two of them. An idle CPU is not woken to be asked: it
+ * comes before all that were. Only looked for where a CPU stands out.
+ */
+static void look_at_peers(struct cb_engine *engine, struct peers_level *ret)
 {
 	uint32_t n = 0;
+	double middle;
 
+	ret->asked = true;
 	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+		const struct cpu_state *cpu = &engine->cpu[id];
+
 		if (id >= engine->topology->n_cpu_ids)
 			break;
-		if (engine->cpu[id].present & CB_CPU_HAS_CTXSW)
-			engine->rate_scratch[n++] = engine->cpu[id].ctxsw_per_sec.smooth;
+		if (is_fresh(engine, cpu))
+			engine->rate_scratch[n++] = cpu->ctxsw_per_sec.smooth;
+		else if (cpu->last.present &
+			 CB_CPU_HAS_CTXSW) /* has been counted: it is only idle */
+			engine->rate_scratch[n++] = -1;
 	}
 	if (n < 2)
-		return false;
-	*ret_per_sec = median(engine->rate_scratch, n);
-	return true;
+		return;
+	middle = median(engine->rate_scratch, n);
+	ret->known = true;
+	ret->idle = middle < 0;
+	ret->per_sec = CB_MAX(middle, 0.0);
 }
 
 /* The worker that switches most on the CPU, when that is half of all or more. */
@@ -191,11 +220,6 @@ static void blame(const struct cb_engine *engine, struct cb_finding *finding)
 	}
 }
 
-struct peers_level {
-	bool asked, known;
-	double per_sec;
-};
-
 static bool is_storm(struct cb_engine *engine, const struct cpu_state *cpu,
 		     struct peers_level *level)
 {
@@ -204,14 +228,13 @@ static bool is_storm(struct cb_engine *engine, const struct cpu_state *cpu,
 	double rate = cpu->ctxsw_per_sec.smooth;
 	double factor = (double)policy->storm_factor / (on ? 2 : 1);
 
-	if (!(cpu->present & CB_CPU_HAS_CTXSW) ||
+	if (!is_fresh(engine, cpu) ||
 	    rate < (on ? policy->storm_off_per_sec : policy->storm_on_per_sec) ||
 	    cpu->usual_seen_usec < policy->storm_usual_usec / USUAL_PART ||
 	    rate < factor * cpu->usual_per_sec)
 		return false;
 	if (!level->asked)
-		level->known = peers(engine, &level->per_sec);
-	level->asked = true;
+		look_at_peers(engine, level);
 	return level->known && rate >= factor * level->per_sec;
 }
 
@@ -233,7 +256,7 @@ static void detect_storm(struct cb_engine *engine, uint32_t id, struct peers_lev
 			.cpu = (int32_t)id,
 			.confirm_usec = engine->policy.storm_usec,
 			.known = CB_KNOWS(BUSY) | CB_KNOWS(SWITCHES) | CB_KNOWS(USUAL) |
-				 CB_KNOWS(PEERS),
+				 (level->idle ? 0 : CB_KNOWS(PEERS)),
 			.busy_ratio = cpu->busy.smooth,
 			.switches_per_sec = cpu->ctxsw_per_sec.smooth,
 			.usual_per_sec = cpu->usual_per_sec,

@@ -40,7 +40,7 @@ struct cpu_state {
 		last; /* what the rates are computed against; last.present says of what there is any */
 	uint64_t last_usec;
 	uint64_t softirqs_usec, softnet_usec, ctxsw_usec; /* of last; may be read less often */
-	uint32_t present;    /* CB_CPU_HAS_* with a rate */
+	uint32_t present;				  /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
 	struct cb_noise noise; /* of busy, while no plan is under way */
 	struct cb_rate ctxsw_per_sec, softnet_per_sec, softnet_dropped_per_sec;
@@ -54,8 +54,9 @@ struct cpu_state {
 	uint64_t harm_since_usec;
 	struct finding_state heat; /* HOT_CPU, SATURATED or WORKER_BOUND */
 	struct finding_state storm;
-	double usual_per_sec; /* context switches, its own recent level */
-	uint64_t usual_usec;  /* reading that it has learned last, 0 none */
+	double usual_per_sec;	  /* context switches, its own recent level */
+	uint64_t usual_usec;	  /* reading that it has learned last, 0 none */
+	uint64_t ctxsw_span_usec; /* between the last two readings */
 	uint64_t usual_seen_usec;
 	uint32_t first_worker; /* of those attributed to it, NO_WORKER none */
 };
@@ -97,9 +98,9 @@ struct worker_state {
 	struct queue queue; /* of its own */
 	struct accepting accepting;
 	uint64_t added_usec;
-	bool spare;		/* came while nobody was missing: the next that goes has it for a successor */
-	bool has_listened;	/* alone, at a socket */
-	uint32_t drained_ticks; /* snapshots since it closed them all */
+	bool spare; /* came while nobody was missing: the next that goes has it for a successor */
+	bool has_listened;			/* alone, at a socket */
+	uint32_t drained_ticks;			/* snapshots since it closed them all */
 	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */
 	bool placed, foreign, foreign_told;
 	bool has_set; /* set has been seen on the worker */

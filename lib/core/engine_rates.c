@@ -102,6 +102,7 @@ static void cpu_counter_rates(struct cpu_state *cpu, const struct cb_cpu_sample 
 	}
 	dt_usec = counter_dt(cpu, now, now_usec, CB_CPU_HAS_CTXSW, cpu->ctxsw_usec);
 	if (dt_usec) {
+		cpu->ctxsw_span_usec = dt_usec;
 		cb_rate_update(&cpu->ctxsw_per_sec, per_sec(now->ctxsw, cpu->last.ctxsw, dt_usec),
 			       dt_usec, tau_usec, !(cpu->present & CB_CPU_HAS_CTXSW));
 		cpu->present |= CB_CPU_HAS_CTXSW;

@@ -89,16 +89,18 @@ static void concentration(const struct text *text)
 static void storm(const struct text *text)
 {
 	const struct cb_finding *finding = text->finding;
-	char name[96], who[160] = "";
+	char name[96], who[160] = "", peers[48] = "the other CPUs are idle";
+
+	if (finding->known & CB_KNOWS(PEERS))
+		snprintf(peers, sizeof(peers), "that of all CPUs %.0f", finding->peers_per_sec);
 
 	if (finding->known & CB_KNOWS(OF_WORKER))
 		snprintf(who, sizeof(who), "; %.0f of them are %s's", finding->of_worker_per_sec,
 			 worker_name(text, name, sizeof(name)));
-	snprintf(
-		text->buf, text->size,
-		"CPU %d switches tasks %.0f times a second for %llu s; its usual is %.0f, the other CPUs' %.0f%s",
-		finding->cpu, finding->switches_per_sec, text->span_sec, finding->usual_per_sec,
-		finding->peers_per_sec, who);
+	snprintf(text->buf, text->size,
+		 "CPU %d switches tasks %.0f times a second for %llu s; its usual is %.0f, %s%s",
+		 finding->cpu, finding->switches_per_sec, text->span_sec, finding->usual_per_sec,
+		 peers, who);
 }
 
 static void stolen(const struct text *text)

@@ -20,6 +20,7 @@ static struct {
 	double switches_per_sec[WORLD_CPUS], steal_ratio[WORLD_CPUS];
 	double noise_ratio; /* uniform, of every rate */
 	bool no_softirqs, no_switches;
+	uint32_t asked_only;	 /* bits of CPUs whose switches are read, 0 all */
 	uint32_t switches_every; /* ticks between two readings of a CPU's switches */
 	uint32_t seed, tick;
 	uint64_t softirqs[WORLD_CPUS], switches[WORLD_CPUS], softirq_ticks[WORLD_CPUS],
@@ -52,7 +53,8 @@ static void shape_cpu(struct cb_cpu_sample *sample, uint32_t cpu)
 		sample->softirqs[CB_SOFTIRQ_NET_RX] = plant.softirqs[cpu];
 		sample->present |= CB_CPU_HAS_SOFTIRQS;
 	}
-	if (!plant.no_switches && plant.tick % plant.switches_every == cpu % plant.switches_every) {
+	if (!plant.no_switches && (!plant.asked_only || (plant.asked_only & 1u << cpu)) &&
+	    plant.tick % plant.switches_every == cpu % plant.switches_every) {
 		sample->ctxsw = plant.switches[cpu];
 		sample->present |= CB_CPU_HAS_CTXSW;
 	}
@@ -407,6 +409,31 @@ static void storms_are_seen_in_turns_too(void **state)
 	world_done(&world);
 }
 
+/* Idle CPUs are not woken to be asked: their level is what comes out when they are asked at last, and of peers it is little. */
+static void storms_are_seen_where_idle_cpus_are_not_asked(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world, 2);
+	plant.switches_per_sec[0] = plant.switches_per_sec[1] = 300;
+	world_ticks(&world, 3);
+	plant.no_switches = true;
+	world_ticks(&world, 900);
+	plant.asked_only = 1u << 1;
+	plant.no_switches = false;
+	plant.switches_per_sec[1] = 150000;
+	world_ticks(&world, 30);
+	assert_true(confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_true(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM)->usual_per_sec < 10000);
+	assert_non_null(strstr(sentence(&world, CB_FINDING_CONTEXT_SWITCH_STORM), "are idle"));
+	/* the storm ends and so do the readings */
+	plant.no_switches = true;
+	world_ticks(&world, 30);
+	assert_null(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	world_done(&world);
+}
+
 static void without_readings_there_is_no_storm(void **state)
 {
 	struct world world;
@@ -570,6 +597,7 @@ int main(void)
 		cmocka_unit_test(a_storm_that_lasts_becomes_usual),
 		cmocka_unit_test(two_of_four_cpus_can_storm),
 		cmocka_unit_test(storms_are_seen_in_turns_too),
+		cmocka_unit_test(storms_are_seen_where_idle_cpus_are_not_asked),
 		cmocka_unit_test(without_readings_there_is_no_storm),
 		cmocka_unit_test(spikes_are_no_storm),
 		cmocka_unit_test(hotplug_ends_a_storm_and_begins_anew),
