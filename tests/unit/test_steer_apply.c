@@ -101,6 +101,7 @@ static void who_has_set_it_since_is_left_alone(void **state)
 	assert_int_equal(t.step[0].reject, CB_REJECT_FOREIGN);
 	assert_int_equal(t.socket[0]->cpu, 5);
 	assert_int_equal(t.socket[1]->cpu, -1); /* all or none */
+	end(&t.s);
 	begin_steering(&t);
 	steer(&t, CB_ITEM_LISTENER, "0", "1");
 	t.socket[0]->cpu = 5;
