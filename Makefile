@@ -61,6 +61,7 @@ lib_src := $(pure_src) $(sort $(wildcard lib/host/*.c))
 daemon_src := $(sort $(wildcard daemon/*.c))
 ctl_src := $(sort $(wildcard ctl/*.c))
 metrics_src := $(sort $(wildcard metrics/*.c))
+gauge_src := $(sort $(wildcard gauge/*.c))
 # The simulator is a library too: its own test and the fuzzer of its parser link it.
 testlib_src := $(sort $(wildcard tests/testlib/*.c) \
 	$(filter-out tests/sim/sim_main.c tests/sim/test_%.c,$(wildcard tests/sim/*.c)))
@@ -70,7 +71,7 @@ bench_src := $(sort $(wildcard tests/bench/bench_*.c))
 bench_scripts := $(sort $(wildcard tests/bench/bench_*.sh))
 toollib_src := $(addprefix tests/tools/,tool.c genfs.c giant_files.c giant_model.c)
 tool_src := $(filter-out $(toollib_src),$(sort $(wildcard tests/tools/*.c)))
-all_src := $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
+all_src := $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(gauge_src) $(testlib_src) $(test_src) $(fuzz_src) $(bench_src) \
 	$(wildcard tests/tools/*.c) tests/fuzz/replay.c tests/sim/sim_main.c
 headers := $(sort $(wildcard include/cpubalance/*.h $(addsuffix /*.h,$(sort $(dir $(all_src))))))
 scripts := $(filter-out %.txt %.supp,$(sort $(wildcard tools/* .ci/run completions/*.bash tests/*/*.sh tests/*/*.bash \
@@ -84,7 +85,7 @@ CTLLIB := $(BUILD)/libcpubalctl.a
 TESTLIB := $(BUILD)/libtest.a
 TOOLLIB := $(BUILD)/libtools.a
 METRICSLIB := $(BUILD)/libcpubalancemetrics.a
-PROGRAMS := $(BUILD)/cpubalanced $(BUILD)/cpubalctl $(BUILD)/cpubalanced-metrics
+PROGRAMS := $(BUILD)/cpubalanced $(BUILD)/cpubalctl $(BUILD)/cpubalanced-metrics $(BUILD)/cpubalanced-gauge
 tests := $(call prog,$(test_src))
 tools := $(call prog,$(tool_src))
 fuzzers := $(call prog,$(fuzz_src))
@@ -95,7 +96,7 @@ kind = $(sort $(filter $(BUILD)/tests/$(1)/%,$(tests)) $(wildcard tests/$(1)/tes
 
 # --- build ------------------------------------------------------------------------------------------
 .PHONY: all
-all: $(PROGRAMS) ## build cpubalanced, cpubalctl and cpubalanced-metrics (the default)
+all: $(PROGRAMS) ## build the programs (the default)
 
 # Targets that do their own set-up; `make` alone never installs anything.
 need_deps := $(filter check check-% deb demo run sim bench bench-% fuzz soak coverage lint analyze,$(MAKECMDGOALS))
@@ -128,11 +129,14 @@ link = $(call say,LD,$@)$(AS_OWNER) mkdir -p $(@D) && $(AS_OWNER) $(CC) $(CB_LDF
 	-o $@ $(filter %.o %.a,$^) $(foreach p,$(LINK_PKGS),$(call libs_of,$(p))) -lm
 $(BUILD)/cpubalanced $(BUILD)/cpubalctl: LINK_PKGS = $(PKGS_ALL)
 $(BUILD)/cpubalanced-metrics: LINK_PKGS = libsystemd libmicrohttpd
+$(BUILD)/cpubalanced-gauge: LINK_PKGS = libsystemd
 $(BUILD)/cpubalanced: $(call obj,daemon/main.c) $(DAEMONLIB) $(LIB)
 	$(link)
 $(BUILD)/cpubalctl: $(call obj,ctl/main.c) $(CTLLIB) $(LIB)
 	$(link)
 $(BUILD)/cpubalanced-metrics: $(call obj,metrics/main.c) $(METRICSLIB)
+	$(link)
+$(BUILD)/cpubalanced-gauge: $(call obj,$(gauge_src)) $(LIB)
 	$(link)
 
 test_libs := $(TESTLIB) $(DAEMONLIB) $(CTLLIB) $(METRICSLIB) $(LIB)
@@ -229,7 +233,7 @@ fuzz-run: $(libfuzzers)
 
 # --- to see it work ---------------------------------------------------------------------------------
 SEEDS ?= 1
-.PHONY: demo run sim bench bench-planner soak
+.PHONY: demo run sim bench bench-planner bench-verdicts soak
 with_env = $(KEEP_OWNER) env BUILD=$(BUILD) CB_BUILD=$(abspath $(BUILD)) CB_SRC=$(CURDIR) \
 	PATH="$(CB_PRIVATE)/bin:$$PATH"
 demo: deps all $(tools) ## a hot core found, mended and proved, on real workers (root, < 90 s)
@@ -250,6 +254,9 @@ bench-effect: deps build-tests ## what the balancer is worth, against what one h
 bench-planner: $(first) $(BUILD)/tests/bench/bench_planner ## the planner on the instances of DIR=..., else on a set of its own; NOISE=sigma
 	@$(KEEP_OWNER) $(BUILD)/tests/bench/bench_planner $(if $(NOISE),--noise $(NOISE)) $(DIR)
 
+bench-verdicts: $(first) $(BUILD)/tests/unit/test_verdicts ## how often a move without effect is kept, and one of +-10 %: 500 lives each
+	@$(BUILD)/tests/unit/test_verdicts --table
+
 soak: deps build-tests ## SOAK_SECONDS=1800 of steady balanced load: no move at all (root)
 	@$(with_env) SOAK_SECONDS=$(SOAK_SECONDS) tests/soak/soak.sh
 
@@ -260,7 +267,7 @@ lint: deps ## gcc and clang with -Werror, cppcheck, mandoc, xmllint, shellcheck
 	@$(submake) BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=1 build-tests
 	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability,performance -j2 -D_GNU_SOURCE -D__linux__ -DCB_VERSION='""' -Iinclude \
-		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src)
+		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(gauge_src)
 	$(call say,LINT,mandoc)mandoc -Tlint -W warning $(mans)
 	$(call say,LINT,xmllint)xmllint --noout --nonet --dtdvalid /usr/share/polkit-1/policyconfig-1.dtd units/$(ACTIONS) && \
 		xmllint --noout --nonet units/$(POLICY)
@@ -296,6 +303,8 @@ man_dest = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 UNIT := cpubalanced.service
 METRICS_UNIT := cpubalanced-metrics.service
 METRICS_SOCKET := cpubalanced-metrics.socket
+GAUGE_UNIT := cpubalanced-gauge.service
+GAUGE_SOCKET := cpubalanced-gauge.socket
 POLICY := org.cpubalance1.conf
 ACTIONS := org.cpubalance1.policy
 USERS := $(sysusersdir)/cpubalance.conf
@@ -311,7 +320,7 @@ $(BUILD)/%.service: units/%.service.in Makefile
 		-e 's|@libexecdir@|$(libexecdir)|g' -e 's|@config@|$(config_arg)|' $< | $(AS_OWNER) tee $@ >/dev/null
 
 .PHONY: install uninstall clean help FORCE
-install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) ## below $(DESTDIR)$(prefix); an existing configuration is kept
+install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) $(BUILD)/$(GAUGE_UNIT) ## below $(DESTDIR)$(prefix); an existing configuration is kept
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced $(DESTDIR)$(sbindir)/cpubalanced
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalctl $(DESTDIR)$(bindir)/cpubalctl
 	$(INSTALL) -D -m 0644 $(BUILD)/$(UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(UNIT)
@@ -319,6 +328,9 @@ install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) ## below $(DESTDIR)$(pref
 	$(INSTALL) -D -m 0644 $(BUILD)/$(METRICS_UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_UNIT)
 	$(INSTALL) -D -m 0644 units/$(METRICS_SOCKET) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_SOCKET)
 	$(INSTALL) -D -m 0644 units/steering.conf $(DESTDIR)$(datadir)/cpubalance/steering.conf
+	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced-gauge $(DESTDIR)$(libexecdir)/cpubalanced-gauge
+	$(INSTALL) -D -m 0644 $(BUILD)/$(GAUGE_UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(GAUGE_UNIT)
+	$(INSTALL) -D -m 0644 units/$(GAUGE_SOCKET) $(DESTDIR)$(systemdsystemunitdir)/$(GAUGE_SOCKET)
 	$(INSTALL) -D -m 0644 units/$(POLICY) $(DESTDIR)$(dbuspolicydir)/$(POLICY)
 	$(INSTALL) -D -m 0644 units/$(ACTIONS) $(DESTDIR)$(polkitactionsdir)/$(ACTIONS)
 	$(INSTALL) -D -m 0644 units/cpubalance.sysusers $(DESTDIR)$(USERS)
@@ -337,6 +349,7 @@ uninstall: ## put every original back, then remove what install and the daemon l
 		'$(libexecdir)/cpubalanced-metrics' '$(systemdsystemunitdir)/$(METRICS_UNIT)' \
 		'$(systemdsystemunitdir)/$(METRICS_SOCKET)' '$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' '$(USERS)' \
 		'$(datadir)/cpubalance/steering.conf' \
+		'$(libexecdir)/cpubalanced-gauge' '$(systemdsystemunitdir)/$(GAUGE_UNIT)' '$(systemdsystemunitdir)/$(GAUGE_SOCKET)' \
 		'$(bashcompletiondir)/cpubalctl' '$(zshcompletiondir)/_cpubalctl' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
 clean: ## remove $(BUILD)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ struct facts {
 	const char *selector;
 	uint32_t workers, changed, backlog, backlog_max, moves_hour;
 	uint64_t cooldown_left_usec;
-	double cpu, wait_per_sec, packets_per_sec, drops_per_sec, skew;
+	double cpu, wait_per_sec, packets_per_sec, drops_per_sec, skew, metric;
 };
 
 #define UNKNOWN_U32 UINT32_MAX
@@ -55,6 +56,7 @@ static const struct field {
 	{ "BacklogMax", 'u', offsetof(struct facts, backlog_max), KNOWN },
 	{ "DropsPerSec", 'd', offsetof(struct facts, drops_per_sec), KNOWN },
 	{ "Skew", 'd', offsetof(struct facts, skew), KNOWN },
+	{ "ServiceMetric", 'd', offsetof(struct facts, metric), KNOWN },
 	{ "MovesThisHour", 'u', offsetof(struct facts, moves_hour), KNOWN },
 	{ "CooldownLeftUSec", 't', offsetof(struct facts, cooldown_left_usec), ALWAYS },
 	{ "PIDFile", 's', offsetof(struct facts, pid_file), ALWAYS },
@@ -93,6 +95,8 @@ static void fill_view(struct facts *ret, const struct cb_registration *registrat
 	}
 	if (view->has_fds && view->skew_ratio > 0)
 		ret->skew = view->skew_ratio;
+	if (view->has_metric)
+		ret->metric = view->metric;
 	ret->moves_hour = view->moves_hour;
 	if (view->cooldown_until_usec > now_usec)
 		ret->cooldown_left_usec = view->cooldown_until_usec - now_usec;
@@ -104,6 +108,11 @@ static const char *note_of(const struct cb_registration *registration, struct fa
 
 	if (registration->note[0])
 		return registration->note;
+	if (registration->gauge.note[0]) {
+		snprintf(facts->note_text, sizeof(facts->note_text), "no ServiceMetric=: %s",
+			 registration->gauge.note);
+		return facts->note_text;
+	}
 	if (!cb_selector_empty(&policy->selector))
 		return cb_manager_select_note(registration->manager, registration, facts->note_text,
 					      sizeof(facts->note_text));
@@ -139,7 +148,8 @@ static void fill(struct facts *ret, const struct cb_registration *registration)
 			       .wait_per_sec = (double)NAN,
 			       .packets_per_sec = (double)NAN,
 			       .drops_per_sec = (double)NAN,
-			       .skew = (double)NAN };
+			       .skew = (double)NAN,
+			       .metric = (double)NAN };
 	ret->path = ret->path_owned ? ret->path_owned : CB_BUS_PATH;
 	ret->allowed_cpus = ret->allowed;
 	if (policy->has_allowed)
@@ -235,6 +245,7 @@ static const sd_bus_vtable vtable[] = { SD_BUS_VTABLE_START(0),
 					PROPERTY("BacklogMax", "u", 0),
 					PROPERTY("DropsPerSec", "d", 0),
 					PROPERTY("Skew", "d", 0),
+					PROPERTY("ServiceMetric", "d", 0),
 					PROPERTY("MovesThisHour", "u", 0),
 					PROPERTY("CooldownLeftUSec", "t", 0),
 					PROPERTY("PIDFile", "s", 0),

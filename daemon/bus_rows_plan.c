@@ -43,6 +43,21 @@ static void windows(struct cb_rows *rows, uint32_t n_before, uint32_t n_after, d
 		cb_row_double(rows, "WaitAfter", after);
 }
 
+static void metric(struct cb_rows *rows, double before, double after)
+{
+	cb_row_double(rows, "MetricBefore", before);
+	cb_row_double(rows, "MetricAfter", after);
+}
+
+static void served(struct cb_rows *rows, uint32_t n_before, uint32_t n_after, double effect,
+		   double p_value)
+{
+	if (n_before == 0 || n_after == 0)
+		return;
+	cb_row_double(rows, "ServedEffect", effect);
+	cb_row_double(rows, "ServedPValue", p_value);
+}
+
 void cb_rows_ended_steps(struct cb_rows *rows, const struct cb_history_entry *entry)
 {
 	for (uint32_t i = 0; i < entry->n_steps; i++) {
@@ -76,6 +91,10 @@ void cb_rows_history(struct cb_rows *rows, const struct cb_history_entry *entry)
 	judgement(rows, entry->measure, entry->effect_ratio, entry->p_value);
 	windows(rows, entry->n_before, entry->n_after, entry->wait_before_ratio,
 		entry->wait_after_ratio);
+	served(rows, entry->n_before, entry->n_after, entry->served_effect_ratio,
+	       entry->served_p_value);
+	if (entry->has_metric)
+		metric(rows, entry->metric_before, entry->metric_after);
 	cb_row_bool(rows, "Foreign", entry->foreign);
 }
 
@@ -215,6 +234,10 @@ void cb_rows_plan(struct cb_rows *rows, const struct cb_manager *m, const struct
 		judgement(rows, judged->measure, judged->effect_ratio, judged->p_value);
 		windows(rows, judged->n_before, judged->n_after, judged->wait_before_ratio,
 			judged->wait_after_ratio);
+		served(rows, judged->n_before, judged->n_after, judged->served_effect_ratio,
+		       judged->served_p_value);
+		if (judged->has_metric)
+			metric(rows, judged->metric_before, judged->metric_after);
 	}
 	cb_row_list_open(rows, "Steps");
 	cb_rows_steps(rows, m, plan);

@@ -125,6 +125,10 @@ static int read_options(sd_bus_message *call, const char *name, struct cb_policy
 		r = cb_policy_set(scratch, section, key, value, &err);
 		if (r < 0)
 			return refuse(error, r, CB_BUS_ERROR("InvalidArgument"), err.msg);
+		if (strncmp(key, "ServiceMetric", strlen("ServiceMetric")) == 0)
+			return sd_bus_error_setf(
+				error, CB_BUS_ERROR("InvalidArgument"),
+				"%s= says what is run, and so only in the configuration", key);
 		r = sd_bus_message_exit_container(call);
 	}
 	return r < 0 ? r : sd_bus_message_exit_container(call);

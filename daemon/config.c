@@ -346,6 +346,10 @@ void cb_config_print(FILE *out)
 	      "# none; local: connections are accepted on the CPU their packets come in on; weighted: new ones by headroom.\n"
 	      "#Steering=none\n"
 	      "# Network interfaces whose interrupts feed the group, separated by blanks.\n"
-	      "#Interfaces=\n",
+	      "#Interfaces=\n"
+	      "# A command, or a URL, that gives a number by which moves of this group are judged: see cpubalanced-gauge(8).\n"
+	      "#ServiceMetric=\n"
+	      "# higher or lower: which way that number is better.\n"
+	      "#ServiceMetricBetter=higher\n",
 	      out);
 }

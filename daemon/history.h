@@ -32,6 +32,9 @@ struct cb_history_entry {
 	char sentence[192]; /* of the judgement */
 	char measure[32];   /* that decided, "" none: then effect and p value mean nothing */
 	double effect_ratio, p_value;
+	double served_effect_ratio, served_p_value; /* of served work, whatever decided */
+	bool has_metric;			    /* ServiceMetric= was there throughout */
+	double metric_before, metric_after;	    /* its means */
 	double wait_before_ratio, wait_after_ratio; /* mean something when there are windows */
 	uint32_t n_before, n_after;		    /* windows */
 	bool foreign;				    /* somebody else changed one of its items */

@@ -66,6 +66,12 @@ char *cb_history_line_format(const struct cb_history_entry *entry)
 	add_text(object, "measure", entry->measure);
 	add_number(object, "effect", entry->effect_ratio);
 	add_number(object, "p", entry->p_value);
+	add_number(object, "served_effect", entry->served_effect_ratio);
+	add_number(object, "served_p", entry->served_p_value);
+	if (entry->has_metric) {
+		add_number(object, "metric_before", entry->metric_before);
+		add_number(object, "metric_after", entry->metric_after);
+	}
 	add_number(object, "wait_before", entry->wait_before_ratio);
 	add_number(object, "wait_after", entry->wait_after_ratio);
 	add_count(object, "windows_before", entry->n_before);
@@ -197,6 +203,12 @@ static int parse_object(json_object *object, struct cb_history_entry *entry)
 	get_text(&reader, "measure", entry->measure, sizeof(entry->measure));
 	entry->effect_ratio = get_number(&reader, "effect");
 	entry->p_value = get_number(&reader, "p");
+	entry->served_effect_ratio = get_number(&reader, "served_effect");
+	entry->served_p_value = get_number(&reader, "served_p");
+	entry->has_metric = json_object_object_get_ex(object, "metric_before", NULL) &&
+			    json_object_object_get_ex(object, "metric_after", NULL);
+	entry->metric_before = get_number(&reader, "metric_before");
+	entry->metric_after = get_number(&reader, "metric_after");
 	entry->wait_before_ratio = get_number(&reader, "wait_before");
 	entry->wait_after_ratio = get_number(&reader, "wait_after");
 	entry->n_before = (uint32_t)get_count(&reader, "windows_before", UINT32_MAX);

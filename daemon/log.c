@@ -17,7 +17,9 @@
 
 #include <systemd/sd-journal.h>
 
-#define LOG_FIELDS_MAX 8u
+#include "cpubalance/plan.h"
+
+#define LOG_FIELDS_MAX 18u
 #define LOG_FIELD_SIZE 1024u
 
 static bool to_journal;
@@ -84,6 +86,23 @@ static void _printf_(2, 3) record_add(struct record *record, const char *fmt, ..
 	record->iov[record->n++] = (struct iovec){ .iov_base = text, .iov_len = strlen(text) };
 }
 
+static void add_judgement(struct record *record, const struct cb_judgement *judged)
+{
+	if (judged->measure && judged->measure[0]) {
+		record_add(record, "MEASURE=%s", judged->measure);
+		record_add(record, "EFFECT=%.4f", judged->effect_ratio);
+		record_add(record, "P_VALUE=%.4f", judged->p_value);
+	}
+	record_add(record, "WINDOWS_BEFORE=%" PRIu32, judged->n_before);
+	record_add(record, "WINDOWS_AFTER=%" PRIu32, judged->n_after);
+	if (judged->n_before == 0 || judged->n_after == 0)
+		return;
+	record_add(record, "SERVED_EFFECT=%.4f", judged->served_effect_ratio);
+	record_add(record, "SERVED_P_VALUE=%.4f", judged->served_p_value);
+	record_add(record, "WAIT_BEFORE=%.4f", judged->wait_before_ratio);
+	record_add(record, "WAIT_AFTER=%.4f", judged->wait_after_ratio);
+}
+
 static bool send_to_journal(int priority, const struct cb_log_fields *fields, const char *message)
 {
 	struct record record = { .n = 0 };
@@ -103,6 +122,8 @@ static bool send_to_journal(int priority, const struct cb_log_fields *fields, co
 		record_add(&record, "GROUP=%s", fields->group);
 	if (fields->worker)
 		record_add(&record, "WORKER=%s", fields->worker);
+	if (fields->judgement)
+		add_judgement(&record, fields->judgement);
 	return sd_journal_sendv(record.iov, record.n) >= 0;
 }
 

@@ -11,6 +11,8 @@
 
 #include "cpubalance/macro.h"
 
+struct cb_judgement;
+
 /* Extra fields of a record; NULL, 0 or -1 leaves a field out. */
 struct cb_log_fields {
 	int cpu;	     /* CPU=, -1 none */
@@ -19,6 +21,8 @@ struct cb_log_fields {
 	const char *verdict; /* VERDICT= */
 	const char *group;   /* GROUP= */
 	const char *worker;  /* WORKER= */
+	/* MEASURE=, EFFECT=, P_VALUE=, where one decided; SERVED_EFFECT=, WAIT_BEFORE=, WAIT_AFTER=, WINDOWS_BEFORE=, WINDOWS_AFTER= */
+	const struct cb_judgement *judgement;
 };
 #define CB_LOG_NO_FIELDS ((struct cb_log_fields){ .cpu = -1 })
 

@@ -418,6 +418,7 @@ static int sample(struct cb_manager *m, struct cb_err *err)
 	r = cb_collect(m->host, &m->snapshot, m->collected);
 	if (r < 0)
 		return cb_err_set(err, r, "cannot read CPU times: %s", strerror(-r));
+	cb_manager_gauges_fill(m);
 	feed_foreign(m);
 	if (m->collected->changed & CB_COLLECT_TOPOLOGY) {
 		feed_gone(m);
@@ -497,6 +498,7 @@ static void tick(struct cb_manager *m)
 	}
 	cb_manager_pidfiles(m);
 	cb_manager_selected(m);
+	cb_manager_gauges(m);
 	watch_journal(m);
 	cb_manager_owners_watch(m);
 	watch_suspend(m);

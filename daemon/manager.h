@@ -7,9 +7,9 @@
  * engine goes through cb_manager_feed(). Single-threaded, on one sd-event loop.
  *
  * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
- * manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_threads.c: Granularity=; manager_owners.c: who else sets what we set;
- * manager_cost.c: what it costs and where it runs itself; manager_saved.c: registrations that outlive a restart;
- * manager_notice.c: what is told to the world; manager_report.c:
+ * manager_gauge.c: ServiceMetric=; manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_threads.c: Granularity=;
+ * manager_owners.c: who else sets what we set; manager_cost.c: what it costs and where it runs itself;
+ * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
  * what is shown.
  */
 
@@ -80,6 +80,20 @@ struct cb_pidfile {
 	int32_t single_pid; /* the one pid in it, 0 when there are none or several */
 };
 
+/* Where the numbers of ServiceMetric= come from; see manager_gauge.c. */
+struct cb_gauge {
+	sd_event_source *source; /* NULL: not connected; it owns the descriptor */
+	char asked[CB_PATH_MAX]; /* what was asked for */
+	uint64_t interval_usec;	 /* and how often */
+	uint64_t next_usec;	 /* when to try again */
+	char line[192];		 /* that is not whole yet */
+	size_t len;
+	bool has;
+	double value;
+	uint64_t at_usec; /* when it came */
+	char note[160];	  /* why there is no number, "" */
+};
+
 /* A group. */
 struct cb_registration {
 	struct cb_manager *manager;
@@ -87,6 +101,7 @@ struct cb_registration {
 	bool from_config; /* else registered over the bus */
 	struct cb_group_policy policy;
 	struct cb_pidfile pidfile;
+	struct cb_gauge gauge;
 	char note[200]; /* why it has no workers, or what was wrong last; "" for nothing */
 	/* what PropertiesChanged has told */
 	uint32_t told_workers, told_changed;
@@ -248,6 +263,14 @@ uint32_t cb_manager_worker_find(const struct cb_manager *m, const char *name);
 
 void cb_manager_pidfiles(struct cb_manager *m);			   /* once per tick */
 void cb_manager_pidfile_now(struct cb_registration *registration); /* read it at once */
+
+/* --- manager_gauge.c --- */
+
+/* Once per tick: connect to who runs the commands, or end that. Never waits. */
+void cb_manager_gauges(struct cb_manager *m);
+/* The last numbers, into the snapshot's groups. */
+void cb_manager_gauges_fill(struct cb_manager *m);
+void cb_manager_gauge_close(struct cb_registration *registration);
 
 /* --- manager_select.c --- */
 

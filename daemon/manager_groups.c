@@ -222,6 +222,7 @@ void cb_manager_group_remove(struct cb_manager *m, struct cb_registration *regis
 	cb_manager_feed_event(m, &event);
 	cb_server_group_removed(m->server, registration);
 	cb_scout_forget(m->host, registration->key);
+	cb_manager_gauge_close(registration);
 	if (!registration->from_config)
 		m->saved_dirty = true;
 	for (uint32_t i = 0; i < m->n_registrations; i++)

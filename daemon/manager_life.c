@@ -54,8 +54,10 @@ struct cb_manager *cb_manager_free(struct cb_manager *m)
 		sd_event_source_disable_unref(m->member[i]->exit);
 		free(m->member[i]);
 	}
-	for (uint32_t i = 0; i < m->n_registrations; i++)
+	for (uint32_t i = 0; i < m->n_registrations; i++) {
+		cb_manager_gauge_close(m->registration[i]);
 		free(m->registration[i]);
+	}
 	cb_metrics_free(m->metrics);
 	cb_trace_close(m->trace);
 	cb_engine_free(m->engine);

@@ -33,6 +33,11 @@ static void fill_judgement(const struct cb_judgement *judgement, struct cb_histo
 		 judgement->measure ? judgement->measure : "");
 	ret->effect_ratio = judgement->effect_ratio;
 	ret->p_value = judgement->p_value;
+	ret->served_effect_ratio = judgement->served_effect_ratio;
+	ret->served_p_value = judgement->served_p_value;
+	ret->has_metric = judgement->has_metric;
+	ret->metric_before = judgement->metric_before;
+	ret->metric_after = judgement->metric_after;
 	ret->wait_before_ratio = judgement->wait_before_ratio;
 	ret->wait_after_ratio = judgement->wait_after_ratio;
 	ret->n_before = judgement->n_before;
@@ -113,8 +118,10 @@ static void tell_ended(struct cb_manager *m, const struct cb_notice *notice)
 					.verdict = cb_verdict_name(notice->verdict) };
 	bool known = last && last->id == notice->plan_id;
 
-	if (known)
+	if (known) {
 		fields.group = last->group;
+		fields.judgement = &last->judgement;
+	}
 	/* the sentences of plans begin with their number */
 	cb_log_with(LOG_NOTICE, &fields, "Plan ended: %s", notice->sentence);
 	if (known)

@@ -347,6 +347,15 @@ METRIC(GROUP_SKEW)
 			cb_metric_value(metrics, view.skew_ratio, view.policy->name, NULL);
 }
 
+METRIC(GROUP_METRIC)
+{
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_metric)
+			cb_metric_value(metrics, view.metric, view.policy->name, NULL);
+}
+
 /* Walks the first of the workers for which @present is there: so many that a big group does not flood whoever scrapes. */
 struct each_worker {
 	const struct cb_manager *m;

@@ -265,7 +265,8 @@ struct cb_group_view {
 	enum cb_mode mode; /* effective */
 	uint32_t n_workers, n_placed;
 	struct cb_rate cpu, wait_per_sec; /* sums over its workers */
-	bool has_packets, has_listen, has_fds;
+	bool has_packets, has_listen, has_fds, has_metric;
+	double metric; /* ServiceMetric=, as it came last */
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;
 	double skew_ratio;      /* most connections of a worker over the mean, by fds; 1 is even; 0 unknown */

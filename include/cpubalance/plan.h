@@ -119,6 +119,8 @@ struct cb_judgement {
 	double p_value;            /* one-sided, of the permutation test; 1 where none was made */
 	double served_effect_ratio;
 	double served_p_value;
+	bool has_metric;            /* the operator's number was there in every window; the means of both sides */
+	double metric_before, metric_after;
 	double wait_before_ratio;  /* run-queue wait per CPU-second */
 	double wait_after_ratio;
 	uint32_t n_before, n_after; /* windows used */

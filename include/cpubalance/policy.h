@@ -81,6 +81,12 @@ struct cb_group_policy {
 	 * daemon before the engine sees it, "*" where the workers live in the host's network namespace, else "none".
 	 */
 	char interfaces[CB_PATH_MAX];
+	/*
+	 * ServiceMetric=: a command or a URL that gives the number which the operator judges the service by, "" for none, and
+	 * ServiceMetricBetter=: whether less of it is better. From the configuration alone; nothing to the engine, and in no trace.
+	 */
+	char service_metric[CB_PATH_MAX];
+	bool metric_falls;
 	/* Listen=, Unit=, Cgroup=, Process=, Granularity=: for whoever finds the workers. Nothing to the engine, and in no trace. */
 	struct cb_selector selector;
 	enum cb_granularity granularity;

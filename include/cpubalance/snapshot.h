@@ -111,6 +111,7 @@ struct cb_worker_sample {
 
 #define CB_GROUP_HAS_PACKETS (1u << 0) /* packets */
 #define CB_GROUP_HAS_LISTEN (1u << 1)  /* backlog, backlog_max, drops */
+#define CB_GROUP_HAS_METRIC (1u << 2)  /* metric, metric_falls */
 
 /* Counters that belong to a group as a whole: its network namespace's packets, its listening sockets. */
 struct cb_group_sample {
@@ -120,6 +121,8 @@ struct cb_group_sample {
 	uint32_t backlog;     /* connections waiting to be accepted, now, all listeners of the group */
 	uint32_t backlog_max; /* what the listeners allow, summed */
 	uint64_t drops;       /* connections dropped at the group's listeners since they were opened */
+	double metric;        /* ServiceMetric=: the number that the operator's command printed last; finite */
+	bool metric_falls;    /* less is better */
 };
 
 #define CB_WORKERS_MAX 1024u

@@ -117,6 +117,17 @@ int cb_sysfs_cpulist_parse(const char *buf, size_t len, struct cb_cpuset *ret) _
 /* The path in the cgroup-2 hierarchy ("0::") or, with @controller, in that v1 hierarchy. -ENOENT when there is none, -E2BIG beyond @size. */
 int cb_cgroup_parse(const char *buf, size_t len, const char *controller, char *ret, size_t size) _must_check_;
 
+/* --- gauge.c: what the command of ServiceMetric= has printed --- */
+/* Returns 0; -EBADMSG for what is not one decimal number, -ERANGE for one that is too big or too small. */
+int cb_gauge_parse(const char *buf, size_t len, double *ret) _must_check_;
+
+/* --- irqbalance.c: which interrupts irqbalance leaves alone --- */
+/* Each once, in its order. Returns 0, -EBADMSG, or -E2BIG for more than @cap. @ret_irqs is undefined on failure. */
+int cb_irqbalance_parse(const char *buf, size_t len, uint32_t *ret_irqs, size_t cap, size_t *ret_n) _must_check_;
+
+/* --- uevent.c: CPUs that go offline and come back, in the kernel's own words --- */
+int cb_uevent_parse(const char *buf, size_t len, uint32_t *ret_cpu, bool *ret_online) _must_check_; /* 1: it is about a CPU, 0: it is not */
+
 /* --- pidfile.c: PIDFile= --- */
 /*
  * One pid a line, blanks and # comments allowed; an empty file is no pids. Returns 0; -EBADMSG for no pid or one that came before; -E2BIG for more than

@@ -3,7 +3,7 @@
 
 /*
  * The verifier: did a move help? Pure statistics over windows before and after it. The score is outcome, not demand: served
- * work first, run-queue wait per CPU-second second. Successive windows are autocorrelated, so blocks of two are exchanged in a
+ * work first, or the operator's own number where every window has one, run-queue wait per CPU-second second. Successive windows are autocorrelated, so blocks of two are exchanged in a
  * permutation test, exact where the number of arrangements allows, else seeded.
  */
 
@@ -13,17 +13,19 @@
 #define CB_WINDOWS_MAX 60u
 
 struct cb_window {
-	bool has_served, has_wait, has_control;
+	bool has_served, has_wait, has_control, has_metric;
 	double served_per_sec;     /* packets, or CPU-seconds where packets cannot be counted */
 	double wait_ratio;         /* run-queue wait per CPU-second of the workers */
 	double control_per_sec;    /* CPU-seconds of groups that were not touched */
 	double drops_per_sec;      /* connections dropped at the listeners */
+	double metric;             /* ServiceMetric=: what the operator counts instead of served work */
 };
 
 struct cb_verifier_params {
 	double alpha_ratio;      /* level of the whole verdict, both looks and both measures */
 	double min_effect_ratio; /* smallest change of served work that counts */
 	bool final;              /* the last look: NONE is not an answer */
+	bool metric_falls;       /* the operator's number is better when it is less */
 	bool late;               /* long after the move: the load is another one, so less served work alone is no harm */
 	uint32_t seed;
 };

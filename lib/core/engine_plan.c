@@ -504,6 +504,7 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 		.min_effect_ratio = engine->policy.min_effect_ratio,
 		.final = flight->extended ||
 			 engine->policy.verify_windows_max <= engine->policy.verify_windows,
+		.metric_falls = group && group->last.metric_falls,
 		.seed = flight->plan.id,
 	};
 

@@ -286,6 +286,8 @@ void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_g
 		.wait_per_sec = group->wait_per_sec,
 		.has_packets = group->has_packets,
 		.has_listen = group->has_listen,
+		.has_metric = group->last.present & CB_GROUP_HAS_METRIC,
+		.metric = group->last.metric,
 		.packets_per_sec = group->packets_per_sec,
 		.drops_per_sec = group->drops_per_sec,
 		.backlog = group->backlog,

@@ -56,6 +56,8 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 	/* served work is counted in another unit from here on: windows on both sides cannot be compared */
 	if (group->served_packets != served)
 		group->disturbed_usec = now_usec;
+	if (now && (now->present ^ group->last.present) & CB_GROUP_HAS_METRIC)
+		group->disturbed_usec = now_usec;
 	group->served_packets = served;
 	group->has_listen = both & CB_GROUP_HAS_LISTEN;
 	if (now) {
@@ -91,6 +93,8 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		window->w.has_wait = group->cpu.raw > 0.001;
 		window->w.wait_ratio =
 			window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
+		window->w.has_metric = group->last.present & CB_GROUP_HAS_METRIC;
+		window->w.metric = window->w.has_metric ? group->last.metric : 0;
 		window->w.drops_per_sec = has & CB_GROUP_HAS_LISTEN ? group->drops_per_sec.raw : 0;
 		group->n_windows++;
 	}

@@ -412,10 +412,36 @@ static int set_selector(struct cb_group_policy *group, const char *name, const c
 		return cb_err_set(
 			err, -ENOENT,
 			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Steering, Listen, "
-			"Unit, Cgroup, Process, Granularity, PIDFile, Interfaces)",
+			"Unit, Cgroup, Process, Granularity, PIDFile, Interfaces, ServiceMetric, "
+			"ServiceMetricBetter)",
 			group->name, name);
 	}
 	return r < 0 ? cb_err_set(err, r, "%s=: \"%.64s\" is not %s", name, text, wants) : 0;
+}
+
+/* One line of text for somebody else to make sense of. */
+static int parse_line(const char *text, char ret[CB_PATH_MAX])
+{
+	size_t len = strlen(text);
+
+	if (len >= CB_PATH_MAX)
+		return -ERANGE;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return -EINVAL;
+	memset(ret, 0, CB_PATH_MAX);
+	memcpy(ret, text, len);
+	return 0;
+}
+
+static int parse_better(const char *text, bool *ret_falls)
+{
+	bool falls = strcmp(text, "lower") == 0;
+
+	if (!falls && strcmp(text, "higher") != 0)
+		return -EINVAL;
+	*ret_falls = falls;
+	return 0;
 }
 
 static int set_group_option(struct cb_group_policy *group, const char *name, const char *text,
@@ -445,6 +471,12 @@ static int set_group_option(struct cb_group_policy *group, const char *name, con
 	} else if (strcmp(name, "Interfaces") == 0) {
 		wants = "names of network interfaces with blanks between them, less than 256 bytes in all";
 		r = parse_interfaces(text, group->interfaces);
+	} else if (strcmp(name, "ServiceMetric") == 0) {
+		wants = "a command or an http:// or https:// URL, one line of less than 256 bytes";
+		r = parse_line(text, group->service_metric);
+	} else if (strcmp(name, "ServiceMetricBetter") == 0) {
+		wants = "higher or lower";
+		r = parse_better(text, &group->metric_falls);
 	} else {
 		return set_selector(group, name, text, err);
 	}

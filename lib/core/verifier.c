@@ -5,7 +5,8 @@
  *  2. Did the load change by itself, at another moment than ours or as a steady drift? Then the comparison is void.
  *  3. Did what was not touched change as much? Then it was not us: VOID.
  *  4. Drops that were not there before: a guardrail, ROLLED_BACK.
- *  5. Served work, then run-queue wait, each tested one-sided in both directions.
+ *  5. Served work, then run-queue wait, each tested one-sided in both directions. Where the operator gives a number of his own
+ *     (ServiceMetric=) and every window has it, that number stands in the place of served work, here and in question 2.
  *
  * The level of the whole verdict is shared out over two looks and two measures (Bonferroni), see level_of().
  *
@@ -39,6 +40,11 @@ static double measure_served(const struct cb_window *window)
 	return window->served_per_sec;
 }
 
+static double measure_metric(const struct cb_window *window)
+{
+	return window->metric;
+}
+
 static double measure_wait(const struct cb_window *window)
 {
 	return window->wait_ratio;
@@ -68,6 +74,7 @@ static bool all_have(const struct cb_window *window, uint32_t n, measure_fn meas
 	for (uint32_t i = 0; i < n; i++) {
 		bool has = measure == measure_wait    ? window[i].has_wait :
 			   measure == measure_control ? window[i].has_control :
+			   measure == measure_metric  ? window[i].has_metric :
 							window[i].has_served;
 
 		if (!has)
@@ -346,13 +353,26 @@ static bool drifts(const double *x, uint32_t n_before, uint32_t n_after, double 
 	       explained > 0.5 * squares && step > 0;
 }
 
+/* What the verdict rests on: the operator's number where there is one throughout, and its changes can be told in percent. */
+static measure_fn decisive(const struct cb_window *before, uint32_t n_before,
+			   const struct cb_window *after, uint32_t n_after)
+{
+	return all_have(before, n_before, measure_metric) &&
+			       (n_after == 0 || all_have(after, n_after, measure_metric)) &&
+			       mean_of(before, n_before, measure_metric) > 0 ?
+		       measure_metric :
+		       measure_served;
+}
+
 /* Questions 1 to 3: can this be judged at all? */
 static bool is_void(const struct cb_window *before, uint32_t n_before,
 		    const struct cb_window *after, uint32_t n_after,
 		    const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
+	measure_fn measure = decisive(before, n_before, after, n_after);
 	double x[2 * CB_WINDOWS_MAX], served_before = mean_of(before, n_before, measure_served);
-	double step = mean_of(after, n_after, measure_served) - served_before;
+	double value_before = mean_of(before, n_before, measure);
+	double step = mean_of(after, n_after, measure) - value_before;
 	uint32_t idle = 0, n = 0;
 	struct test control;
 
@@ -364,10 +384,10 @@ static bool is_void(const struct cb_window *before, uint32_t n_before,
 		return true;
 	}
 	for (uint32_t i = 0; i < n_before; i++)
-		x[n++] = before[i].served_per_sec;
+		x[n++] = measure(&before[i]);
 	for (uint32_t i = 0; i < n_after; i++)
-		x[n++] = after[i].served_per_sec;
-	if (absolute(step) >= params->min_effect_ratio * served_before || idle) {
+		x[n++] = measure(&after[i]);
+	if (absolute(step) >= params->min_effect_ratio * value_before || idle) {
 		if (changed_elsewhere(x, n, n_before)) {
 			snprintf(ret->sentence, sizeof(ret->sentence),
 				 "the load changed at another moment than the move");
@@ -381,7 +401,7 @@ static bool is_void(const struct cb_window *before, uint32_t n_before,
 	}
 	permutation_test(before, n_before, after, n_after, measure_control, params, &control);
 	if (control.made && control.before > 0) {
-		double effect = relative(served_before, served_before + step);
+		double effect = relative(served_before, mean_of(after, n_after, measure_served));
 		double elsewhere = relative(control.before, control.after);
 
 		if (absolute(elsewhere) >= params->min_effect_ratio && elsewhere * effect > 0 &&
@@ -410,13 +430,14 @@ static double level_of(const struct cb_verifier_params *params, measure_fn measu
 bool cb_verifier_enough(const struct cb_window *before, uint32_t n, uint32_t n_min, uint32_t n_max,
 			const struct cb_verifier_params *params)
 {
-	double mean = mean_of(before, n, measure_served);
+	measure_fn measure = decisive(before, n, NULL, 0);
+	double mean = mean_of(before, n, measure);
 
 	if (n < n_min)
 		return false;
 	if (n >= n_max || mean <= 0)
 		return true;
-	return sqrt(variance_of(before, n, NULL, 0, measure_served)) <=
+	return sqrt(variance_of(before, n, NULL, 0, measure)) <=
 	       ENOUGH_SHARE * params->min_effect_ratio * mean;
 }
 
@@ -431,8 +452,8 @@ static void decide(struct cb_judgement *ret, enum cb_verdict verdict, const char
 		 effect * 100, p);
 }
 
-/* Question 5, second measure: only where served work is not worse by itself. */
-static void judge_wait(const struct test *wait, double served_effect,
+/* Question 5, second measure: only where the first one is not worse by itself. */
+static void judge_wait(const struct test *wait, double gain,
 		       const struct cb_verifier_params *params, double level,
 		       struct cb_judgement *ret)
 {
@@ -441,20 +462,61 @@ static void judge_wait(const struct test *wait, double served_effect,
 
 	if (!wait->made || !big)
 		return;
-	if (change < 0 && wait->p_down <= level && served_effect > -params->min_effect_ratio)
+	if (change < 0 && wait->p_down <= level && gain > -params->min_effect_ratio)
 		decide(ret, CB_VERDICT_KEPT, "run-queue wait", relative(wait->before, wait->after),
 		       wait->p_down);
-	else if (change > 0 && wait->p_up <= level && served_effect < params->min_effect_ratio)
+	else if (change > 0 && wait->p_up <= level && gain < params->min_effect_ratio)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "run-queue wait",
 		       relative(wait->before, wait->after), wait->p_up);
+}
+
+/* Question 5, first measure: @test is of what is better when there is more, unless @falls. */
+static void judge_first(const struct test *test, const char *measure, bool falls,
+			const struct cb_verifier_params *params, double level,
+			struct cb_judgement *ret)
+{
+	double effect = relative(test->before, test->after), gain = falls ? -effect : effect;
+	double p_better = falls ? test->p_down : test->p_up;
+	double p_worse = falls ? test->p_up : test->p_down;
+
+	if (!test->made)
+		return;
+	if (gain >= params->min_effect_ratio && p_better <= level)
+		decide(ret, CB_VERDICT_KEPT, measure, effect, p_better);
+	else if (gain <= -params->min_effect_ratio && p_worse <= level)
+		decide(ret, CB_VERDICT_ROLLED_BACK, measure, effect, p_worse);
+}
+
+/* The figures of all measures, whichever of them will decide. */
+static void fill_figures(const struct test *served, const struct test *wait,
+			 const struct test *metric, struct cb_judgement *ret)
+{
+	ret->served_effect_ratio = relative(served->before, served->after);
+	ret->served_p_value = CB_MIN(served->p_up, served->p_down);
+	ret->wait_before_ratio = wait->before;
+	ret->wait_after_ratio = wait->after;
+	ret->has_metric = metric->made;
+	ret->metric_before = metric->before;
+	ret->metric_after = metric->after;
+}
+
+static void say_nothing_shown(const struct test *first, const char *measure, bool falls,
+			      const struct test *wait, struct cb_judgement *ret)
+{
+	snprintf(ret->sentence, sizeof(ret->sentence),
+		 "not shown to help: %s %+.1f %% (p %.2f), wait %.2f to %.2f s/CPU-s", measure,
+		 relative(first->before, first->after) * 100, falls ? first->p_down : first->p_up,
+		 wait->before, wait->after);
 }
 
 void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 		       const struct cb_window *after, uint32_t n_after,
 		       const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
-	double level = level_of(params, measure_served), served_effect;
-	struct test served, wait, drops;
+	double level = level_of(params, measure_served), gain;
+	struct test served, wait, drops, metric = { .p_up = 1, .p_down = 1 };
+	const struct test *first = &served;
+	const char *measure = "served work";
 
 	n_before = CB_MIN(n_before, CB_WINDOWS_MAX);
 	n_after = CB_MIN(n_after, CB_WINDOWS_MAX);
@@ -466,30 +528,31 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	permutation_test(before, n_before, after, n_after, measure_served, params, &served);
 	permutation_test(before, n_before, after, n_after, measure_wait, params, &wait);
 	permutation_test(before, n_before, after, n_after, measure_drops, params, &drops);
-	served_effect = relative(served.before, served.after);
-	ret->served_effect_ratio = served_effect;
-	ret->served_p_value = CB_MIN(served.p_up, served.p_down);
-	ret->wait_before_ratio = wait.before;
-	ret->wait_after_ratio = wait.after;
+	/* Later, the load is another one: there served work tells of it, and no number of the operator's is compared. */
+	if (!params->late && n_after > 0 &&
+	    decisive(before, n_before, after, n_after) == measure_metric) {
+		permutation_test(before, n_before, after, n_after, measure_metric, params, &metric);
+		first = &metric;
+		measure = "service metric";
+	}
+	fill_figures(&served, &wait, &metric, ret);
+	gain = relative(first->before, first->after);
+	if (first == &metric && params->metric_falls)
+		gain = -gain;
 
 	if (!params->late && is_void(before, n_before, after, n_after, params, ret))
 		ret->verdict = CB_VERDICT_VOID;
 	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections",
 		       relative(drops.before, drops.after), drops.p_up);
-	else if (!params->late && served.made && served_effect >= params->min_effect_ratio &&
-		 served.p_up <= level)
-		decide(ret, CB_VERDICT_KEPT, "served work", served_effect, served.p_up);
-	else if (!params->late && served.made && served_effect <= -params->min_effect_ratio &&
-		 served.p_down <= level)
-		decide(ret, CB_VERDICT_ROLLED_BACK, "served work", served_effect, served.p_down);
-	else
-		judge_wait(&wait, served_effect, params, level_of(params, measure_wait), ret);
+	else if (!params->late)
+		judge_first(first, measure, first == &metric && params->metric_falls, params, level,
+			    ret);
+	if (ret->verdict == CB_VERDICT_NONE)
+		judge_wait(&wait, gain, params, level_of(params, measure_wait), ret);
 	if (ret->verdict != CB_VERDICT_NONE)
 		return;
-	snprintf(ret->sentence, sizeof(ret->sentence),
-		 "not shown to help: served work %+.1f %% (p %.2f), wait %.2f to %.2f s/CPU-s",
-		 served_effect * 100, served.p_up, wait.before, wait.after);
+	say_nothing_shown(first, measure, first == &metric && params->metric_falls, &wait, ret);
 	if (params->final)
 		ret->verdict = CB_VERDICT_INCONCLUSIVE;
 }

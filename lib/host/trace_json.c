@@ -320,7 +320,8 @@ int cb_trace_read_i32(struct json_object *value, const char *what, int32_t *ret,
 	return 0;
 }
 
-static int read_double(struct json_object *value, const char *what, double *ret, struct cb_err *err)
+int cb_trace_read_double(struct json_object *value, const char *what, double *ret,
+			 struct cb_err *err)
 {
 	double number;
 
@@ -481,7 +482,7 @@ static int decode_field(struct json_object *value, const struct cb_trace_field *
 	case CB_TRACE_BOOL:
 		return read_bool(value, field->key, at, err);
 	case CB_TRACE_DOUBLE:
-		return read_double(value, field->key, at, err);
+		return cb_trace_read_double(value, field->key, at, err);
 	case CB_TRACE_TEXT:
 		r = read_text(value, field->key, field->room, &text, err);
 		if (r == 0)

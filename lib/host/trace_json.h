@@ -58,6 +58,8 @@ int cb_trace_read_u64(struct json_object *value, const char *what, uint64_t max,
 		      struct cb_err *err) _must_check_;
 int cb_trace_read_i32(struct json_object *value, const char *what, int32_t *ret, struct cb_err *err)
 	_must_check_;
+int cb_trace_read_double(struct json_object *value, const char *what, double *ret,
+			 struct cb_err *err) _must_check_; /* finite */
 int cb_trace_read_cpuset(struct json_object *value, const char *what, struct cb_cpuset *ret,
 			 struct cb_err *err) _must_check_;
 

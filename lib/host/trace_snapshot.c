@@ -116,6 +116,10 @@ static void put_group(struct cb_trace_out *out, const struct cb_group_sample *gr
 		cb_trace_u64(out, NULL, group->backlog_max);
 		cb_trace_u64(out, NULL, group->drops);
 	}
+	if (group->present & CB_GROUP_HAS_METRIC) {
+		cb_trace_double(out, NULL, group->metric);
+		cb_trace_u64(out, NULL, group->metric_falls);
+	}
 	cb_trace_close_bracket(out, ']');
 }
 
@@ -184,6 +188,16 @@ static int32_t row_i32(struct row *row, const char *what)
 
 	if (row->r == 0)
 		row->r = cb_trace_read_i32(value, what, &number, row->err);
+	return number;
+}
+
+static double row_double(struct row *row, const char *what)
+{
+	struct json_object *value = next(row, what);
+	double number = 0;
+
+	if (row->r == 0)
+		row->r = cb_trace_read_double(value, what, &number, row->err);
 	return number;
 }
 
@@ -267,14 +281,18 @@ static void get_group(struct row *row, void *entry)
 	struct cb_group_sample *group = entry;
 
 	group->key = row_u32(row, "key");
-	group->present =
-		(uint32_t)row_number(row, "present", CB_GROUP_HAS_PACKETS | CB_GROUP_HAS_LISTEN);
+	group->present = (uint32_t)row_number(
+		row, "present", CB_GROUP_HAS_PACKETS | CB_GROUP_HAS_LISTEN | CB_GROUP_HAS_METRIC);
 	if (group->present & CB_GROUP_HAS_PACKETS)
 		group->packets = row_u64(row, "packets");
 	if (group->present & CB_GROUP_HAS_LISTEN) {
 		group->backlog = row_u32(row, "backlog");
 		group->backlog_max = row_u32(row, "backlog_max");
 		group->drops = row_u64(row, "drops");
+	}
+	if (group->present & CB_GROUP_HAS_METRIC) {
+		group->metric = row_double(row, "metric");
+		group->metric_falls = row_number(row, "metric_falls", 1);
 	}
 }
 

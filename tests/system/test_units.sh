@@ -46,7 +46,7 @@ for unit in units/*.socket; do
 done
 units=$(cd "$work" && echo *)
 
-echo "1..$(($(wc -w <<<"$units") + 6))"
+echo "1..$(($(wc -w <<<"$units") + 7))"
 for unit in $units; do
 	# Only what is said about this file: units of the machine are not ours to judge.
 	said=$(SYSTEMD_LOG_LEVEL=warning SYSTEMD_UNIT_PATH="$work:" systemd-analyze verify --man=no "$work/$unit" 2>&1 |
@@ -56,6 +56,7 @@ done
 
 exposure cpubalanced.service 2.5
 exposure cpubalanced-metrics.service 1.5
+exposure cpubalanced-gauge.service 2.5
 other=$(find "$private/irqbalance" -name irqbalance.service 2>/dev/null | head -n 1)
 if [ -n "$other" ]; then
 	mine=$(score "$work/cpubalanced.service") theirs=$(score "$other")

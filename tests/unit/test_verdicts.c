@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -40,51 +41,86 @@ static enum cb_verdict one_life(uint32_t seed, double effect_ratio)
 	return verdict;
 }
 
-static uint32_t lives(double effect_ratio, uint32_t *ret_n)
-{
-	uint32_t count[_CB_VERDICT_MAX] = { 0 };
+static const struct {
+	double effect_ratio;
+	const char *wanted;
+} effects[] = {
+	{ 0.0, "at most 5 % kept" },
+	{ 0.1, "at least 90 % kept" },
+	{ -0.1, "at least 99 % undone" },
+};
 
-	*ret_n = 0;
+struct tally {
+	uint32_t n[_CB_VERDICT_MAX], judged;
+};
+
+static struct tally lives(double effect_ratio)
+{
+	struct tally tally = { .judged = 0 };
+
 	for (uint32_t seed = 1; seed <= RUNS; seed++)
-		count[one_life(seed * 7919, effect_ratio)]++;
+		tally.n[one_life(seed * 7919, effect_ratio)]++;
 	for (int i = CB_VERDICT_NONE + 1; i < _CB_VERDICT_MAX; i++)
-		*ret_n += count[i];
-	print_message("# true effect %+.0f %%: %u plans judged:", effect_ratio * 100, *ret_n);
-	for (int i = CB_VERDICT_NONE + 1; i < _CB_VERDICT_MAX; i++)
-		if (count[i])
-			print_message(" %u %s", count[i], cb_verdict_name(i));
-	print_message("\n");
-	return count[CB_VERDICT_KEPT];
+		tally.judged += tally.n[i];
+	return tally;
+}
+
+static void print_row(double effect_ratio, const struct tally *tally, const char *wanted)
+{
+	print_message("%+11.0f %% %8u %8u %12u %13u %6u   %s\n", effect_ratio * 100, tally->judged,
+		      tally->n[CB_VERDICT_KEPT], tally->n[CB_VERDICT_ROLLED_BACK],
+		      tally->n[CB_VERDICT_INCONCLUSIVE], tally->n[CB_VERDICT_VOID], wanted);
+}
+
+/* For people: `make bench-verdicts`. */
+static int print_table(void)
+{
+	print_message(
+		"  true effect   judged     kept  rolled back  inconclusive   void   wanted\n");
+	for (size_t i = 0; i < CB_ARRAY_SIZE(effects); i++) {
+		struct tally tally = lives(effects[i].effect_ratio);
+
+		print_row(effects[i].effect_ratio, &tally, effects[i].wanted);
+	}
+	print_message(
+		"All but what is kept is undone. Plans that were withdrawn before the move are not counted.\n");
+	return 0;
+}
+
+static struct tally tried(size_t i)
+{
+	struct tally tally = lives(effects[i].effect_ratio);
+
+	print_row(effects[i].effect_ratio, &tally, effects[i].wanted);
+	assert_true(tally.judged >= RUNS * 9 / 10);
+	return tally;
 }
 
 static void what_does_nothing_is_seldom_kept(void **state)
 {
-	uint32_t n, kept = lives(0, &n);
+	struct tally tally = tried(0);
 
 	(void)state;
-	assert_true(n >= RUNS * 9 / 10);
-	assert_true(kept * 20 <= n);
+	assert_true(tally.n[CB_VERDICT_KEPT] * 20 <= tally.judged);
 }
 
 static void what_helps_by_a_tenth_is_kept(void **state)
 {
-	uint32_t n, kept = lives(0.1, &n);
+	struct tally tally = tried(1);
 
 	(void)state;
-	assert_true(n >= RUNS * 9 / 10);
-	assert_true(kept * 10 >= n * 9);
+	assert_true(tally.n[CB_VERDICT_KEPT] * 10 >= tally.judged * 9);
 }
 
 static void what_hurts_by_a_tenth_is_undone(void **state)
 {
-	uint32_t n, kept = lives(-0.1, &n);
+	struct tally tally = tried(2);
 
 	(void)state;
-	assert_true(n >= RUNS * 9 / 10);
-	assert_true(kept * 100 <= n);
+	assert_true(tally.n[CB_VERDICT_KEPT] * 100 <= tally.judged);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_does_nothing_is_seldom_kept),
@@ -92,5 +128,7 @@ int main(void)
 		cmocka_unit_test(what_hurts_by_a_tenth_is_undone),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "--table") == 0)
+		return print_table();
 	return cmocka_run_group_tests_name("verdicts", tests, NULL, NULL);
 }

@@ -181,6 +181,86 @@ static void new_drops_are_a_guardrail(void **state)
 	assert_string_equal(judge(&s, false).measure, "dropped connections");
 }
 
+static void set_metric(struct series *s, double before, double after)
+{
+	for (uint32_t i = 0; i < s->n_before; i++) {
+		s->before[i].has_metric = true;
+		s->before[i].metric = before * (1 + 0.01 * normal());
+	}
+	for (uint32_t i = 0; i < s->n_after; i++) {
+		s->after[i].has_metric = true;
+		s->after[i].metric = after * (1 + 0.01 * normal());
+	}
+}
+
+static struct cb_judgement judge_falling(const struct series *s)
+{
+	struct cb_verifier_params params = { .alpha_ratio = 0.05,
+					     .min_effect_ratio = 0.03,
+					     .metric_falls = true,
+					     .seed = 3 };
+	struct cb_judgement judgement;
+
+	cb_verifier_judge(s->before, s->n_before, s->after, s->n_after, &params, &judgement);
+	return judgement;
+}
+
+/* The operator knows better what his service is for than who counts packets. */
+static void the_operators_number_has_the_first_word(void **state)
+{
+	struct series s = make(1000, 1300, 0.1, 0.1, 0.01);
+	struct cb_judgement judgement;
+
+	(void)state;
+	set_metric(&s, 500, 400);
+	judgement = judge(&s, false);
+	assert_int_equal(judgement.verdict, CB_VERDICT_ROLLED_BACK);
+	assert_string_equal(judgement.measure, "service metric");
+	assert_true(judgement.effect_ratio < -0.15 && judgement.served_effect_ratio > 0.25);
+	assert_true(judgement.has_metric && judgement.metric_before > judgement.metric_after);
+	set_metric(&s, 500, 600);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	/* a latency */
+	assert_int_equal(judge_falling(&s).verdict, CB_VERDICT_ROLLED_BACK);
+	set_metric(&s, 500, 400);
+	judgement = judge_falling(&s);
+	assert_int_equal(judgement.verdict, CB_VERDICT_KEPT);
+	assert_true(judgement.effect_ratio < -0.15);
+}
+
+static void without_the_operators_number_served_work_decides(void **state)
+{
+	struct series s = make(1000, 1300, 0.1, 0.1, 0.01);
+
+	(void)state;
+	set_metric(&s, 500, 400);
+	s.after[3].has_metric = false;
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	assert_string_equal(judge(&s, false).measure, "served work");
+	assert_false(judge(&s, false).has_metric);
+	/* no percentage can be told of these */
+	set_metric(&s, 0, 400);
+	assert_string_equal(judge(&s, false).measure, "served work");
+	set_metric(&s, -5, 400);
+	assert_string_equal(judge(&s, false).measure, "served work");
+}
+
+static void the_operators_number_may_be_void_too(void **state)
+{
+	struct series s = make(1000, 1000, 0.1, 0.1, 0.01);
+
+	(void)state;
+	set_metric(&s, 500, 500);
+	for (uint32_t i = 5; i < s.n_after; i++)
+		s.after[i].metric = 800;
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_VOID);
+	set_metric(&s, 500, 750);
+	for (uint32_t i = 0; i < s.n_after; i++)
+		s.after[i].served_per_sec = 0;
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_VOID);
+	assert_non_null(strstr(judge(&s, false).sentence, "the load ended"));
+}
+
 /* Both looks as the engine makes them, over noise without effect: the share that is kept stays within the level. */
 static void noise_is_seldom_kept(void **state)
 {
@@ -256,6 +336,9 @@ int main(void)
 		cmocka_unit_test(a_drift_is_void),
 		cmocka_unit_test(what_changed_everywhere_was_not_us),
 		cmocka_unit_test(new_drops_are_a_guardrail),
+		cmocka_unit_test(the_operators_number_has_the_first_word),
+		cmocka_unit_test(without_the_operators_number_served_work_decides),
+		cmocka_unit_test(the_operators_number_may_be_void_too),
 		cmocka_unit_test(noise_is_seldom_kept),
 		cmocka_unit_test(a_true_effect_is_mostly_seen),
 		cmocka_unit_test(any_number_of_windows_is_survived),

@@ -141,7 +141,8 @@ static void fill_snapshot(void)
 		.mask = cb_cpuset_of(CB_CPUS_MAX - 1),
 	};
 	snapshot.group[0].key = 1;
-	snapshot.group[1] = (struct cb_group_sample){ 2, 3, UINT64_MAX, 1, UINT32_MAX, UINT64_MAX };
+	snapshot.group[1] =
+		(struct cb_group_sample){ 2, 7, UINT64_MAX, 1, UINT32_MAX, UINT64_MAX, -1.5, true };
 }
 
 static void fill_steps(struct cb_step *steps)
