@@ -337,6 +337,23 @@ static void feed_gone(struct cb_manager *m)
 	}
 }
 
+/* Before anybody can take what the kernel did with their masks for somebody's wish. */
+static void feed_stranded(struct cb_manager *m)
+{
+	struct cb_stranded stranded;
+
+	while (cb_host_stranded(m->host, &stranded)) {
+		const struct cb_member *member =
+			stranded.tgid ? cb_manager_worker_by_pid(m, stranded.tgid) : NULL;
+		struct cb_event event = { .kind = CB_EVENT_STRANDED,
+					  .worker_key = member ? member->key : 0,
+					  .irq = stranded.irq };
+
+		if (member ? member->start_ticks == stranded.start_ticks : stranded.tgid == 0)
+			cb_manager_feed_event(m, &event);
+	}
+}
+
 static void feed_foreign(struct cb_manager *m)
 {
 	const struct cb_collect_events *collected = m->collected;
@@ -495,6 +512,8 @@ static void tick(struct cb_manager *m)
 		m->n_pending = cb_release_pending(m->host, m->journal);
 		feed_lost(m);
 		cb_heirs_update(m->host, m->journal);
+		cb_hotplug_update(m->host, m->journal);
+		feed_stranded(m);
 	}
 	cb_manager_pidfiles(m);
 	cb_manager_selected(m);

@@ -38,8 +38,9 @@ enum cb_event_kind {
 	CB_EVENT_WORKER_CPUSET,  /* worker_key: mask is what its cpuset allows from now on */
 	CB_EVENT_IRQ_FOREIGN,    /* irq, mask */
 	CB_EVENT_IRQ_IMMOVABLE,  /* irq: a write was refused for good */
-	CB_EVENT_IRQBALANCE,     /* present: whether irqbalance runs */
+	CB_EVENT_IRQBALANCE,     /* present: whether irqbalance runs, and interrupts are left to it */
 	CB_EVENT_STEER_LOST,     /* group_key: its sockets are not those that were steered; they have the kernel's hash again */
+	CB_EVENT_STRANDED,       /* worker_key, or 0 and irq: all CPUs of its placement went offline; its original is back */
 	_CB_EVENT_MAX,
 	_CB_EVENT_INVALID = -22,
 };

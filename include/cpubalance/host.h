@@ -203,6 +203,21 @@ uint32_t cb_irqs_again(struct cb_host *host, struct cb_journal *journal, struct 
 /* True when a process named irqbalance runs in this pid namespace. */
 bool cb_host_irqbalance_runs(struct cb_host *host);
 
+/* --- hotplug.c: placements whose CPUs have all gone offline --- */
+
+struct cb_journal;
+/* A process (@tgid > 0) or an interrupt. */
+struct cb_stranded {
+	int32_t tgid;
+	uint32_t irq;
+	uint64_t start_ticks;
+};
+#define CB_STRANDED_MAX 64u
+/* Once per tick, and before anything is written: end such placements, by their originals. */
+void cb_hotplug_update(struct cb_host *host, struct cb_journal *journal);
+/* One that has ended so, and was not told of yet; false: there is none. */
+bool cb_host_stranded(struct cb_host *host, struct cb_stranded *ret);
+
 /* --- scout.c: workers by what they serve --- */
 
 /*

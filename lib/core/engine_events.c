@@ -240,6 +240,58 @@ static int worker_cpuset(struct cb_engine *engine, const struct cb_event *event,
 	return 0;
 }
 
+/* The plan in flight had put it there. */
+static void strand_plan(struct cb_engine *engine, struct cb_item_ref item,
+			struct cb_decision *decision)
+{
+	struct flight *flight = &engine->flight;
+	bool concerned = false;
+
+	for (uint32_t i = 0; i < flight->plan.n_steps && flight->active; i++) {
+		struct cb_step *step = &flight->plan.step[i];
+
+		if (step->item.kind != item.kind || step->item.key != item.key)
+			continue;
+		concerned = true;
+		if (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING)
+			step->state = CB_STEP_UNDONE;
+	}
+	if (concerned &&
+	    (flight->plan.state == CB_PLAN_SETTLING || flight->plan.state == CB_PLAN_VERIFYING))
+		engine_plan_undo(engine, CB_VERDICT_VOID,
+				 "the CPUs that it went to are offline, so nothing can be compared",
+				 decision);
+}
+
+/* A placement that was, and its end is nobody's doing. */
+static int stranded(struct cb_engine *engine, const struct cb_event *event,
+		    struct cb_decision *decision)
+{
+	struct cb_item_ref item = { event->worker_key ? CB_ITEM_WORKER : CB_ITEM_IRQ,
+				    event->worker_key ? event->worker_key : event->irq };
+	struct cb_notice notice = { .cpu = -1 };
+	struct worker_state *worker;
+	struct irq_state *irq;
+	char name[96];
+
+	if (item.kind == CB_ITEM_WORKER) {
+		worker = engine_worker(engine, item.key);
+		if (!worker)
+			return -EINVAL;
+		worker->placed = worker->has_set = worker->foreign = worker->foreign_told = false;
+	} else {
+		irq = engine_irq_state(engine, item.key);
+		if (!irq)
+			return -EINVAL;
+		irq->placed = irq->foreign = false;
+	}
+	engine_notice(decision, CB_NOTICE_FOREIGN, &notice,
+		      "The CPUs that %s was placed on went offline: it has its original mask",
+		      cb_engine_item_name(engine, item, name, sizeof(name)));
+	strand_plan(engine, item, decision);
+	return 0;
+}
+
 int engine_event(struct cb_engine *engine, const struct cb_event *event,
 		 struct cb_decision *decision)
 {
@@ -278,6 +330,8 @@ int engine_event(struct cb_engine *engine, const struct cb_event *event,
 	case CB_EVENT_IRQBALANCE:
 		engine->irqbalance = event->present;
 		return 0;
+	case CB_EVENT_STRANDED:
+		return stranded(engine, event, decision);
 	case _CB_EVENT_MAX:
 	case _CB_EVENT_INVALID:
 		break;

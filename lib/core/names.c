@@ -226,6 +226,7 @@ const char *cb_event_kind_name(enum cb_event_kind kind)
 		[CB_EVENT_IRQ_IMMOVABLE] = "irq_immovable",
 		[CB_EVENT_IRQBALANCE] = "irqbalance",
 		[CB_EVENT_STEER_LOST] = "steer_lost",
+		[CB_EVENT_STRANDED] = "stranded",
 	};
 
 	return NAME_OF(names, kind);

@@ -196,6 +196,7 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 	ret->plan_id = decision->plan_id;
 	ret->n_steps = CB_MIN(decision->n_steps, CB_STEPS_MAX);
 	/* Who was forked with our mask until now has to be known: its mask is about to be no longer the one we set. */
+	cb_hotplug_update(host, journal);
 	cb_heirs_update(host, journal);
 	if (!host->proc_conn && !host->writer->ops->pretends)
 		(void)cb_heirs_search(host->writer, journal);

@@ -21,6 +21,7 @@
 #include "collect.h"
 #include "cpubalance/clock.h"
 #include "host_internal.h"
+#include "hotplug.h"
 #include "writer.h"
 
 /*
@@ -359,7 +360,8 @@ static int host_init(struct cb_host *host, const struct cb_host_options *options
 	if (r < 0)
 		return cb_err_set(err, r, "not enough memory");
 	host->writer = cb_writer_new(host);
-	if (!host->writer)
+	host->hotplug = calloc(1, sizeof(*host->hotplug));
+	if (!host->writer || !host->hotplug)
 		return cb_err_set(err, -ENOMEM, "not enough memory");
 	return 0;
 }
@@ -389,6 +391,8 @@ struct cb_host *cb_host_close(struct cb_host *host)
 	cb_scout_free(host);
 	cb_collector_done(host);
 	cb_proc_conn_free(host->proc_conn);
+	cb_hotplug_done(host->hotplug);
+	free(host->hotplug);
 	cb_writer_free(host->writer);
 	cb_closep(&host->root_fd);
 	free(host->buf);

@@ -171,6 +171,7 @@ void cb_release(struct cb_host *host, struct cb_journal *journal, const char *gr
 	struct cb_select select = { .group = group };
 
 	*ret = (struct cb_outcome){ .plan_id = 0 };
+	cb_hotplug_update(host, journal);
 	cb_heirs_update(host, journal);
 	cb_restore_selected(&change, &select, false);
 	ret->n_restored = change.n_restored;

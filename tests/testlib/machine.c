@@ -193,6 +193,32 @@ void machine_fire(struct machine_irq *irq)
 		irq->effective = (int32_t)cb_cpuset_first(&irq->mask);
 }
 
+/* kernel/sched/core.c, select_fallback_rq(); kernel/irq/cpuhotplug.c, migrate_one_irq() */
+void machine_offline(struct machine *machine, unsigned int cpu)
+{
+	cb_cpuset_clear(&machine->online, cpu);
+	for (size_t i = 0; i < MACHINE_THREADS; i++) {
+		struct machine_thread *t = &machine->thread[i];
+
+		if (t->tid == 0 || t->asleep || cb_cpuset_intersects(&t->mask, &machine->online))
+			continue;
+		t->mask = t->cpuset;
+		if (cb_cpuset_empty(&t->mask))
+			cb_cpuset_set_range(&t->mask, 0, 7);
+	}
+	for (size_t i = 0; i < MACHINE_IRQS; i++) {
+		struct machine_irq *q = &machine->irq[i];
+
+		if (q->irq != 0 && !cb_cpuset_intersects(&q->mask, &machine->online))
+			q->mask = machine->online;
+	}
+}
+
+void machine_online(struct machine *machine, unsigned int cpu)
+{
+	cb_cpuset_set(&machine->online, cpu);
+}
+
 /* --- the writer --- */
 
 /* In front of each operation. 0, or what it is to fail with. */

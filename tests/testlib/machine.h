@@ -42,6 +42,7 @@ struct machine_thread {
 	struct cb_cpuset mask, truth;
 	struct cb_cpuset cpuset; /* empty: all */
 	uint64_t cgroup_id;
+	bool asleep;	/* see machine_offline() */
 	bool unrelated; /* free for a test's use */
 };
 
@@ -108,6 +109,9 @@ void machine_exit(struct machine *machine, struct machine_thread *thread);
 void machine_exit_process(struct machine *machine, int32_t tgid);
 bool machine_is_dead(struct machine *machine,
 		     const struct machine_thread *thread); /* a zombie alone */
+/* A CPU goes and comes, and the kernel does what it does with masks that have no CPU left. A thread that sleeps keeps its mask. */
+void machine_offline(struct machine *machine, unsigned int cpu);
+void machine_online(struct machine *machine, unsigned int cpu);
 void machine_tick(struct machine *machine, uint64_t ticks);
 
 struct machine_irq *machine_add_irq(struct machine *machine, uint32_t irq, const char *actions,
