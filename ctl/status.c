@@ -193,7 +193,9 @@ static void machine_line(struct cb_lines *lines, struct json_object *manager)
 		strcmp(cpus, "1") == 0 ? "" : "s", COUNT(manager, "CPUsHot"),
 		COUNT(manager, "CPUsWarm"), COUNT(manager, "CPUsCool"), COUNT(manager, "Groups"),
 		COUNT(manager, "Workers"),
-		strcmp(owner, "irqbalance") == 0 ? "   irqbalance moves interrupts" : "",
+		strcmp(owner, "irqbalance") == 0 ? "   irqbalance moves interrupts" :
+		strcmp(owner, "shared") == 0	 ? "   irqbalance moves the other interrupts" :
+						   "",
 		strcmp(owner, "none") == 0 ? "   nobody moves interrupts" : "");
 }
 

@@ -406,6 +406,7 @@ static int method_list_owners(sd_bus_message *call, void *userdata, sd_bus_error
 	if (begin(call, &rows) < 0)
 		return rows.r;
 	cb_host_owners(m->host, owner);
+	cb_manager_owner_irqbalance(m, &owner[CB_OWNER_IRQBALANCE]);
 	cb_manager_owner_cpusets(m, &cpusets);
 	cb_list_open(&rows);
 	for (int i = 0; i < _CB_OWNER_MAX; i++)

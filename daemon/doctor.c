@@ -180,7 +180,7 @@ static void check_owners(struct doctor *doctor, struct cb_host *host)
 			    owner[i].owns);
 	if (irqbalance)
 		say(doctor, NOTE, "irqbalance",
-		    "to have interrupts moved with their workers: systemctl disable --now irqbalance",
+		    "to have interrupts moved with their workers: systemctl disable --now irqbalance, or CoordinateIrqbalance=yes",
 		    "it runs, and interrupts are left to it");
 	else
 		say(doctor, OK, "irqbalance", NULL, "does not run; interrupts may be moved");

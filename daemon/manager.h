@@ -171,7 +171,9 @@ struct cb_manager {
 	struct cb_cpuset own_may, own_cpus; /* where we may run, by whoever started us; where we do */
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
-	bool irqbalance;
+	bool irqbalance, shared; /* it runs; and leaves those interrupts alone that we may move */
+	bool irqbalance_told;	 /* as the engine was told: interrupts are left to it */
+	char unshared[160];	 /* why not, though it was asked to */
 	uint32_t cpuset_next;		/* index of the worker whose cpuset is read next */
 	bool owner_seen[_CB_OWNER_MAX]; /* when they were last looked at */
 	uint64_t suspended_usec;	/* since boot, at the last tick */
@@ -304,11 +306,17 @@ void cb_manager_threads(struct cb_manager *m); /* once per tick */
 
 void cb_manager_saved_write(struct cb_manager *m); /* when saved_dirty */
 void cb_manager_saved_load(struct cb_manager *m);
+/* One line of that file as the only group of @scratch. Returns 0 or a negative errno. */
+struct json_object;
+int cb_saved_group_parse(struct json_object *object, struct cb_policy *scratch, struct cb_err *err)
+	_must_check_;
 
 /* --- manager_owners.c --- */
 
 /* Look who else sets what we set, every ten seconds; the engine is told of irqbalance, the log of all. */
 void cb_manager_owners_watch(struct cb_manager *m);
+/* What coordination makes of irqbalance's row. */
+void cb_manager_owner_irqbalance(const struct cb_manager *m, struct cb_owner *owner);
 /* Workers whose cpuset is not the whole machine; at most CB_OWNERS_WORKERS_MAX are looked at. */
 #define CB_OWNERS_WORKERS_MAX 64u
 void cb_manager_owner_cpusets(const struct cb_manager *m, struct cb_owner *ret);

@@ -315,6 +315,14 @@ static void restore_all(struct cb_manager *m)
 	       answer.n_restored, answer.n_gone, answer.n_foreign, answer.n_failed, m->n_pending);
 }
 
+/* It may sleep for ten seconds before it hears us. */
+static void end_coordination(struct cb_manager *m)
+{
+	if (m->journal && !cb_irqbalance_end(m->host, m->journal, CB_IRQBALANCE_END_MSEC))
+		cb_log(LOG_WARNING, "irqbalance does not answer: some interrupts stay banned there "
+				    "until it is started again, or `cpubalanced --restore`");
+}
+
 void cb_manager_stop(struct cb_manager *m, bool keep)
 {
 	struct cb_command rollback = { .kind = CB_COMMAND_ROLLBACK };
@@ -330,6 +338,7 @@ void cb_manager_stop(struct cb_manager *m, bool keep)
 	cb_textfile_remove(m->policy->metrics_textfile);
 	if (!keep) {
 		restore_all(m);
+		end_coordination(m);
 	} else if (plan && plan->applied_usec != 0) {
 		/* Only what a verdict has kept outlives the daemon that could have judged it. */
 		rollback.plan_id = plan->id;

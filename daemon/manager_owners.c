@@ -12,15 +12,21 @@
 #define EVERY_USEC   (10 * CB_USEC_PER_SEC)
 #define CPUSETS_EACH 32u /* workers that are looked at each time */
 
-static void tell_engine(struct cb_manager *m, bool present)
-{
-	struct cb_event event = { .kind = CB_EVENT_IRQBALANCE, .present = present };
+/* One more than can be banned: so many are too many. */
+#define IRQS_MAX 129u
 
-	if (present == m->irqbalance)
+static void tell_engine(struct cb_manager *m)
+{
+	bool left = m->irqbalance && !m->shared;
+	struct cb_event event = { .kind = CB_EVENT_IRQBALANCE, .present = left };
+
+	if (left == m->irqbalance_told)
 		return;
-	m->irqbalance = present;
-	cb_log(LOG_NOTICE, present ? "irqbalance runs: interrupts are left to it" :
-				     "irqbalance has ended: interrupts may be moved");
+	m->irqbalance_told = left;
+	cb_log(LOG_NOTICE, "%s",
+	       left	     ? "irqbalance runs: interrupts are left to it" :
+	       m->irqbalance ? "irqbalance leaves the interrupts alone that may be moved here" :
+			       "irqbalance has ended: interrupts may be moved");
 	cb_manager_feed_event(m, &event);
 }
 
@@ -52,16 +58,88 @@ static void watch_cpusets(struct cb_manager *m)
 	}
 }
 
+/* --- coordination with irqbalance --- */
+
+/* Placed by us, or it could be: not a reason of its own against it. */
+static bool is_ours(const struct cb_manager *m, const struct cb_irq_view *view, bool paused)
+{
+	struct cb_group_view group;
+
+	if (view->foreign || view->info->immovable)
+		return false;
+	if (view->placed)
+		return true;
+	if (paused || (view->reject != CB_REJECT_NONE && view->reject != CB_REJECT_IRQBALANCE &&
+		       view->reject != CB_REJECT_QUARANTINE))
+		return false;
+	return view->group_key != 0 && cb_manager_group_view(m, view->group_key, &group) &&
+	       group.mode != CB_MODE_OBSERVE;
+}
+
+static uint32_t list_ours(const struct cb_manager *m, uint32_t *ret)
+{
+	struct cb_totals totals;
+	struct cb_irq_view view;
+	uint32_t n = 0;
+
+	if (!m->policy->coordinate_irqbalance || !m->irqbalance || !m->journal_healthy)
+		return 0;
+	cb_engine_totals(m->engine, &totals);
+	for (uint32_t i = 0; i < cb_engine_n_irqs(m->engine) && n < IRQS_MAX; i++) {
+		cb_engine_irq(m->engine, i, &view);
+		if (is_ours(m, &view, totals.paused))
+			ret[n++] = view.irq;
+	}
+	return n;
+}
+
+static void coordinate(struct cb_manager *m)
+{
+	uint32_t irq[IRQS_MAX], n;
+	const char *why = "";
+
+	m->shared = false;
+	if (!m->journal || !cb_manager_is_live(m))
+		return;
+	n = list_ours(m, irq);
+	m->shared = cb_irqbalance_tick(m->host, m->journal, irq, n, &why);
+	if (strncmp(m->unshared, why, sizeof(m->unshared) - 1) == 0)
+		return;
+	snprintf(m->unshared, sizeof(m->unshared), "%s", why);
+	if (why[0])
+		cb_log(LOG_WARNING,
+		       "No coordination with irqbalance, interrupts are left to it: %s", why);
+}
+
+void cb_manager_owner_irqbalance(const struct cb_manager *m, struct cb_owner *owner)
+{
+	if (!owner->present || !m->policy->coordinate_irqbalance)
+		return;
+	if (m->shared)
+		snprintf(
+			owner->consequence, sizeof(owner->consequence),
+			"interrupts that may be moved here are banned there, the others are its own");
+	else
+		snprintf(owner->consequence, sizeof(owner->consequence),
+			 "no interrupt is moved: %.110s",
+			 m->unshared[0] ? m->unshared :
+					  "it has not been asked to leave any alone yet");
+}
+
 void cb_manager_owners_watch(struct cb_manager *m)
 {
 	struct cb_owner owner[_CB_OWNER_MAX];
 	uint64_t now_usec = cb_manager_now(m);
+	bool due = m->irqbalance_usec == 0 || now_usec - m->irqbalance_usec >= EVERY_USEC;
 
-	if (m->irqbalance_usec != 0 && now_usec - m->irqbalance_usec < EVERY_USEC)
+	if (due)
+		m->irqbalance = cb_host_irqbalance_runs(m->host);
+	coordinate(m);
+	tell_engine(m);
+	if (!due)
 		return;
 	m->irqbalance_usec = now_usec;
 	watch_cpusets(m);
-	tell_engine(m, cb_host_irqbalance_runs(m->host));
 	cb_host_owners(m->host, owner);
 	for (int i = 0; i < _CB_OWNER_MAX; i++) {
 		if (owner[i].present == m->owner_seen[i])

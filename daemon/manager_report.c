@@ -285,7 +285,7 @@ void cb_manager_report(struct cb_manager *m)
 		why = cb_journal_state(m->journal);
 	report->journal = why;
 	report->missing = m->missing;
-	report->interrupts_owner = m->irqbalance ? "irqbalance" :
+	report->interrupts_owner = m->irqbalance ? (m->shared ? "shared" : "irqbalance") :
 				   strcmp(m->policy->manage_interrupts, "none") != 0 ?
 						   "cpubalanced" :
 						   "none";

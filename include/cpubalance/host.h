@@ -218,6 +218,18 @@ void cb_hotplug_update(struct cb_host *host, struct cb_journal *journal);
 /* One that has ended so, and was not told of yet; false: there is none. */
 bool cb_host_stranded(struct cb_host *host, struct cb_stranded *ret);
 
+/* --- irqbalance.c: coordination, for who has opted in --- */
+
+/*
+ * Once per tick: have the running irqbalance leave these interrupts alone (ascending; none: no longer). Never waits. True while all of them
+ * are banned there; else @ret_why says what stands in the way, "" when it has just not come to that yet.
+ */
+bool cb_irqbalance_tick(struct cb_host *host, struct cb_journal *journal, const uint32_t *irqs, uint32_t n,
+			const char **ret_why);
+/* Take back what the journal says, and wait for that up to @wait_msec. False: something of it is left, and in the journal. */
+bool cb_irqbalance_end(struct cb_host *host, struct cb_journal *journal, uint32_t wait_msec) _must_check_;
+#define CB_IRQBALANCE_END_MSEC 15000u
+
 /* --- scout.c: workers by what they serve --- */
 
 /*

@@ -22,6 +22,7 @@
 #include "cpubalance/clock.h"
 #include "host_internal.h"
 #include "hotplug.h"
+#include "irqbalance.h"
 #include "writer.h"
 
 /*
@@ -391,6 +392,7 @@ struct cb_host *cb_host_close(struct cb_host *host)
 	cb_scout_free(host);
 	cb_collector_done(host);
 	cb_proc_conn_free(host->proc_conn);
+	cb_irqbalance_free(host->irqbalance);
 	cb_hotplug_done(host->hotplug);
 	free(host->hotplug);
 	cb_writer_free(host->writer);

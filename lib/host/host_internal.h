@@ -70,6 +70,7 @@ struct cb_host {
 	struct cb_scout *scout;		    /* scout.c; NULL while nobody is to be found */
 	int32_t owner_pid[_CB_PROCESS_MAX]; /* last seen, 0 none */
 	struct cb_hotplug *hotplug;	    /* NULL where there is nothing to write to */
+	struct cb_irqbalance *irqbalance;   /* NULL: nobody has asked for coordination */
 	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
 	int32_t pid_before, pid_last; /* youngest process of the look before the last, and of the last; 0 unknown */
 };

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "journal_bans.h"
 #include "journal_file.h"
 #include "journal_internal.h"
 #include "journal_trial.h"
@@ -33,6 +34,7 @@ struct cb_journal {
 	uint64_t generation;
 	uint64_t n_records;	/* in the file */
 	uint32_t trial_plan_id; /* see journal_trial.h */
+	struct cb_bans bans;	/* see journal_bans.h */
 	bool healthy;
 	char state[CB_ERR_MSG_MAX];
 	char line[CB_JOURNAL_LINE_MAX];
@@ -204,6 +206,11 @@ static int load_line(const char *line, size_t len, void *userdata, struct cb_err
 
 	if (r < 0)
 		return cb_err_set(err, r, "no valid record of a plan on trial");
+	if (r == 0) {
+		r = cb_journal_bans_parse(line, len, &journal->bans);
+		if (r < 0)
+			return cb_err_set(err, r, "no valid record of bans");
+	}
 	if (r > 0) {
 		journal->n_records++;
 		return 0;
@@ -234,13 +241,16 @@ static void say(struct cb_journal *journal, bool healthy, const char *sentence)
 /* The file anew, with what is valid alone. */
 static int compact(struct cb_journal *journal, struct cb_err *err)
 {
-	char trial[CB_JOURNAL_TRIAL_MAX];
+	char trial[CB_JOURNAL_TRIAL_MAX], bans[CB_JOURNAL_BANS_MAX];
 	int r = cb_journal_file_begin(journal->file, err);
 
 	if (r == 0 && journal->trial_plan_id != 0)
 		r = cb_journal_file_add(
 			journal->file, trial,
 			(size_t)cb_journal_trial_format(journal->trial_plan_id, trial), err);
+	if (r == 0 && journal->bans.n > 0)
+		r = cb_journal_file_add(journal->file, bans,
+					(size_t)cb_journal_bans_format(&journal->bans, bans), err);
 	for (uint32_t i = 0; r == 0 && i < journal->n; i++) {
 		int len = cb_journal_line_format(&journal->entry[i], false, journal->line,
 						 sizeof(journal->line));
@@ -250,7 +260,8 @@ static int compact(struct cb_journal *journal, struct cb_err *err)
 	}
 	r = cb_journal_file_end(journal->file, r, err);
 	if (r == 0)
-		journal->n_records = journal->n + (journal->trial_plan_id != 0);
+		journal->n_records =
+			journal->n + (journal->trial_plan_id != 0) + (journal->bans.n > 0);
 	return r;
 }
 
@@ -408,7 +419,28 @@ int cb_journal_set_trial(struct cb_journal *journal, uint32_t plan_id, struct cb
 	return 0;
 }
 
+int cb_journal_set_bans(struct cb_journal *journal, const struct cb_bans *bans, struct cb_err *err)
+{
+	char line[CB_JOURNAL_BANS_MAX];
+	int len = cb_journal_bans_format(bans, line), r = 0;
+
+	CB_FAULT_POINT("journal-bans");
+	if (journal->file)
+		r = append_line(journal, line, (size_t)len, err);
+	if (r < 0)
+		return r;
+	CB_FAULT_POINT("journal-bans-done");
+	journal->bans = *bans;
+	compact_when_due(journal);
+	return 0;
+}
+
 /* --- asking --- */
+
+const struct cb_bans *cb_journal_bans(const struct cb_journal *journal)
+{
+	return &journal->bans;
+}
 
 uint32_t cb_journal_trial(const struct cb_journal *journal)
 {

@@ -83,6 +83,9 @@ int cb_restore_offline(struct cb_host *host, const char *run_dir,
 		.n_foreign = change.n_foreign,
 		.n_failed = change.n_failed,
 	};
+	if (!cb_irqbalance_end(host, change.journal, CB_IRQBALANCE_END_MSEC) && say)
+		say("irqbalance does not answer: some interrupts stay banned there until it is started again",
+		    userdata);
 	cb_journal_close(change.journal);
 	return 0;
 }

@@ -22,6 +22,9 @@ CASES=(
 	"haproxy_reloaded_under_its_placement_ends_with_the_originals"
 	"irqbalance_keeps_the_interrupts"
 	"irqbalance_that_comes_and_goes_is_noticed"
+	"coordination_bans_what_may_be_moved_and_gives_it_back"
+	"coordination_outlives_a_restart_of_either_side"
+	"coordination_is_undone_after_a_crash"
 )
 
 # --- servers ------------------------------------------------------------------------------------------------
@@ -137,11 +140,11 @@ put_irqs_back() {
 	done <<<"$1" 2>/dev/null
 }
 
-# Its socket is in /run, which is ours in this mount namespace.
+# Its socket is in /run, which is ours in this mount namespace. Arguments are its own.
 start_irqbalance() {
 	mountpoint -q /run || mount -t tmpfs -o mode=755 tmpfs /run || return 1
 	mkdir -p /run/irqbalance
-	loop_run timeout 120 irqbalance --foreground --interval=1 >"$loop_dir/irqbalance.log" 2>&1
+	loop_run timeout 120 irqbalance --foreground --interval=1 "$@" >"$loop_dir/irqbalance.log" 2>&1
 	irqbalance=$loop_pid
 	loop_try 5 loop_alive "$irqbalance"
 }
@@ -188,6 +191,86 @@ between_irqbalances() {
 	irqbalance=
 	must loop_try 30 owned_by cpubalanced && must listed_owner false && must loop_all_on "$loop_b" "${w[0]}" &&
 		must quietly ctl release --all && must back "${w[@]}"
+}
+
+# --- coordination -----------------------------------------------------------------------------------------
+
+# What it leaves alone, ascending.
+banned() {
+	/usr/bin/python3 - <<-'END'
+		import glob, socket
+		for path in glob.glob("/run/irqbalance/irqbalance*.sock"):
+		    s = socket.socket(socket.AF_UNIX)
+		    s.settimeout(20)
+		    try:
+		        s.connect(path)
+		    except OSError:
+		        continue
+		    s.sendall(b"setup")
+		    text = b""
+		    while True:
+		        part = s.recv(65536)
+		        if not part:
+		            break
+		        text += part
+		    words = text.split()
+		    print(*sorted(int(words[i + 1]) for i in range(len(words)) if words[i] == b"IRQ"))
+	END
+}
+banned_are() { [ "$(banned)" = "$1" ]; }
+movable_irqs() { json_rows "$(ctl --json irqs | json_flat)" "" | while IFS= read -r row; do [ "$(json_in "$row" Movable)" = true ] && json_in "$row" IRQ; done | sort -n | paste -sd ' '; }
+union() { printf '%s\n' "$@" | sort -nu | paste -sd ' '; }
+
+coordinating() {
+	policy 6 6
+	printf '[Plan]\nCoordinateIrqbalance=yes\n' >>"$loop_dir/test.conf"
+	must start_irqbalance --banirq=9 && idle_workers && daemon && must quietly ctl register web "${w[@]}" --interfaces='*' &&
+		must loop_try 60 owned_by shared || return 1
+	ours=$(movable_irqs)
+	[ -n "$ours" ] || { skip="no interrupt can be moved here"; return 1; }
+	# shellcheck disable=SC2086 # numbers
+	all=$(union 9 $ours)
+}
+
+coordination_bans_what_may_be_moved_and_gives_it_back() { with_coordination give_and_take; }
+with_coordination() {
+	local ours='' all=''
+	[ -x /usr/bin/python3 ] || { skip="no python3"; return 0; }
+	with_irqbalance "$1" || [ -n "$skip" ]
+}
+
+# Nobody plays ping-pong: what stands on an interrupt of ours stays, though irqbalance looks at everything each second.
+give_and_take() {
+	local irq file to i
+	coordinating && must banned_are "$all" && say "banned: $all" || return 1
+	ctl status | grep -q "irqbalance moves the other interrupts" || { say "status does not say it"; return 1; }
+	irq=${ours%% *} file=/proc/irq/${ours%% *}/smp_affinity_list
+	for to in "$loop_a" "$loop_b"; do
+		echo "$to" >"$file" || return 1
+		for ((i = 0; i < 5; i++)); do
+			sleep 1
+			must [ "$(cat "$file")" = "$to" ] || return 1
+		done
+	done
+	must banned_are "$all" && must loop_alive "$irqbalance" && must quietly ctl release --all && must loop_daemon_stop &&
+		must banned_are 9 && must loop_alive "$irqbalance" && say "interrupt $irq stood where it was put"
+}
+
+coordination_outlives_a_restart_of_either_side() { with_coordination restarts; }
+restarts() {
+	coordinating || return 1
+	kill_daemon
+	must banned_are "$all" && daemon && must loop_try 60 owned_by shared && must banned_are "$all" || return 1
+	loop_stop "$irqbalance"
+	must loop_try 30 owned_by cpubalanced && must start_irqbalance --banirq=9 && must loop_try 60 owned_by shared &&
+		must banned_are "$all" && must loop_daemon_stop && must banned_are 9
+}
+
+coordination_is_undone_after_a_crash() { with_coordination crash; }
+crash() {
+	coordinating || return 1
+	kill_daemon
+	must banned_are "$all" && must restore && must banned_are 9 && must loop_alive "$irqbalance"
 }
 
 # --- run --------------------------------------------------------------------------------------------------
