@@ -169,7 +169,7 @@ static const char *text_of(json_object *object, const char *name)
 }
 
 /* Through the same door as the configuration, so that no value can be out of its bounds. */
-static int parse_group(json_object *object, struct cb_policy *scratch, struct cb_err *err)
+int cb_saved_group_parse(json_object *object, struct cb_policy *scratch, struct cb_err *err)
 {
 	const char *name = text_of(object, "name");
 	char section[CB_NAME_MAX + 16];
@@ -232,7 +232,7 @@ static int load_group(struct cb_manager *m, json_object *object, struct cb_err *
 	scratch = malloc(sizeof(*scratch));
 	if (!scratch)
 		return -ENOMEM;
-	r = parse_group(object, scratch, err);
+	r = cb_saved_group_parse(object, scratch, err);
 	if (r >= 0 && !cb_manager_group_find(m, scratch->group[0].name)) {
 		r = cb_manager_group_set(m, &scratch->group[0], false, &registration, err);
 		if (r >= 0) {
