@@ -24,6 +24,7 @@ CASES=(
 	an_isolated_cpu_is_refused
 	a_cpu_goes_offline_under_a_worker_and_comes_back
 	the_only_cpu_of_a_worker_goes_and_comes_back
+	a_storm_of_hotplug_loses_nothing
 	a_cpuset_bounds_its_workers
 	a_partition_is_nobody_elses
 	a_stop_leaves_every_mask_as_it_was
@@ -288,6 +289,36 @@ the_only_cpu_of_a_worker_goes_and_comes_back() {
 	after=$(cpus_of "${w[0]}")
 	say "its mask without CPU 5: $before; with CPU 5 again: $after"
 	must quietly ctl release --all && must await 20 nothing_changed && must loop_all_on 0 "${w[@]}"
+}
+
+# A minute of CPUs that come and go, several at a time, under workers that the daemon moves by itself and others that are moved by
+# order, wherever they are just then. No write of anybody's may be forgotten, and nobody may die of it.
+STORM_SECONDS=60
+a_storm_of_hotplug_loses_nothing() {
+	local pid idle=("${w[@]}") cpu n=0 moves=0 end down=() i
+	pid=$(main_pid)
+	must hogs 3 && must quietly ctl register storm "${w[@]}" && must await 20 known "${w[0]}" || return 1
+	end=$((SECONDS + STORM_SECONDS))
+	while [ $SECONDS -lt $end ]; do
+		down=()
+		for ((i = 0; i < 4; i++)); do
+			cpu=$((1 + RANDOM % 15))
+			echo 0 >"/sys/devices/system/cpu/cpu$cpu/online" 2>/dev/null && down+=("$cpu") n=$((n + 1))
+			can_move "${idle[i % 2]}" "$((1 + RANDOM % 15))" && moves=$((moves + 1))
+		done
+		for cpu in "${down[@]}"; do
+			echo 1 >"/sys/devices/system/cpu/cpu$cpu/online"
+		done
+	done
+	say "$n times a CPU went offline, $moves ordered moves, plans so far: $(field Manager.LastPlanId status)"
+	must await 30 cpus_are 16 && must is "$(main_pid)" "$pid" && must quietly ctl release --all --pause &&
+		must await 30 nothing_changed && must loop_all_on 0 "${w[@]}" && must loop_all_on 0 "${idle[@]}" &&
+		must quietly diff $loop_dir/irqs.before <(irq_masks) && must [ "$n" -ge 20 ] && must [ "$moves" -ge 1 ] &&
+		must quietly ctl unregister storm && must quietly ctl resume
+	i=$?
+	no_hogs
+	w=("${idle[@]}")
+	return $i
 }
 
 # --- cpusets --------------------------------------------------------------------------------------------
