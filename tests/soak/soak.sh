@@ -3,7 +3,8 @@
 #
 # soak.sh - `sudo make soak`: SOAK_SECONDS (1800) of a steady and balanced load, the daemon in `auto` with every
 # default. Two registered workers, one on each of two CPUs, get 45 % of the requests that they could serve. There
-# is nothing to mend, so there must be no plan and no write; and the daemon must not grow.
+# is nothing to mend, so there must be no plan and no write; and the daemon must not grow, neither in memory nor in
+# descriptors. Before that an hour of virtual time, with all that can come and go in it (tests/unit/test_hour.c).
 # One line a minute; exits 0 only when all of that holds.
 set -u
 
@@ -128,5 +129,8 @@ if ! loop_pick_cpus; then
 	echo "soak: this machine offers one CPU only: there is nothing to balance"
 	exit 0
 fi
+echo "soak: first an hour of virtual time"
+said=$("$CB_BUILD/tests/unit/test_hour" 2>&1) || { printf '%s\n' "$said" "soak: FAIL: something grows"; exit 1; }
+sed -n 's/^# /  /p' <<<"$said"
 export loop_a loop_b
 loop_session "$0" --inside
