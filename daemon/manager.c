@@ -337,19 +337,25 @@ static void feed_gone(struct cb_manager *m)
 	}
 }
 
+static bool is_stranded(const struct cb_member *member, const struct cb_stranded *stranded)
+{
+	return member->pid == stranded->tgid && member->tid == stranded->tid &&
+	       member->start_ticks == stranded->start_ticks;
+}
+
 /* Before anybody can take what the kernel did with their masks for somebody's wish. */
 static void feed_stranded(struct cb_manager *m)
 {
 	struct cb_stranded stranded;
 
 	while (cb_host_stranded(m->host, &stranded)) {
-		const struct cb_member *member =
-			stranded.tgid ? cb_manager_worker_by_pid(m, stranded.tgid) : NULL;
-		struct cb_event event = { .kind = CB_EVENT_STRANDED,
-					  .worker_key = member ? member->key : 0,
-					  .irq = stranded.irq };
+		struct cb_event event = { .kind = CB_EVENT_STRANDED, .irq = stranded.irq };
 
-		if (member ? member->start_ticks == stranded.start_ticks : stranded.tgid == 0)
+		for (uint32_t i = 0; i < m->n_members && event.worker_key == 0; i++)
+			if (is_stranded(m->member[i], &stranded))
+				event.worker_key = m->member[i]->key;
+		/* An heir is no worker. */
+		if (event.worker_key != 0 || stranded.tgid == 0)
 			cb_manager_feed_event(m, &event);
 	}
 }

@@ -206,11 +206,11 @@ bool cb_host_irqbalance_runs(struct cb_host *host);
 /* --- hotplug.c: placements whose CPUs have all gone offline --- */
 
 struct cb_journal;
-/* A process (@tgid > 0) or an interrupt. */
+/* A process (@tgid > 0), one thread of it (@tid > 0), or an interrupt. */
 struct cb_stranded {
-	int32_t tgid;
+	int32_t tgid, tid;
+	uint64_t start_ticks; /* of the thread, else of the process */
 	uint32_t irq;
-	uint64_t start_ticks;
 };
 #define CB_STRANDED_MAX 64u
 /* Once per tick, and before anything is written: end such placements, by their originals. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hotplug.h"
 
-#include <string.h>
-
 #include "host_internal.h"
 #include "journal_internal.h"
 
@@ -45,21 +43,32 @@ static int learn(struct cb_change *change, uint32_t index, const struct cb_cpuse
 	return cb_journal_put(change->journal, &e, NULL) < 0 ? 0 : 1;
 }
 
-/* Each owner once. False when there is no more room: what is not told of is found foreign by the engine, and restored all the same. */
-static bool remember(struct cb_hotplug *hotplug, const struct cb_journal_entry *e)
+static struct cb_stranded owner_of(const struct cb_journal_entry *e)
 {
-	bool task = e->knob == CB_KNOB_TASK_AFFINITY;
-	struct cb_stranded owner = { .tgid = task ? e->tgid : 0,
-				     .start_ticks = task ? e->tgid_start_ticks : 0,
-				     .irq = task ? 0 : e->irq };
+	if (e->knob != CB_KNOB_TASK_AFFINITY)
+		return (struct cb_stranded){ .irq = e->irq };
+	return (struct cb_stranded){ .tgid = e->tgid,
+				     .tid = e->alone ? e->tid : 0,
+				     .start_ticks = e->alone ? e->start_ticks :
+							       e->tgid_start_ticks };
+}
+
+static bool same_owner(const struct cb_stranded *a, const struct cb_stranded *b)
+{
+	return a->tgid == b->tgid && a->tid == b->tid && a->irq == b->irq &&
+	       a->start_ticks == b->start_ticks;
+}
+
+/* Each owner once. Without room for it the engine finds it foreign, and a release or a rollback restores it all the same. */
+static void remember(struct cb_hotplug *hotplug, const struct cb_journal_entry *e)
+{
+	struct cb_stranded owner = owner_of(e);
 
 	for (uint32_t i = 0; i < hotplug->n; i++)
-		if (memcmp(&hotplug->stranded[i], &owner, sizeof(owner)) == 0)
-			return true;
-	if (hotplug->n == CB_STRANDED_MAX)
-		return false;
-	hotplug->stranded[hotplug->n++] = owner;
-	return true;
+		if (same_owner(&hotplug->stranded[i], &owner))
+			return;
+	if (hotplug->n < CB_STRANDED_MAX)
+		hotplug->stranded[hotplug->n++] = owner;
 }
 
 void cb_hotplug_strand(struct cb_hotplug *hotplug, struct cb_change *change,
@@ -74,10 +83,11 @@ void cb_hotplug_strand(struct cb_hotplug *hotplug, struct cb_change *change,
 		const struct cb_journal_entry *e = cb_journal_at(change->journal, i);
 
 		if (is_stranded(e, online) && learn(change, i, &now) == 1)
-			(void)remember(hotplug, cb_journal_at(change->journal, i));
+			remember(hotplug, cb_journal_at(change->journal, i));
 	}
 	for (uint32_t i = first; i < hotplug->n; i++) {
 		struct cb_target process = { .tgid = hotplug->stranded[i].tgid,
+					     .tid = hotplug->stranded[i].tid,
 					     .start_ticks = hotplug->stranded[i].start_ticks };
 		struct cb_select select = { .lineage = process.tgid ? &process : NULL,
 					    .irq = process.tgid ? NULL :
