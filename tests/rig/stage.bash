@@ -44,7 +44,7 @@ rig_job() {
 	done
 	cp "$rig/$1" "$job/main"
 	cp $rig/guest.bash tests/testlib/loop.bash "$job/"
-	cp "$CB_BUILD"/cpubalanced "$CB_BUILD"/cpubalctl "$CB_BUILD"/cpubalanced-metrics "$job/src/build/" &&
+	cp "$CB_BUILD"/cpubalanced{,-metrics,-gauge} "$CB_BUILD"/cpubalctl "$job/src/build/" &&
 		cp "$CB_BUILD"/tests/tools/{rpserv,burn,httpload} "$job/tools/" || exit 1
 }
 
