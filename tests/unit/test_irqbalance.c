@@ -72,13 +72,14 @@ static _Noreturn void be_irqbalance(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
-	char message[500];
+	char message[500], path[128];
 	ssize_t n;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/irqbalance%d.sock", s.dir,
-		 getpid());
+	/* There under its name only once it listens. */
+	snprintf(path, sizeof(path), "%s/irqbalance%d.sock", s.dir, getpid());
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/new.sock", s.dir);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(listener, 1) < 0)
+	    listen(listener, 1) < 0 || rename(address.sun_path, path) < 0)
 		_exit(1);
 	while ((fd = accept(listener, NULL, NULL)) >= 0) {
 		while (s.other->silent)
