@@ -59,6 +59,7 @@ struct input {
 };
 
 static struct cb_manager *manager;
+static sd_event *event;
 static sd_bus *client;
 static struct cb_server *server;
 static char root[] = "/tmp/fuzz-bus.XXXXXX";
@@ -95,6 +96,7 @@ static void remove_root(void)
 
 	cb_manager_free(manager);
 	sd_bus_flush_close_unref(client);
+	sd_event_unref(event);
 	snprintf(command, sizeof(command), "rm -rf %s", root);
 	(void)!system(command);
 }
@@ -108,7 +110,6 @@ static void start_manager(void)
 					      .run_dir = "/nonexistent",
 					      .state_dir = "/nonexistent" };
 	struct cb_err err = { .msg = "" };
-	sd_event *event = NULL;
 
 	must(mkdtemp(root) != NULL, "a directory can be made");
 	atexit(remove_root);
