@@ -331,11 +331,15 @@ struct cb_irqbalance *cb_irqbalance_free(struct cb_irqbalance *ib)
 /* --- from outside --- */
 
 /* Bans of another irqbalance have ended with it. */
-static void drop_stale(const struct cb_irqbalance *ib, struct cb_journal *journal)
+static void drop_stale(const struct cb_host *host, const struct cb_irqbalance *ib,
+		       struct cb_journal *journal)
 {
 	const struct cb_bans *bans = cb_journal_bans(journal);
 	int r = 0;
 
+	/* It runs, and could not be looked at just now. */
+	if (ib->pid == 0 && host->owner_pid[CB_PROCESS_IRQBALANCE] > 0)
+		return;
 	if (bans->n > 0 && (bans->pid != ib->pid || bans->start_ticks != ib->start_ticks))
 		r = cb_journal_set_bans(journal, &(struct cb_bans){ .n = 0 }, NULL);
 	(void)r; /* the next tick tries again */
@@ -386,7 +390,7 @@ bool cb_irqbalance_tick(struct cb_host *host, struct cb_journal *journal, const 
 	if (!fits)
 		want.n = 0;
 	find_instance(host, ib);
-	drop_stale(ib, journal);
+	drop_stale(host, ib, journal);
 	if (ib->pid == 0)
 		return false;
 	go_on(ib, journal, cb_host_now_usec(host), &want);
