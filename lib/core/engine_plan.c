@@ -563,6 +563,11 @@ static void look_for_foreign(struct cb_engine *engine, struct cb_decision *decis
 
 		if (!worker->foreign || worker->foreign_told)
 			continue;
+		/* In passing only: a CPU of it was just coming back, and its mask was read before the CPUs were. */
+		if (worker->has_set && engine_mask_is_ours(engine, worker, &worker->last.mask)) {
+			worker->foreign = false;
+			continue;
+		}
 		worker->foreign_told = true;
 		engine->totals.n_foreign[CB_ITEM_WORKER]++;
 		engine_notice(decision, CB_NOTICE_FOREIGN, &notice,
