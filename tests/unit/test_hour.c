@@ -118,7 +118,7 @@ static void begin(void)
 	snprintf(dir, sizeof(dir), "%.40s/hour.XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(cb_journal_open(dir, "b", &journal, NULL), 0);
-	assert_int_equal(cb_history_open(dir, &history, NULL), 0);
+	assert_int_equal(cb_history_open(dir, CB_HISTORY_PLANS, &history, NULL), 0);
 	world_init(&world, 4, WORKERS);
 	world.drift_rho = 0.7;
 	world.drift_ratio = 0.1;
