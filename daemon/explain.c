@@ -54,6 +54,12 @@ struct outlook {
 	char text[160]; /* in place of the reason's own sentence */
 };
 
+/* What a plan made now would find out about those on the CPU, where no plan has looked at them. */
+struct looked {
+	uint32_t n;
+	struct cb_refusal refusal[CB_REFUSALS_MAX];
+};
+
 static const struct cb_step *step_of(const struct cb_plan *plan, struct cb_item_ref item)
 {
 	for (uint32_t i = 0; plan && i < plan->n_steps; i++)
@@ -62,11 +68,18 @@ static const struct cb_step *step_of(const struct cb_plan *plan, struct cb_item_
 	return NULL;
 }
 
-static const struct cb_refusal *refusal_of(const struct cb_manager *m, struct cb_item_ref item)
+static const struct cb_refusal *refusal_of(const struct cb_manager *m, const struct looked *looked,
+					   struct cb_item_ref item)
 {
-	for (uint32_t i = 0; i < cb_engine_n_refusals(m->engine); i++) {
-		const struct cb_refusal *refusal = cb_engine_refusal(m->engine, i);
+	const struct cb_refusal *refusal;
 
+	for (uint32_t i = 0; i < cb_engine_n_refusals(m->engine); i++) {
+		refusal = cb_engine_refusal(m->engine, i);
+		if (refusal->item.kind == item.kind && refusal->item.key == item.key)
+			return refusal;
+	}
+	for (uint32_t i = 0; i < looked->n; i++) {
+		refusal = &looked->refusal[i];
 		if (refusal->item.kind == item.kind && refusal->item.key == item.key)
 			return refusal;
 	}
@@ -90,11 +103,12 @@ static void outlook_step(struct outlook *ret, const struct cb_plan *plan,
 			 done ? "moved" : "would move", ret->best);
 }
 
-static void outlook_of(const struct cb_manager *m, const struct cb_plan *plan, bool preview,
-		       struct cb_item_ref item, bool placed, struct outlook *ret)
+static void outlook_of(const struct cb_manager *m, const struct looked *looked,
+		       const struct cb_plan *plan, bool preview, struct cb_item_ref item,
+		       bool placed, struct outlook *ret)
 {
 	const struct cb_step *step = step_of(plan, item);
-	const struct cb_refusal *refusal = refusal_of(m, item);
+	const struct cb_refusal *refusal = refusal_of(m, looked, item);
 
 	*ret = (struct outlook){ .decision = placed ? "MOVED" : "-" };
 	if (step) {
@@ -131,8 +145,9 @@ static void row_outlook(struct cb_rows *rows, const struct outlook *outlook)
 
 /* --- who runs there --- */
 
-static void row_workers(struct cb_rows *rows, const struct cb_manager *m, uint32_t cpu,
-			const struct cb_plan *plan, bool preview)
+static void row_workers(struct cb_rows *rows, const struct cb_manager *m,
+			const struct looked *looked, uint32_t cpu, const struct cb_plan *plan,
+			bool preview)
 {
 	struct cb_worker_view view;
 	struct outlook outlook;
@@ -145,7 +160,7 @@ static void row_workers(struct cb_rows *rows, const struct cb_manager *m, uint32
 		if (view.cpu_attributed != (int32_t)cpu)
 			continue;
 		item.key = view.key;
-		outlook_of(m, plan, preview, item, view.placed, &outlook);
+		outlook_of(m, looked, plan, preview, item, view.placed, &outlook);
 		if (view.foreign)
 			outlook.reason = CB_REJECT_FOREIGN;
 		cb_row_open(rows);
@@ -161,8 +176,8 @@ static void row_workers(struct cb_rows *rows, const struct cb_manager *m, uint32
 	}
 }
 
-static void row_irqs(struct cb_rows *rows, const struct cb_manager *m, uint32_t cpu,
-		     const struct cb_plan *plan, bool preview)
+static void row_irqs(struct cb_rows *rows, const struct cb_manager *m, const struct looked *looked,
+		     uint32_t cpu, const struct cb_plan *plan, bool preview)
 {
 	struct cb_irq_view view;
 	struct outlook outlook;
@@ -175,7 +190,7 @@ static void row_irqs(struct cb_rows *rows, const struct cb_manager *m, uint32_t 
 		if (view.effective_cpu != (int32_t)cpu || view.per_sec.smooth <= 0)
 			continue;
 		item.key = view.irq;
-		outlook_of(m, plan, preview, item, view.placed, &outlook);
+		outlook_of(m, looked, plan, preview, item, view.placed, &outlook);
 		if (outlook.reason == CB_REJECT_NONE && view.reject != CB_REJECT_NONE) {
 			outlook.decision = "NO";
 			outlook.reason = view.reject;
@@ -455,7 +470,8 @@ static void sentence(const struct cb_manager *m, const struct cb_cpu_view *cpu,
 static void fill(struct cb_rows *rows, const struct cb_explain *request,
 		 const struct cb_cpu_view *cpu)
 {
-	static struct cb_plan preview; /* too big for the stack */
+	static struct cb_plan preview; /* too big for the stack, as is */
+	static struct looked looked;
 	struct cb_manager *m = request->server->manager;
 	const struct cb_finding *finding = finding_of(m, request->cpu);
 	const struct cb_plan *plan = cb_engine_plan(m->engine);
@@ -465,6 +481,7 @@ static void fill(struct cb_rows *rows, const struct cb_explain *request,
 
 	if (previewed)
 		cb_engine_preview(m->engine, &preview);
+	looked.n = cb_engine_outlook(m->engine, cpu->cpu, looked.refusal, CB_REFUSALS_MAX);
 	cb_row_open(rows);
 	cb_row_u32(rows, "CPU", cpu->cpu);
 	sentence(m, cpu, finding, text, sizeof(text));
@@ -474,8 +491,8 @@ static void fill(struct cb_rows *rows, const struct cb_explain *request,
 		cb_row_string(rows, "Heat", cb_heat_name(cpu->heat));
 	cb_rows_cpu_split(rows, cpu);
 	cb_row_list_open(rows, "Rows");
-	row_workers(rows, m, cpu->cpu, plan ? plan : &preview, previewed);
-	row_irqs(rows, m, cpu->cpu, plan ? plan : &preview, previewed);
+	row_workers(rows, m, &looked, cpu->cpu, plan ? plan : &preview, previewed);
+	row_irqs(rows, m, &looked, cpu->cpu, plan ? plan : &preview, previewed);
 	row_others(rows, request);
 	cb_row_list_close(rows);
 	confidence(m, cpu, text, sizeof(text));

@@ -350,3 +350,8 @@ const char *cb_engine_finding_sentence(const struct cb_engine *engine, const str
 				       size_t size);
 /* What a plan would do now, without doing it (for `plan` and `explain` when none is proposed). @ret->n_steps may be 0. */
 void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret);
+/*
+ * Every worker and interrupt of a registered group on @cpu: its best place, what would be gained, and what stops it, NO_FINDING where
+ * nothing else does. Fills at most @max of @ret and returns how many; runs the planner once for each group.
+ */
+uint32_t cb_engine_outlook(struct cb_engine *engine, uint32_t cpu, struct cb_refusal *ret, uint32_t max);

@@ -65,6 +65,15 @@ struct quarantine {
 	uint64_t until_usec, span_usec;
 };
 
+/* Where a single item was moved away from, and how things were then: without a difference it does not go back. */
+struct left {
+	bool known;
+	int32_t from, to;
+	double item_ratio; /* what it wanted */
+	double from_ratio; /* what others had on the CPU that it left */
+	double to_ratio;   /* and on the one that it came to */
+};
+
 #define NO_WORKER UINT32_MAX
 
 /* How full accept queues are, smoothed: a burst is no backlog. */
@@ -108,6 +117,7 @@ struct worker_state {
 	uint32_t share; /* in place, of CB_SHARES; 0 none */
 	bool drained;
 	int32_t incoming_cpu; /* in place, -1 none */
+	struct left left;
 };
 
 struct irq_state {
@@ -127,6 +137,7 @@ struct irq_state {
 	double weight; /* its part of the CPU's time, in interrupts per second */
 	double load_ratio;
 	struct quarantine quarantine;
+	struct left left;
 };
 
 struct window {
@@ -246,6 +257,7 @@ struct cb_engine {
 	uint32_t n_targets;
 	struct cb_cpuset target[ENGINE_ITEMS_MAX]; /* that items point to */
 	struct cb_planner_result result;
+	struct cb_plan outlook; /* of cb_engine_outlook(), too big for a stack */
 	uint32_t n_refusals;
 	struct cb_refusal refusal[CB_REFUSALS_MAX];
 	uint32_t refusals_told; /* fingerprint of the refusals last counted */
@@ -347,6 +359,20 @@ enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct ir
 void engine_keep_refusals(struct cb_engine *engine);
 struct group_state *engine_group_of_finding(const struct cb_engine *engine,
 					    const struct cb_finding *finding);
+
+/* What a worker wants of a CPU, not what it got. */
+double engine_wanted(const struct worker_state *worker);
+/* What the loads vary by from window to window, see noise.h. */
+double engine_hysteresis(const struct cb_engine *engine);
+
+/* engine_return.c: not from A to B to A without new evidence */
+/* A step has been written: remember what it left. Before the state of the item changes. */
+void engine_left_note(struct cb_engine *engine, const struct cb_step *step);
+void engine_left_forget(struct cb_engine *engine, struct cb_item_ref item); /* it is undone */
+/* The CPU that the item may not go back to; -1 none. */
+int32_t engine_left_bars(const struct cb_engine *engine, struct cb_item_ref item);
+/* Refusals of the last plan for which only that CPU would have been better. */
+void engine_left_explain(struct cb_engine *engine);
 
 /* engine_plan.c: the life of a plan */
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);

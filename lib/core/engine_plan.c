@@ -265,6 +265,7 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 		if (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING) {
 			n_written++;
 			flight->was_placed[i] = was_placed(engine, step->item);
+			engine_left_note(engine, step);
 			mark_placed(engine, step, step->op == CB_OP_SET);
 			/* steering a group is one move, however many workers it has */
 			if (n_written == 1 || !cb_item_steers(step->item.kind))
@@ -320,6 +321,7 @@ static void undone(struct cb_engine *engine, const struct cb_outcome *outcome,
 			    back->state == CB_STEP_UNDONE) {
 				step->state = CB_STEP_UNDONE;
 				mark_placed(engine, back, flight->was_placed[j]);
+				engine_left_forget(engine, step->item);
 			} else {
 				step->state = back->state;
 				step->errnum = back->errnum;
@@ -584,6 +586,20 @@ static void look_for_foreign(struct cb_engine *engine, struct cb_decision *decis
 	}
 }
 
+static int32_t coolest_of(const struct cb_engine *engine, const struct cb_cpuset *set)
+{
+	int32_t coolest = -1;
+
+	CB_CPUSET_FOREACH(cpu, set) {
+		if (cpu >= engine->topology->n_cpu_ids ||
+		    !cb_cpuset_has(&engine->topology->online, cpu))
+			continue;
+		if (coolest < 0 || engine->cpu[cpu].busy.smooth < engine->cpu[coolest].busy.smooth)
+			coolest = (int32_t)cpu;
+	}
+	return coolest;
+}
+
 /* What would be done, but may not be now: every step becomes a refusal. */
 static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 			 enum cb_reject reason)
@@ -595,7 +611,7 @@ static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 			.item = step->item,
 			.cpu = plan->hot_cpu,
 			.reason = reason,
-			.best_cpu = -1,
+			.best_cpu = coolest_of(engine, &step->to),
 			.gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio,
 			.load_ratio = step->load_ratio,
 		};

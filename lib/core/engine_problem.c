@@ -87,6 +87,16 @@ static const struct cb_cpuset *keep_target(struct cb_engine *engine, const struc
 	return &engine->target[engine->n_targets++];
 }
 
+/* What was moved to a single CPU may not go straight back. */
+static void bar_return(const struct cb_engine *engine, const struct cb_planner_item *item,
+		       struct cb_cpuset *target)
+{
+	int32_t barred = item->single ? engine_left_bars(engine, item->ref) : -1;
+
+	if (barred >= 0)
+		cb_cpuset_clear(target, (unsigned int)barred);
+}
+
 static void worker_item(struct cb_engine *engine, const struct worker_state *worker,
 			const struct group_state *group, struct cb_planner_item *ret)
 {
@@ -97,10 +107,11 @@ static void worker_item(struct cb_engine *engine, const struct worker_state *wor
 		.load_ratio = engine_wanted(worker),
 		.cpu = worker->cpu_attributed,
 		.mask = &worker->last.mask,
-		.target = keep_target(engine, &target),
 		.single = group->policy.placement == CB_PLACEMENT_CORE && !engine_floats(worker),
 	};
 	ret->reject = place_reject(engine, worker, &target, &allowed);
+	bar_return(engine, ret, &target);
+	ret->target = keep_target(engine, &target);
 	if (worker->foreign)
 		ret->reject = CB_REJECT_FOREIGN;
 	else if (in_quarantine(engine, &worker->quarantine))
@@ -138,10 +149,11 @@ static void irq_item(struct cb_engine *engine, uint32_t index, const struct grou
 		.load_ratio = state->load_ratio,
 		.cpu = state->effective_cpu,
 		.mask = &info->affinity,
-		.target = keep_target(engine, &target),
 		.single = true,
 		.reject = engine_irq_reject(engine, state, engine_group_feeds(engine, group, info)),
 	};
+	bar_return(engine, ret, &target);
+	ret->target = keep_target(engine, &target);
 }
 
 /* Loads that are no item's, and what each CPU can give: its capacity less what the hypervisor takes. */
@@ -168,7 +180,7 @@ static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem 
 }
 
 /* What the loads vary by from window to window, see noise.h. */
-static double hysteresis(const struct cb_engine *engine)
+double engine_hysteresis(const struct cb_engine *engine)
 {
 	double noise_square = 0, load_square = 0;
 	uint32_t n = 0;
@@ -247,7 +259,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		.scratch = engine->scratch,
 		.item = engine->item,
 		.weights = CB_PLANNER_WEIGHTS,
-		.hysteresis_ratio = hysteresis(engine),
+		.hysteresis_ratio = engine_hysteresis(engine),
 		.hot_cpu = finding->cpu,
 		.max_steps = max_steps,
 		.min_gain_ratio = engine->policy.min_gain_ratio,
@@ -266,6 +278,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 	else if (finding->kind == CB_FINDING_SOFTIRQ_CONCENTRATION)
 		reject_workers(engine, problem.n_items);
 	cb_planner_run(&problem, &engine->result);
+	engine_left_explain(engine);
 
 	*ret = (struct cb_plan){
 		.origin = CB_ORIGIN_AUTO,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What reports, metrics and explain show of the engine. Reads only, but for cb_engine_preview(), which runs the planner.
+ * What reports, metrics and explain show of the engine. Reads only, but for cb_engine_preview() and cb_engine_outlook(), which run
+ * the planner.
  */
 
 #include <stdio.h>
@@ -418,4 +419,34 @@ void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret)
 		if (ret->n_steps)
 			return;
 	}
+}
+
+uint32_t cb_engine_outlook(struct cb_engine *engine, uint32_t cpu, struct cb_refusal *ret,
+			   uint32_t max)
+{
+	uint32_t n = 0;
+
+	if (!engine->topology || cpu >= engine->topology->n_cpu_ids)
+		return 0;
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		struct cb_finding finding = {
+			.kind = CB_FINDING_HOT_CPU,
+			.cpu = (int32_t)cpu,
+			.group_key = engine->group[i]->key,
+			/* as if it were hot and others cool: how it really is is told by the gain */
+			.known = CB_KNOWS(COOLEST_CPU),
+			.busy_ratio = 1,
+		};
+
+		engine_plan_for(engine, &finding, engine->group[i], 0, &engine->outlook);
+		for (uint32_t j = 0; j < engine->result.n_refusals && n < max; j++) {
+			ret[n] = engine->result.refusal[j];
+			if (ret[n].reason == CB_REJECT_NOT_FEEDING)
+				continue; /* another group's, or nobody's */
+			if (ret[n].reason == CB_REJECT_PLAN_FULL)
+				ret[n].reason = CB_REJECT_NO_FINDING;
+			n++;
+		}
+	}
+	return n;
 }
