@@ -59,6 +59,7 @@ void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object 
 		json_object_array_sort(cpus, by_number);
 	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), cpus, 0,
 		       "no CPU has been sampled yet");
+	cb_render_cpus_map(out, style, cpus);
 }
 
 static int run_cpus(struct cb_ctl *ctl, const struct cb_args *args)
@@ -73,7 +74,8 @@ const struct cb_verb cb_verb_cpus = {
 	.summary = "every CPU: how busy, with what, for whom",
 	.details = "BUSY is without steal. WORK, IRQS and OTHER say who it is: "
 		   "registered workers, the interrupts that land there, the rest. Rates "
-		   "are smoothed; --json has the raw ones too.",
+		   "are smoothed; --json has the raw ones too. Below, the machine: a line for "
+		   "each last-level cache.",
 	.example = "cpubalctl cpus",
 	.run = run_cpus,
 };

@@ -32,6 +32,8 @@ void cb_render_status(FILE *out, const struct cb_style *style, struct json_objec
 void cb_render_findings(FILE *out, const struct cb_style *style, struct json_object *findings);
 void cb_show_finding(FILE *out, const struct cb_style *style, struct json_object *finding); /* one of them */
 void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object *cpus);
+/* The same CPUs by node, package and last-level cache, in a few lines; nothing where that is not known. */
+void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_object *cpus);
 void cb_render_irqs(FILE *out, const struct cb_style *style,
 		    struct json_object *irqs); /* busy or changed ones */
 void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs);

@@ -377,6 +377,30 @@ static void cpus_of_two(void **state)
 	       "  1     -  offline      -      -     -     -      -       -        -      -      -       -\n");
 }
 
+/* Two threads of a fast core, two small ones in a cluster, one on another node, one offline. */
+static void cpus_as_a_map(void **state)
+{
+	struct json_object *cpus = parse(
+		"[{\"CPU\":0,\"Online\":true,\"Heat\":\"hot\",\"Node\":0,\"Package\":0,\"LLC\":0,\"Core\":0},"
+		"{\"CPU\":1,\"Online\":true,\"Node\":0,\"Package\":0,\"LLC\":0,\"Core\":0},"
+		"{\"CPU\":2,\"Online\":true,\"Node\":0,\"Package\":0,\"LLC\":2,\"Cluster\":2,\"Core\":2,\"Capacity\":0.5},"
+		"{\"CPU\":3,\"Online\":true,\"Node\":0,\"Package\":0,\"LLC\":2,\"Cluster\":2,\"Core\":3,\"Capacity\":0.5},"
+		"{\"CPU\":4,\"Online\":true,\"Node\":1,\"Package\":1,\"LLC\":4,\"Core\":4},"
+		"{\"CPU\":5,\"Online\":false,\"Core\":5}]");
+	char *text = shown(cb_render_cpus, cpus, 80), *map = strstr(text, "\n\n");
+
+	(void)state;
+	assert_non_null(map);
+	assert_in_range(widest_line(map), 10, 80);
+	assert_string_equal(map + 2,
+			    "NODE  PACKAGE  LLC  CORES  THREADS  CLUSTERS  CAPACITY%  HOT  CPUS\n"
+			    "   0        0    0      1        2         0          -    1  0-1\n"
+			    "   0        0    2      2        1         1       50.0    0  2-3\n"
+			    "   1        1    4      1        1         0          -    0  4\n");
+	free(text);
+	json_object_put(cpus);
+}
+
 static void cpus_of_192(void **state)
 {
 	struct json_object *cpus = machine(192, 2);
@@ -611,6 +635,7 @@ int main(void)
 		cmocka_unit_test(status_of_nothing),
 		cmocka_unit_test(status_of_a_pause),
 		cmocka_unit_test(cpus_of_two),
+		cmocka_unit_test(cpus_as_a_map),
 		cmocka_unit_test(cpus_of_192),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(workers),

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The machine in a few lines: one for each last-level cache, with the cores, threads and clusters below it. */
+
+#include <json-c/json.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpubalance/cpuset.h"
+#include "json.h"
+#include "render.h"
+#include "table.h"
+
+/* CPUs of one node, package and last-level cache. */
+struct part {
+	int64_t node, package, llc;
+	uint32_t n_cores, n_clusters, n_hot;
+	double capacity_ratio; /* of the weakest */
+	struct cb_cpuset cpus;
+};
+
+static int64_t number_of(struct json_object *cpu, const char *key)
+{
+	int64_t number = -1;
+
+	cb_json_int(cpu, key, &number);
+	return number;
+}
+
+static struct part *part_of(struct part *parts, size_t *n, struct json_object *cpu)
+{
+	struct part part = {
+		.node = number_of(cpu, "Node"),
+		.package = number_of(cpu, "Package"),
+		.llc = number_of(cpu, "LLC"),
+		.capacity_ratio = 1,
+	};
+
+	for (size_t i = 0; i < *n; i++)
+		if (parts[i].node == part.node && parts[i].package == part.package &&
+		    parts[i].llc == part.llc)
+			return &parts[i];
+	parts[*n] = part;
+	return &parts[(*n)++];
+}
+
+static void add_cpu(struct part *part, struct json_object *cpu)
+{
+	const char *heat = cb_json_text_or(cpu, "Heat", "");
+	int64_t id = number_of(cpu, "CPU");
+	double capacity = 1;
+
+	if (id < 0 || id >= (int64_t)CB_CPUS_MAX)
+		return;
+	cb_cpuset_set(&part->cpus, (unsigned int)id);
+	/* a core and a cluster have the number of their lowest CPU */
+	part->n_cores += number_of(cpu, "Core") == id;
+	part->n_clusters += number_of(cpu, "Cluster") == id;
+	part->n_hot += strcmp(heat, "hot") == 0;
+	if (cb_json_number(cpu, "Capacity", &capacity))
+		part->capacity_ratio = CB_MIN(part->capacity_ratio, capacity);
+}
+
+static void add_int(struct json_object *row, const char *key, int64_t value)
+{
+	if (value >= 0)
+		json_object_object_add(row, key, cb_must(json_object_new_int64(value)));
+}
+
+static struct json_object *row_of(const struct part *part)
+{
+	struct json_object *row = cb_must(json_object_new_object());
+	char list[CB_CPULIST_MAX];
+
+	add_int(row, "Node", part->node);
+	add_int(row, "Package", part->package);
+	add_int(row, "LLC", part->llc);
+	add_int(row, "Cores", part->n_cores);
+	add_int(row, "Clusters", part->n_clusters);
+	add_int(row, "Hot", part->n_hot);
+	if (part->n_cores)
+		add_int(row, "Threads", cb_cpuset_count(&part->cpus) / part->n_cores);
+	if (part->capacity_ratio < 1)
+		json_object_object_add(row, "Capacity",
+				       cb_must(json_object_new_double(part->capacity_ratio)));
+	json_object_object_add(
+		row, "CPUs",
+		cb_must(json_object_new_string(cb_cpuset_show(&part->cpus, list, sizeof(list)))));
+	return row;
+}
+
+void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_object *cpus)
+{
+	static const struct cb_column columns[] = {
+		{ .title = "NODE", .cell = CB_CELL_CPU, .key = "Node" },
+		{ .title = "PACKAGE", .cell = CB_CELL_CPU, .key = "Package", .drop = 3 },
+		{ .title = "LLC", .cell = CB_CELL_CPU, .key = "LLC" },
+		{ .title = "CORES", .cell = CB_CELL_NUMBER, .key = "Cores" },
+		{ .title = "THREADS", .cell = CB_CELL_NUMBER, .key = "Threads", .drop = 2 },
+		{ .title = "CLUSTERS",
+		  .cell = CB_CELL_NUMBER,
+		  .key = "Clusters",
+		  .drop = 1,
+		  .optional = true },
+		{ .title = "CAPACITY%",
+		  .cell = CB_CELL_PERCENT,
+		  .key = "Capacity",
+		  .drop = 4,
+		  .optional = true },
+		{ .title = "HOT", .cell = CB_CELL_NUMBER, .key = "Hot", .optional = true },
+		{ .title = "CPUS", .cell = CB_CELL_TEXT, .key = "CPUs", .min_cols = 16 },
+	};
+	size_t n_cpus = cb_json_length(cpus), n = 0;
+	struct part *parts = cb_must(calloc(n_cpus + 1, sizeof(*parts)));
+	struct json_object *rows = cb_must(json_object_new_array());
+
+	for (size_t i = 0; i < n_cpus; i++) {
+		struct json_object *cpu = json_object_array_get_idx(cpus, i);
+
+		if (cb_json_get(cpu, "Core") && cb_json_true(cpu, "Online"))
+			add_cpu(part_of(parts, &n, cpu), cpu);
+	}
+	for (size_t i = 0; i < n; i++)
+		json_object_array_add(rows, row_of(&parts[i]));
+	if (n > 0) {
+		fputc('\n', out);
+		cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), rows, 0, NULL);
+	}
+	json_object_put(rows);
+	free(parts);
+}
