@@ -22,7 +22,7 @@
 /* A step of the joint placement is as good as any other that gains no more than this many times as much. */
 #define JOINT_WORTH 1.1
 /* Items of a CPU that are looked at for its best step. */
-#define CANDIDATES_MAX 32u
+#define CANDIDATES_MAX 12u
 /* The coolest CPUs of each node that are looked at for an item's best place. */
 #define PLACES_OF_ZONE 8u
 /* CPUs that are looked at in vain before the plan is complete. */

@@ -392,6 +392,87 @@ static bool run_own_set(struct bench *bench)
 	return true;
 }
 
+/* --- what others make of the same instances --- */
+
+/* Columns of BASELINE.csv that are compared: hottest CPUs at the start, by others, and moves. */
+enum {
+	LOWER_BOUND,
+	AT_START,
+	LONGEST_FIRST,
+	IRQBALANCE,
+	REFERENCE,
+	REFERENCE_MOVES,
+	LEAST_MOVES,
+	COLUMNS
+};
+
+/* Cut @line at its commas; @ret[max]. */
+static uint32_t split(char *line, char **ret, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (char *field; n < max && (field = strsep(&line, ",\r\n"));)
+		ret[n++] = field;
+	return n;
+}
+
+static bool find_columns(char *header, uint32_t *ret)
+{
+	static const char *const names[COLUMNS] = { "lb_all",	     "start_all", "lpt_all",
+						    "irqb_warm_all", "ref_all",	  "ref_all_moves",
+						    "mig_lb_all" };
+	char *field[32];
+	uint32_t n = split(header, field, 32), found = 0;
+
+	for (uint32_t c = 0; c < COLUMNS; c++)
+		for (uint32_t i = 0; i < n; i++)
+			if (strcmp(field[i], names[c]) == 0) {
+				ret[c] = i;
+				found++;
+			}
+	return found == COLUMNS;
+}
+
+/* DIR/BASELINE.csv, where there is one: what other rules reach there, and the fewest moves that are known. */
+static void compare(const struct bench *bench, const char *dir)
+{
+	double log_sum[COLUMNS] = { 0 }, moves = 0, least = 0;
+	char path[4096], line[1024], *field[32];
+	uint32_t column[COLUMNS], n = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/BASELINE.csv", dir);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (!fgets(line, sizeof(line), file) || !find_columns(line, column)) {
+		fprintf(stderr, "%s: not the columns that are known\n", path);
+		fclose(file);
+		return;
+	}
+	while (fgets(line, sizeof(line), file)) {
+		uint32_t fields = split(line, field, 32);
+		double value[COLUMNS];
+
+		for (int c = 0; c < COLUMNS; c++)
+			value[c] = column[c] < fields ? atof(field[column[c]]) : 0;
+		if (value[LOWER_BOUND] <= 0)
+			continue;
+		for (int c = AT_START; c <= REFERENCE; c++)
+			log_sum[c] += log(value[c] / value[LOWER_BOUND]);
+		moves += value[REFERENCE_MOVES];
+		least += value[LEAST_MOVES];
+		n++;
+	}
+	fclose(file);
+	if (n != bench->n || least <= 0)
+		return;
+	printf("by %s: start %.4f, longest first %.4f, irqbalance's rule %.4f, reference %.4f of the bound; moves: at least %.0f, reference %.2f, here %.2f times as many\n",
+	       path, exp(log_sum[AT_START] / n), exp(log_sum[LONGEST_FIRST] / n),
+	       exp(log_sum[IRQBALANCE] / n), exp(log_sum[REFERENCE] / n), least, moves / least,
+	       (double)bench->moves / least);
+}
+
 /* --- the sum --- */
 
 static int ascending(const void *a, const void *b)
@@ -488,6 +569,8 @@ int main(int argc, char **argv)
 		good = run_own_set(&bench);
 	if (!good || bench.n == 0)
 		return 1;
+	if (argc - optind == 1 && bench.sigma_ratio <= 0 && !bench.budget)
+		compare(&bench, argv[optind]);
 	sum_up(&bench);
 	return bench.violations || bench.again;
 }
