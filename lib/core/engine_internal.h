@@ -360,6 +360,8 @@ void engine_keep_refusals(struct cb_engine *engine);
 struct group_state *engine_group_of_finding(const struct cb_engine *engine,
 					    const struct cb_finding *finding);
 
+/* The coolest online CPU of a set; -1 none. */
+int32_t engine_coolest_of(const struct cb_engine *engine, const struct cb_cpuset *set);
 /* What a worker wants of a CPU, not what it got. */
 double engine_wanted(const struct worker_state *worker);
 /* What the loads vary by from window to window, see noise.h. */

@@ -586,20 +586,6 @@ static void look_for_foreign(struct cb_engine *engine, struct cb_decision *decis
 	}
 }
 
-static int32_t coolest_of(const struct cb_engine *engine, const struct cb_cpuset *set)
-{
-	int32_t coolest = -1;
-
-	CB_CPUSET_FOREACH(cpu, set) {
-		if (cpu >= engine->topology->n_cpu_ids ||
-		    !cb_cpuset_has(&engine->topology->online, cpu))
-			continue;
-		if (coolest < 0 || engine->cpu[cpu].busy.smooth < engine->cpu[coolest].busy.smooth)
-			coolest = (int32_t)cpu;
-	}
-	return coolest;
-}
-
 /* What would be done, but may not be now: every step becomes a refusal. */
 static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 			 enum cb_reject reason)
@@ -611,7 +597,7 @@ static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 			.item = step->item,
 			.cpu = plan->hot_cpu,
 			.reason = reason,
-			.best_cpu = coolest_of(engine, &step->to),
+			.best_cpu = engine_coolest_of(engine, &step->to),
 			.gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio,
 			.load_ratio = step->load_ratio,
 		};

@@ -303,3 +303,17 @@ void engine_keep_refusals(struct cb_engine *engine)
 	       n * sizeof(engine->refusal[0]));
 	engine->n_refusals += n;
 }
+
+int32_t engine_coolest_of(const struct cb_engine *engine, const struct cb_cpuset *set)
+{
+	int32_t coolest = -1;
+
+	CB_CPUSET_FOREACH(cpu, set) {
+		if (cpu >= engine->topology->n_cpu_ids ||
+		    !cb_cpuset_has(&engine->topology->online, cpu))
+			continue;
+		if (coolest < 0 || engine->cpu[cpu].busy.smooth < engine->cpu[coolest].busy.smooth)
+			coolest = (int32_t)cpu;
+	}
+	return coolest;
+}
