@@ -152,7 +152,9 @@ static void tell_foreign(struct cb_manager *m, const struct cb_notice *notice)
 					  .foreign = true };
 	struct cb_log_fields fields = { .cpu = notice->cpu };
 
-	snprintf(entry.sentence, sizeof(entry.sentence), "%s", notice->sentence);
+	/* the history has less room for a sentence than a notice */
+	snprintf(entry.sentence, sizeof(entry.sentence), "%.*s",
+		 (int)sizeof(entry.sentence) - 1, notice->sentence);
 	cb_log_with(LOG_WARNING, &fields, "%s", notice->sentence);
 	keep(m->others, &entry);
 }
