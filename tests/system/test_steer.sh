@@ -222,11 +222,14 @@ nginx_reloads_under_load() {
 	shares_are_right 1000 3000
 }
 
-# shares_are_right FIRST SECOND - after a reload, of the workers that there are now
+# shares_are_right FEW MANY - after a reload, of the workers that there are now: one has few of 4,000 connections, the other
+# many, as the daemon says. Who of the new processes gets which slot is chance.
 shares_are_right() {
+	local few many
 	must loop_try 30 n_workers 2 && must loop_try 60 any_share || return 1
-	mapfile -t w < <(rows | while IFS= read -r row; do json_in "$row" PID; done)
-	connect 4000 && must about "${w[0]}" "$1" && must about "${w[1]}" "$2"
+	read -r few many < <(rows | while IFS= read -r row; do echo "$(json_in "$row" Share) $(json_in "$row" PID)"; done |
+		sort -n | awk '{ printf "%s ", $2 }')
+	connect 4000 && must about "$few" "$1" && must about "$many" "$2"
 }
 
 start_haproxy() { # NUMBER [OLDPID]
