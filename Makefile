@@ -236,7 +236,7 @@ SEEDS ?= 1
 .PHONY: demo run sim bench bench-planner bench-verdicts soak
 with_env = $(KEEP_OWNER) env BUILD=$(BUILD) CB_BUILD=$(abspath $(BUILD)) CB_SRC=$(CURDIR) \
 	PATH="$(CB_PRIVATE)/bin:$$PATH"
-demo: deps all $(tools) ## a hot core found, mended and proved, on real workers (root, < 90 s)
+demo: deps all $(tools) ## a hot core found, mended and proved, on real workers (root, two minutes)
 	@$(with_env) tests/demo/demo.sh
 
 run: deps all ## cpubalanced in the foreground on a private bus, nothing installed
