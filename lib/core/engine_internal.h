@@ -131,7 +131,7 @@ struct irq_state {
 	struct cb_rate device_packets_per_sec;
 	double brought_per_sec; /* packets that it brought, as well as that is known */
 	uint32_t first;		/* index of the first interrupt of its interface */
-	double device_rate_sum; /* of the first: interrupts per second of those of the interface without packets */
+	double device_rate_sum; /* of the first: interrupts per second of all of the interface */
 	bool by_packets;	/* load_ratio is by packets, not by counts */
 	int32_t effective_cpu;
 	double weight; /* its part of the CPU's time, in interrupts per second */
