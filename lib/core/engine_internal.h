@@ -142,7 +142,7 @@ struct irq_state {
 
 struct window {
 	uint64_t time_usec;
-	bool clean; /* nothing but the load can have changed the figures */
+	bool clean;	    /* nothing but the load can have changed the figures */
 	double cpu_per_sec; /* of the group's workers, as a control for others */
 	struct cb_window w;
 };
@@ -184,9 +184,9 @@ struct group_state {
 	uint64_t oldest_usec; /* when its first worker came */
 	uint64_t cooldown_until_usec, quiet_until_usec;
 	struct quarantine futile; /* of moves where nobody suffers */
-	uint64_t disturbed_usec; /* last time that something but the load changed */
-	bool beside; /* shares CPUs with what the plan in flight moves: no control for it */
-	uint32_t n_windows;	 /* ever; the ring holds the last WINDOWS_KEPT */
+	uint64_t disturbed_usec;  /* last time that something but the load changed */
+	bool beside;	    /* shares CPUs with what the plan in flight moves: no control for it */
+	uint32_t n_windows; /* ever; the ring holds the last WINDOWS_KEPT */
 	struct window window[WINDOWS_KEPT];
 	uint32_t n_moves; /* ever; ring of the last MOVES_KEPT */
 	uint64_t move_usec[MOVES_KEPT];
@@ -378,10 +378,10 @@ void engine_left_explain(struct cb_engine *engine);
 
 /* engine_plan.c: the life of a plan */
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);
-void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
-			 struct cb_decision *decision);
-/* Whether the planner is asked about a finding. */
-bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *finding);
+/* The plan in flight goes on to @state; @next_usec: when something is to be expected of it, 0 unknown. */
+void engine_plan_enter(struct cb_engine *engine, enum cb_plan_state state, uint64_t next_usec);
+void engine_plan_tell(struct cb_engine *engine, enum cb_notice_kind kind,
+		      struct cb_decision *decision);
 /* Put @plan in flight: proposed, or collecting what to compare with from windows that end after @baseline_from_usec. */
 void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, bool propose,
 		       uint64_t baseline_from_usec, struct cb_decision *decision);
@@ -402,6 +402,15 @@ bool engine_plan_stands(const struct cb_plan *plan);	  /* some of what it wrote 
 bool engine_plan_applied(const struct cb_engine *engine); /* something of it may be written */
 const char *engine_plan_steps_text(const struct cb_engine *engine, const struct cb_plan *plan,
 				   char *buf, size_t size);
+
+/* engine_outcome.c: what came of what was written */
+void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
+			 struct cb_decision *decision);
+
+/* engine_consider.c: which finding gets the next plan */
+/* Whether the planner is asked about a finding. */
+bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *finding);
+void engine_consider(struct cb_engine *engine, struct cb_decision *decision);
 
 /* engine_steer.c: new connections of a group */
 static inline bool engine_plan_steers(const struct cb_plan *plan)

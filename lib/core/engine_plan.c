@@ -10,7 +10,6 @@
  * is shown to hurt.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +42,7 @@ const char *engine_plan_steps_text(const struct cb_engine *engine, const struct 
 	return buf;
 }
 
-static void enter(struct cb_engine *engine, enum cb_plan_state state, uint64_t next_usec)
+void engine_plan_enter(struct cb_engine *engine, enum cb_plan_state state, uint64_t next_usec)
 {
 	engine->flight.plan.state = state;
 	engine->flight.plan.next_usec = next_usec;
@@ -54,7 +53,8 @@ static uint64_t windows_ahead(const struct cb_engine *engine, uint32_t n)
 	return engine->now_usec + n * engine->policy.sample_interval_usec;
 }
 
-static void tell(struct cb_engine *engine, enum cb_notice_kind kind, struct cb_decision *decision)
+void engine_plan_tell(struct cb_engine *engine, enum cb_notice_kind kind,
+		      struct cb_decision *decision)
 {
 	const struct cb_plan *plan = &engine->flight.plan;
 	struct cb_notice notice = {
@@ -96,8 +96,8 @@ void engine_plan_end(struct cb_engine *engine, enum cb_verdict verdict,
 
 	flight->plan.judgement.verdict = verdict;
 	flight->plan.done_usec = engine->now_usec;
-	enter(engine, CB_PLAN_DONE, 0);
-	tell(engine, CB_NOTICE_PLAN_ENDED, decision);
+	engine_plan_enter(engine, CB_PLAN_DONE, 0);
+	engine_plan_tell(engine, CB_NOTICE_PLAN_ENDED, decision);
 	engine_account_end(engine, &flight->plan, flight->veto, decision);
 	engine_steer_ended(engine, &flight->plan);
 	if (group)
@@ -121,7 +121,7 @@ static void hand_over(struct cb_engine *engine, struct cb_decision *decision)
 	decision->n_steps = flight->plan.n_steps;
 	memcpy(decision->step, flight->plan.step,
 	       flight->plan.n_steps * sizeof(flight->plan.step[0]));
-	enter(engine, CB_PLAN_APPLYING, 0);
+	engine_plan_enter(engine, CB_PLAN_APPLYING, 0);
 }
 
 void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why,
@@ -156,7 +156,7 @@ void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const c
 	decision->plan_id = flight->plan.id;
 	decision->group_key = flight->plan.group_key;
 	decision->n_steps = n;
-	enter(engine, CB_PLAN_UNDOING, 0);
+	engine_plan_enter(engine, CB_PLAN_UNDOING, 0);
 }
 
 bool engine_plan_stands(const struct cb_plan *plan)
@@ -178,210 +178,6 @@ void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool 
 	if (group && engine_plan_steers(&done->plan))
 		group->steer.kept = CB_STEERING_NONE;
 	engine_plan_undo(engine, CB_VERDICT_ROLLED_BACK, why, decision);
-}
-
-static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
-{
-	const struct worker_state *worker;
-	const struct irq_state *irq;
-
-	if (item.kind == CB_ITEM_WORKER) {
-		worker = engine_worker(engine, item.key);
-		return worker && worker->placed;
-	}
-	if (cb_item_steers(item.kind))
-		return false; /* undone is the kernel's hash, whatever was in place before */
-	irq = engine_irq_state(engine, item.key);
-	return irq && irq->placed;
-}
-
-static void mark_placed(struct cb_engine *engine, const struct cb_step *step, bool placed)
-{
-	struct worker_state *worker;
-	struct irq_state *irq;
-
-	if (cb_item_steers(step->item.kind)) {
-		engine_steer_written(engine, step, placed);
-	} else if (step->item.kind == CB_ITEM_WORKER) {
-		worker = engine_worker(engine, step->item.key);
-		if (!worker)
-			return;
-		worker->placed = placed;
-		worker->set = step->to;
-		worker->has_set = worker->foreign = worker->foreign_told = false;
-	} else {
-		irq = engine_irq_state(engine, step->item.key);
-		if (!irq)
-			return;
-		irq->placed = placed;
-		irq->foreign = false;
-		engine->irqs->irq[irq - engine->irq].affinity = step->to;
-	}
-}
-
-static void note_error(struct cb_engine *engine, const struct cb_step *step)
-{
-	struct irq_state *irq =
-		step->item.kind == CB_ITEM_IRQ ? engine_irq_state(engine, step->item.key) : NULL;
-	struct worker_state *worker =
-		step->item.kind == CB_ITEM_WORKER ? engine_worker(engine, step->item.key) : NULL;
-
-	engine->totals.n_write_errors[step->item.kind][step->error_class]++;
-	if (cb_item_steers(step->item.kind))
-		engine_steer_refused(engine, step);
-	if (irq && step->error_class == CB_ERROR_PERMANENT)
-		irq->immovable = true;
-	if (step->error_class != CB_ERROR_FOREIGN)
-		return;
-	engine->totals.n_foreign[step->item.kind]++;
-	if (irq)
-		irq->foreign = true;
-	if (worker)
-		worker->foreign = worker->foreign_told = true;
-}
-
-static const char *why_failed(const struct cb_plan *plan)
-{
-	for (uint32_t i = 0; i < plan->n_steps; i++)
-		if (plan->step[i].reject != CB_REJECT_NONE)
-			return cb_reject_sentence(plan->step[i].reject);
-	return "a step could not be written";
-}
-
-static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
-		    struct cb_decision *decision)
-{
-	struct flight *flight = &engine->flight;
-	struct group_state *group = engine_group(engine, flight->plan.group_key);
-	uint32_t n_written = 0, n_failed = 0;
-
-	for (uint32_t i = 0; i < CB_MIN(outcome->n_steps, flight->plan.n_steps); i++) {
-		struct cb_step *step = &flight->plan.step[i];
-
-		step->state = outcome->step[i].state;
-		step->errnum = outcome->step[i].errnum;
-		step->error_class = outcome->step[i].error_class;
-		step->reject = outcome->step[i].reject;
-		if (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING) {
-			n_written++;
-			flight->was_placed[i] = was_placed(engine, step->item);
-			engine_left_note(engine, step);
-			mark_placed(engine, step, step->op == CB_OP_SET);
-			/* steering a group is one move, however many workers it has */
-			if (n_written == 1 || !cb_item_steers(step->item.kind))
-				engine_account_move(engine,
-						    flight->plan.origin == CB_ORIGIN_AUTO &&
-								    !flight->plan.unjudged ?
-							    group :
-							    NULL,
-						    step);
-		} else {
-			n_failed += step->state == CB_STEP_FAILED;
-			note_error(engine, step);
-		}
-	}
-	flight->plan.applied_usec = engine->now_usec;
-	if (group)
-		engine_disturb(engine, group);
-	if (n_failed || n_written == 0) {
-		engine_plan_undo(engine, n_failed ? CB_VERDICT_FAILED : CB_VERDICT_VOID,
-				 n_failed ? why_failed(&flight->plan) :
-					    "what was to be moved is gone",
-				 decision);
-		return;
-	}
-	if (flight->plan.unjudged) {
-		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
-			 "%s",
-			 flight->plan.origin == CB_ORIGIN_OPERATOR ? "as ordered, not judged" :
-			 flight->plan.step[0].op == CB_OP_RESTORE  ? "back to the kernel's hash" :
-								     "as it was kept before");
-		tell(engine, CB_NOTICE_PLAN_APPLIED, decision);
-		engine_plan_end(engine, CB_VERDICT_KEPT, decision);
-		return;
-	}
-	enter(engine, CB_PLAN_SETTLING, engine->now_usec + engine->policy.settle_usec);
-	tell(engine, CB_NOTICE_PLAN_APPLIED, decision);
-}
-
-static void undone(struct cb_engine *engine, const struct cb_outcome *outcome,
-		   struct cb_decision *decision)
-{
-	struct flight *flight = &engine->flight;
-
-	for (uint32_t i = 0; i < outcome->n_steps && i < CB_STEPS_MAX; i++) {
-		const struct cb_step *back = &outcome->step[i];
-
-		for (uint32_t j = 0; j < flight->plan.n_steps; j++) {
-			struct cb_step *step = &flight->plan.step[j];
-
-			if (step->item.kind != back->item.kind || step->item.key != back->item.key)
-				continue;
-			if (back->state == CB_STEP_DONE || back->state == CB_STEP_PENDING ||
-			    back->state == CB_STEP_UNDONE) {
-				step->state = CB_STEP_UNDONE;
-				mark_placed(engine, back, flight->was_placed[j]);
-				engine_left_forget(engine, step->item);
-			} else {
-				step->state = back->state;
-				step->errnum = back->errnum;
-				step->error_class = back->error_class;
-				note_error(engine, back);
-			}
-		}
-	}
-	engine_plan_end(engine, flight->undo_verdict, decision);
-}
-
-static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
-		     struct cb_decision *decision)
-{
-	for (uint32_t i = 0; i < engine->n_workers; i++) {
-		struct worker_state *worker = &engine->worker[i];
-
-		if (engine->releasing_group == 0 || engine->releasing_group == worker->group_key)
-			worker->placed = worker->has_set = false;
-	}
-	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
-		const struct group_state *group = engine_group(engine, engine->releasing_group);
-
-		if (engine->releasing_group == 0 ||
-		    (group && engine_group_feeds(engine, group, &engine->irqs->irq[i])))
-			engine->irq[i].placed = false;
-	}
-	for (uint32_t i = 0; i < engine->n_groups; i++) {
-		struct group_state *group = engine->group[i];
-
-		if (engine->releasing_group && engine->releasing_group != group->key)
-			continue;
-		engine_steer_forget(engine, group);
-		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
-		engine_disturb(engine, group);
-	}
-	engine->releasing = false;
-	decision->result = outcome->n_failed ? -EIO : 0;
-	snprintf(decision->answer, sizeof(decision->answer),
-		 "%u put back, %u pending, %u gone, %u left to others, %u failed",
-		 outcome->n_restored, outcome->n_pending, outcome->n_gone, outcome->n_foreign,
-		 outcome->n_failed);
-}
-
-void engine_plan_outcome(struct cb_engine *engine, const struct cb_outcome *outcome,
-			 struct cb_decision *decision)
-{
-	struct flight *flight = &engine->flight;
-
-	if (outcome->plan_id == 0) {
-		if (engine->releasing)
-			released(engine, outcome, decision);
-		return;
-	}
-	if (!flight->active || outcome->plan_id != flight->plan.id)
-		return;
-	if (flight->plan.state == CB_PLAN_APPLYING)
-		applied(engine, outcome, decision);
-	else if (flight->plan.state == CB_PLAN_UNDOING)
-		undone(engine, outcome, decision);
 }
 
 /* --- before the move --- */
@@ -447,9 +243,9 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 	flight->n_before = engine_windows_since(engine, group, flight->baseline_from_usec, most,
 						flight->before);
 	if (!cb_verifier_enough(flight->before, flight->n_before, least, most, &params)) {
-		enter(engine, CB_PLAN_BASELINE,
-		      windows_ahead(engine,
-				    (flight->n_before < least ? least : most) - flight->n_before));
+		engine_plan_enter(engine, CB_PLAN_BASELINE,
+				  windows_ahead(engine, (flight->n_before < least ? least : most) -
+								flight->n_before));
 		return;
 	}
 	if (flight->plan.origin == CB_ORIGIN_AUTO && flight->plan.has_finding &&
@@ -474,8 +270,8 @@ void engine_plan_begin(struct cb_engine *engine, const struct cb_plan *plan, boo
 				   .baseline_from_usec = baseline_from_usec };
 	flight->plan.id = engine->next_plan_id++;
 	flight->plan.judgement.measure = "";
-	enter(engine, propose ? CB_PLAN_PROPOSED : CB_PLAN_BASELINE, 0);
-	tell(engine, CB_NOTICE_PLAN_PROPOSED, decision);
+	engine_plan_enter(engine, propose ? CB_PLAN_PROPOSED : CB_PLAN_BASELINE, 0);
+	engine_plan_tell(engine, CB_NOTICE_PLAN_PROPOSED, decision);
 	engine_plan_advance(engine, decision);
 }
 
@@ -586,90 +382,6 @@ static void look_for_foreign(struct cb_engine *engine, struct cb_decision *decis
 	}
 }
 
-/* What would be done, but may not be now: every step becomes a refusal. */
-static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
-			 enum cb_reject reason)
-{
-	for (uint32_t i = 0; i < plan->n_steps && engine->n_refusals < CB_REFUSALS_MAX; i++) {
-		const struct cb_step *step = &plan->step[i];
-
-		engine->refusal[engine->n_refusals++] = (struct cb_refusal){
-			.item = step->item,
-			.cpu = plan->hot_cpu,
-			.reason = reason,
-			.best_cpu = engine_coolest_of(engine, &step->to),
-			.gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio,
-			.load_ratio = step->load_ratio,
-		};
-	}
-}
-
-/* Findings that are planned for in one tick, hottest first; more wait for theirs. */
-#define CONSIDERED_MAX 8u
-
-/* How hot a CPU is explains itself with refusals, whether anything can be done or not; of a concentration only the interrupts may move. */
-bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *finding)
-{
-	switch (finding->kind) {
-	case CB_FINDING_HOT_CPU:
-	case CB_FINDING_SATURATED:
-	case CB_FINDING_WORKER_BOUND:
-		return true;
-	case CB_FINDING_SOFTIRQ_CONCENTRATION: /* a hot CPU is planned for as such */
-		return !engine->cpu[finding->cpu].hot;
-	case CB_FINDING_WORKER_GONE:
-	case CB_FINDING_WORKER_STUCK:
-	case CB_FINDING_BACKLOG:
-	case CB_FINDING_CONNECTION_SKEW:
-	case CB_FINDING_CONTEXT_SWITCH_STORM:
-	case CB_FINDING_STOLEN:
-	case _CB_FINDING_MAX:
-	case _CB_FINDING_INVALID:
-		break;
-	}
-	return false;
-}
-
-static void consider(struct cb_engine *engine, struct cb_decision *decision)
-{
-	uint32_t n_considered = 0;
-
-	engine->n_refusals = 0;
-	for (uint32_t i = 0;
-	     i < engine->n_findings && n_considered < CONSIDERED_MAX && !engine->flight.active;
-	     i++) {
-		const struct cb_finding *finding = cb_engine_finding(engine, i);
-		struct group_state *group = engine_group_of_finding(engine, finding);
-		struct cb_plan plan;
-		enum cb_reject gate;
-		uint32_t max_steps;
-
-		if (!group || !engine_plannable(engine, finding))
-			continue;
-		n_considered++;
-		gate = engine_gate(engine, group, finding, &max_steps);
-		engine_plan_for(engine, finding, group, max_steps, &plan);
-		engine_keep_refusals(engine);
-		if (plan.n_steps == 0 || engine_steer_first(engine, finding)) {
-			struct cb_plan shares;
-
-			if (engine_steer_for(engine, finding, group, &shares) == CB_REJECT_NONE) {
-				refuse_steps(engine, &plan, CB_REJECT_STEERED);
-				plan = shares;
-			}
-		}
-		if (plan.n_steps == 0)
-			continue;
-		if (gate == CB_REJECT_NONE)
-			engine_plan_begin(engine, &plan,
-					  engine_mode(engine, group) == CB_MODE_ADVISE,
-					  engine->now_usec, decision);
-		else
-			refuse_steps(engine, &plan, gate);
-	}
-	engine_account_refusals(engine);
-}
-
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
@@ -684,13 +396,13 @@ void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 	if (decision->action != CB_ACTION_NONE)
 		return;
 	if (!flight->active)
-		consider(engine, decision);
+		engine_consider(engine, decision);
 	else if (!engine_plan_applied(engine))
 		engine_plan_advance(engine, decision);
 	else if (flight->plan.state == CB_PLAN_SETTLING &&
 		 engine->now_usec >= flight->plan.applied_usec + engine->policy.settle_usec)
-		enter(engine, CB_PLAN_VERIFYING,
-		      windows_ahead(engine, engine->policy.verify_windows));
+		engine_plan_enter(engine, CB_PLAN_VERIFYING,
+				  windows_ahead(engine, engine->policy.verify_windows));
 	else if (flight->plan.state == CB_PLAN_VERIFYING)
 		verify(engine, decision);
 }
