@@ -45,10 +45,15 @@ show() {
 	return $rc
 }
 
-# wait_for SECONDS "what" CMD... - one dot a second until CMD succeeds
+# on CPULIST - run this shell there, and what it starts
+on() { taskset -c -p "$1" "$BASHPID" >/dev/null; }
+
+# wait_for SECONDS "what" CMD... - one dot a second until CMD succeeds. Who looks runs beside the clients: on the CPU of
+# the workers it would disturb what is measured, and the daemon would have to measure for longer.
 wait_for() {
 	local limit=$1 what=$2 began=$SECONDS dotted=$SECONDS rc=0
 	shift 2
+	on "$loop_b"
 	printf '%s  %s %s' "$dim" "$(date +%T)" "$what "
 	while :; do
 		look
@@ -61,8 +66,9 @@ wait_for() {
 			printf .
 			dotted=$((dotted + 1))
 		done
-		sleep 0.3
+		sleep 0.5
 	done
+	on "$allowed"
 	printf ' %d s%s\n' $((SECONDS - began)) "$plain"
 	[ $rc = 0 ] || say "  This did not happen within $limit s."
 	return $rc
@@ -372,9 +378,11 @@ seconds_since() { [ $((SECONDS - $1)) -ge "$2" ]; }
 # --- the whole --------------------------------------------------------------------------------------
 
 perform() {
-	local load='' masks='' last='' quiet='' server='' workers=() server_name='' register=() rc
+	local load='' masks='' last='' quiet='' server='' workers=() server_name='' register=() rc allowed
 	trap stop_all EXIT
 	trap 'say "" "Interrupted: everything is put back."; exit 130' INT TERM HUP
+	allowed=$(loop_allowed)
+	allowed=${allowed% } allowed=${allowed// /,}
 	loop_begin || return 1
 	if ! loop_net_start; then
 		say "demo: cannot make a network namespace (it needs CAP_SYS_ADMIN)." >&2
