@@ -622,6 +622,31 @@ static void colors(void **state)
 	json_object_put(cpus);
 }
 
+/* Of one kind: a line each, and what it means and what to do once. */
+static void findings_of_one_kind(void **state)
+{
+	(void)state;
+	expect(cb_render_findings,
+	       "[{\"Kind\":\"HOT_CPU\",\"Role\":\"plans\",\"Sentence\":\"CPU 0 is hot\",\"Meaning\":\"m\","
+	       "\"Remedy\":\"r\",\"Confirmed\":true,\"Harm\":true,\"SinceUSec\":12000000},"
+	       "{\"Kind\":\"STOLEN\",\"Role\":\"informs\",\"Sentence\":\"CPU 7 is stolen\",\"Meaning\":\"s\","
+	       "\"Remedy\":\"t\",\"Confirmed\":true,\"SinceUSec\":5000000},"
+	       "{\"Kind\":\"HOT_CPU\",\"Role\":\"plans\",\"Sentence\":\"CPU 1 is hot\",\"Meaning\":\"m\","
+	       "\"Remedy\":\"r\",\"ConfirmedInUSec\":3000000}]",
+	       80,
+	       "HOT_CPU, 2 of them\n"
+	       "  WHAT     CPU 0 is hot   (for 12 s, somebody suffers)\n"
+	       "  WHAT     CPU 1 is hot   (counts in 3 s, if it lasts)\n"
+	       "  MEANS    m\n"
+	       "  PLANS    r\n"
+	       "\n"
+	       "STOLEN for 5 s\n"
+	       "  WHAT     CPU 7 is stolen\n"
+	       "  MEANS    s\n"
+	       "  DO       t\n");
+	expect(cb_render_findings, "[]", 80, "Nothing is wrong that is known of.\n");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -646,6 +671,7 @@ int main(void)
 		cmocka_unit_test(foreign),
 		cmocka_unit_test(permanent),
 		cmocka_unit_test(groups),
+		cmocka_unit_test(findings_of_one_kind),
 		cmocka_unit_test(colors),
 	};
 
