@@ -476,6 +476,35 @@ static void plans(void **state)
 	expect(cb_render_plan_shell, PLAN, 80, "taskset 1\n");
 }
 
+/* Many refused for one reason: a terminal shows a few and says how many more; a file gets all. */
+static void plan_of_many_refusals(void **state)
+{
+	struct json_object *plan = json_object_new_object(), *refusals = json_object_new_array();
+	char *text;
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		struct json_object *row = json_object_new_object();
+
+		json_object_object_add(row, "Name", json_object_new_string("eth0"));
+		json_object_object_add(row, "Reason",
+				       json_object_new_string(i == 3 ? "TOO_SMALL" :
+								       "NOT_FEEDING"));
+		json_object_array_add(refusals, row);
+	}
+	json_object_object_add(plan, "Id", json_object_new_int(7));
+	json_object_object_add(plan, "Refusals", refusals);
+	text = shown(cb_render_plan, plan, 80);
+	assert_non_null(strstr(text, "  25 more with NOT_FEEDING; --json has all\n"));
+	assert_null(strstr(text, "more with TOO_SMALL"));
+	free(text);
+	text = shown(cb_render_plan, plan, 0);
+	assert_null(strstr(text, "more with"));
+	assert_true(count_lines(text) > 30);
+	free(text);
+	json_object_put(plan);
+}
+
 static void changes(void **state)
 {
 	static const char rows[] =
@@ -672,6 +701,7 @@ int main(void)
 		cmocka_unit_test(permanent),
 		cmocka_unit_test(groups),
 		cmocka_unit_test(findings_of_one_kind),
+		cmocka_unit_test(plan_of_many_refusals),
 		cmocka_unit_test(colors),
 	};
 
