@@ -328,6 +328,8 @@ install: all $(BUILD)/$(UNIT) $(BUILD)/$(METRICS_UNIT) $(BUILD)/$(GAUGE_UNIT) ##
 	$(INSTALL) -D -m 0644 $(BUILD)/$(METRICS_UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_UNIT)
 	$(INSTALL) -D -m 0644 units/$(METRICS_SOCKET) $(DESTDIR)$(systemdsystemunitdir)/$(METRICS_SOCKET)
 	$(INSTALL) -D -m 0644 units/steering.conf $(DESTDIR)$(datadir)/cpubalance/steering.conf
+	$(INSTALL) -D -m 0644 docs/monitoring/alerts.yml $(DESTDIR)$(datadir)/cpubalance/alerts.yml
+	$(INSTALL) -D -m 0644 docs/monitoring/dashboard.json $(DESTDIR)$(datadir)/cpubalance/dashboard.json
 	$(INSTALL) -D -m 0755 $(BUILD)/cpubalanced-gauge $(DESTDIR)$(libexecdir)/cpubalanced-gauge
 	$(INSTALL) -D -m 0644 $(BUILD)/$(GAUGE_UNIT) $(DESTDIR)$(systemdsystemunitdir)/$(GAUGE_UNIT)
 	$(INSTALL) -D -m 0644 units/$(GAUGE_SOCKET) $(DESTDIR)$(systemdsystemunitdir)/$(GAUGE_SOCKET)
@@ -348,7 +350,7 @@ uninstall: ## put every original back, then remove what install and the daemon l
 		'$(sbindir)/cpubalanced' '$(bindir)/cpubalctl' '$(systemdsystemunitdir)/$(UNIT)' \
 		'$(libexecdir)/cpubalanced-metrics' '$(systemdsystemunitdir)/$(METRICS_UNIT)' \
 		'$(systemdsystemunitdir)/$(METRICS_SOCKET)' '$(dbuspolicydir)/$(POLICY)' '$(polkitactionsdir)/$(ACTIONS)' '$(USERS)' \
-		'$(datadir)/cpubalance/steering.conf' \
+		'$(datadir)/cpubalance/steering.conf' '$(datadir)/cpubalance/alerts.yml' '$(datadir)/cpubalance/dashboard.json' \
 		'$(libexecdir)/cpubalanced-gauge' '$(systemdsystemunitdir)/$(GAUGE_UNIT)' '$(systemdsystemunitdir)/$(GAUGE_SOCKET)' \
 		'$(bashcompletiondir)/cpubalctl' '$(zshcompletiondir)/_cpubalctl' $(foreach m,$(mans),'$(call man_dest,$(m))')
 
