@@ -417,6 +417,17 @@ static void answers(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Not under Debian 12's valgrind, 3.19. */
+static bool has_pidfd(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (fd < 0)
+		return errno != ENOSYS;
+	close(fd);
+	return true;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,5 +445,9 @@ int main(void)
 		cmocka_unit_test(answers),
 	};
 
+	if (!has_pidfd()) {
+		puts("1..0 # SKIP there is no pidfd_open here");
+		return 0;
+	}
 	return cmocka_run_group_tests_name("irqbalance", tests, NULL, NULL);
 }
