@@ -8,7 +8,7 @@
 #include "render.h"
 #include "table.h"
 
-static int by_number(const void *a, const void *b)
+int cb_by_cpu_number(const void *a, const void *b)
 {
 	int64_t x = -1, y = -1;
 
@@ -29,7 +29,7 @@ static bool show_heat(struct json_object *row, const struct cb_style *style, str
 	return heat != NULL;
 }
 
-void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object *cpus)
+void cb_render_all_cpus(FILE *out, const struct cb_style *style, struct json_object *cpus)
 {
 	static const struct cb_column columns[] = {
 		{ .title = "CPU", .cell = CB_CELL_CPU, .key = "CPU" },
@@ -56,16 +56,22 @@ void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object 
 	};
 
 	if (cb_json_length(cpus))
-		json_object_array_sort(cpus, by_number);
+		json_object_array_sort(cpus, cb_by_cpu_number);
 	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), cpus, 0,
 		       "no CPU has been sampled yet");
-	cb_render_cpus_map(out, style, cpus);
+	cb_render_cpus_map(out, style, cpus, false);
 }
+
+enum { FLAG_ALL };
+static const struct cb_flag flags[] = {
+	[FLAG_ALL] = { "--all", NULL, "a line for each, however many there are" },
+	{ NULL, NULL, NULL },
+};
 
 static int run_cpus(struct cb_ctl *ctl, const struct cb_args *args)
 {
-	(void)args;
-	return cb_show_list(ctl, "ListCPUs", cb_render_cpus);
+	return cb_show_list(ctl, "ListCPUs",
+			    args->flag[FLAG_ALL] ? cb_render_all_cpus : cb_render_cpus);
 }
 
 const struct cb_verb cb_verb_cpus = {
@@ -75,8 +81,10 @@ const struct cb_verb cb_verb_cpus = {
 	.details = "BUSY is without steal. WORK, IRQS and OTHER say who it is: "
 		   "registered workers, the interrupts that land there, the rest. Rates "
 		   "are smoothed; --json has the raw ones too. Below, the machine: a line for "
-		   "each last-level cache.",
-	.example = "cpubalctl cpus",
+		   "each last-level cache. Of more than 16 CPUs, only the hottest have a line of "
+		   "their own, and all fits one screen.",
+	.example = "cpubalctl cpus --all",
+	.flags = flags,
 	.run = run_cpus,
 };
 

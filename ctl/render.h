@@ -8,6 +8,7 @@
 
 #include "text.h"
 
+struct cb_cpuset;
 struct cb_ctl;
 struct json_object;
 
@@ -30,10 +31,21 @@ int cb_show_permanent(struct cb_ctl *ctl, const char *key, struct json_object *r
  */
 void cb_render_status(FILE *out, const struct cb_style *style, struct json_object *status);
 void cb_render_findings(FILE *out, const struct cb_style *style, struct json_object *findings);
-void cb_show_finding(FILE *out, const struct cb_style *style, struct json_object *finding); /* one of them */
-void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object *cpus);
-/* The same CPUs by node, package and last-level cache, in a few lines; nothing where that is not known. */
-void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_object *cpus);
+void cb_show_finding(FILE *out, const struct cb_style *style,
+		     struct json_object *finding); /* one of them */
+void cb_render_cpus(FILE *out, const struct cb_style *style,
+		    struct json_object *cpus); /* on one screen */
+void cb_render_all_cpus(FILE *out, const struct cb_style *style, struct json_object *cpus);
+/*
+ * The same CPUs by node, package and last-level cache; nothing where that is not known. @fold: those that are alike in one line, so that it
+ * takes a few lines at most.
+ */
+void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_object *cpus,
+			bool fold);
+/* For json_object_array_sort(). */
+int cb_by_cpu_number(const void *a, const void *b);
+/* A list of CPUs, cut where it is long. Returns @buf. */
+const char *cb_show_few_cpus(const struct cb_cpuset *cpus, char *buf, size_t size);
 void cb_render_irqs(FILE *out, const struct cb_style *style,
 		    struct json_object *irqs); /* busy or changed ones */
 void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs);

@@ -12,72 +12,10 @@
 
 #include <cmocka.h>
 
-#include "ctl/json.h"
 #include "ctl/table.h"
+#include "ctl_test.h"
 
 #define ESC "\033"
-
-static const struct cb_style wide = { .utf8 = true, .now_usec = UINT64_C(1700000900000000) };
-
-static struct json_object *parse(const char *text)
-{
-	struct json_object *json = json_tokener_parse(text);
-
-	if (!json)
-		fail_msg("not JSON: %s", text);
-	return json;
-}
-
-/* What @render prints for @json at this width, without colors; the caller frees it. */
-static char *shown(cb_render_t render, struct json_object *json, unsigned int cols)
-{
-	struct cb_style style = wide;
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_non_null(out);
-	style.width_cols = cols;
-	render(out, &style, json);
-	fclose(out);
-	return text;
-}
-
-/* Prints and compares; @json is put. */
-static void expect(cb_render_t render, const char *json, unsigned int cols, const char *expected)
-{
-	struct json_object *object = parse(json);
-	char *text = shown(render, object, cols);
-
-	assert_string_equal(text, expected);
-	free(text);
-	json_object_put(object);
-}
-
-static unsigned int count_lines(const char *text)
-{
-	unsigned int n = 0;
-
-	for (; *text; text++)
-		n += *text == '\n';
-	return n;
-}
-
-static unsigned int widest_line(const char *text)
-{
-	unsigned int widest = 0;
-
-	while (*text) {
-		size_t length = strcspn(text, "\n");
-		char *line = strndup(text, length);
-
-		assert_non_null(line);
-		widest = CB_MAX(widest, cb_text_width(line));
-		free(line);
-		text += length + (text[length] == '\n');
-	}
-	return widest;
-}
 
 static void expect_clean(bool utf8, const char *text, const char *expected)
 {
@@ -214,27 +152,6 @@ static void tables(void **state)
 	       "NAME  BUSY%  SPARE  RARE  NOTE\n-         -  -         3  -\n");
 }
 
-/* A machine of @n CPUs where CPU 3 mod n is hot, and so are @n_hot - 1 others. */
-static struct json_object *machine(unsigned int n, unsigned int n_hot)
-{
-	struct json_object *cpus = json_object_new_array();
-
-	for (unsigned int i = n; i-- > 0;) {
-		bool hot = (i + n - 3 % n) % n < n_hot;
-		char text[512];
-
-		snprintf(
-			text, sizeof(text),
-			"{\"CPU\":%u,\"Online\":true,\"Heat\":\"%s\",%s\"Busy\":%g,\"User\":0.31,\"System\":0.12,"
-			"\"IRQ\":0.001,\"SoftIRQ\":0.1,\"Steal\":0,\"ContextSwitchesPerSec\":123456,\"Workers\":0.4,"
-			"\"Interrupts\":0.1,\"Other\":0.104,\"Node\":%u}",
-			i, hot ? "hot" : "cool", hot ? "\"HotForUSec\":41000000," : "",
-			hot ? 0.96 - i * 0.0001 : 0.3, i / 64);
-		json_object_array_add(cpus, parse(text));
-	}
-	return cpus;
-}
-
 #define MANAGER                                                                                                   \
 	"{\"Version\":\"0.1.0\",\"Mode\":\"auto\",\"State\":\"attention\",\"Headline\":\"1 hot core; plan #12 "   \
 	"verifying, 14 s left\",\"CPUs\":192,\"CPUsHot\":1,\"CPUsWarm\":9,\"CPUsCool\":182,\"Groups\":2,"         \
@@ -363,58 +280,6 @@ static void status_of_a_pause(void **state)
 	assert_non_null(strstr(text, "CONFIG     the last reload was refused: x.conf:3"));
 	free(text);
 	json_object_put(status);
-}
-
-static void cpus_of_two(void **state)
-{
-	(void)state;
-	expect(cb_render_cpus,
-	       "[{\"CPU\":1,\"Online\":false},{\"CPU\":0,\"Online\":true,\"Heat\":\"warm\",\"Busy\":0.5,\"Node\":-1,"
-	       "\"Steal\":0}]",
-	       100,
-	       "CPU  NODE  HEAT     BUSY%  USER%  SYS%  IRQ%  SOFT%  STEAL%  CTXSW/s  WORK%  IRQS%  OTHER%\n"
-	       "  0     -  warm      50.0      -     -     -      -     0.0        -      -      -       -\n"
-	       "  1     -  offline      -      -     -     -      -       -        -      -      -       -\n");
-}
-
-/* Two threads of a fast core, two small ones in a cluster, one on another node, one offline. */
-static void cpus_as_a_map(void **state)
-{
-	struct json_object *cpus = parse(
-		"[{\"CPU\":0,\"Online\":true,\"Heat\":\"hot\",\"Node\":0,\"Package\":0,\"LLC\":0,\"Core\":0},"
-		"{\"CPU\":1,\"Online\":true,\"Node\":0,\"Package\":0,\"LLC\":0,\"Core\":0},"
-		"{\"CPU\":2,\"Online\":true,\"Node\":0,\"Package\":0,\"LLC\":2,\"Cluster\":2,\"Core\":2,\"Capacity\":0.5},"
-		"{\"CPU\":3,\"Online\":true,\"Node\":0,\"Package\":0,\"LLC\":2,\"Cluster\":2,\"Core\":3,\"Capacity\":0.5},"
-		"{\"CPU\":4,\"Online\":true,\"Node\":1,\"Package\":1,\"LLC\":4,\"Core\":4},"
-		"{\"CPU\":5,\"Online\":false,\"Core\":5}]");
-	char *text = shown(cb_render_cpus, cpus, 80), *map = strstr(text, "\n\n");
-
-	(void)state;
-	assert_non_null(map);
-	assert_in_range(widest_line(map), 10, 80);
-	assert_string_equal(map + 2,
-			    "NODE  PACKAGE  LLC  CORES  THREADS  CLUSTERS  CAPACITY%  HOT  CPUS\n"
-			    "   0        0    0      1        2         0          -    1  0-1\n"
-			    "   0        0    2      2        1         1       50.0    0  2-3\n"
-			    "   1        1    4      1        1         0          -    0  4\n");
-	free(text);
-	json_object_put(cpus);
-}
-
-static void cpus_of_192(void **state)
-{
-	struct json_object *cpus = machine(192, 2);
-	char *text = shown(cb_render_cpus, cpus, 80);
-
-	(void)state;
-	assert_int_equal(count_lines(text), 194); /* the heading, and what had no room */
-	assert_in_range(widest_line(text), 70, 80);
-	assert_non_null(strstr(text, "\n  0     0  cool   30.0"));
-	assert_true(strstr(text, "\n  9 ") < strstr(text, "\n 10 "));
-	assert_non_null(strstr(text, "\n191     2  cool"));
-	assert_non_null(strstr(text, "(no room for OTHER%; --json has all)\n"));
-	free(text);
-	json_object_put(cpus);
 }
 
 static void interrupts(void **state)
@@ -688,9 +553,6 @@ int main(void)
 		cmocka_unit_test(status_fits),
 		cmocka_unit_test(status_of_nothing),
 		cmocka_unit_test(status_of_a_pause),
-		cmocka_unit_test(cpus_of_two),
-		cmocka_unit_test(cpus_as_a_map),
-		cmocka_unit_test(cpus_of_192),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(workers),
 		cmocka_unit_test(plans),
