@@ -41,6 +41,10 @@ struct bench {
 	double weighed_log_sum, planned_log_sum;
 	double ratio_sum, true_sum; /* with noise */
 	uint64_t again, violations, moves, items;
+	struct {
+		char name[96];
+		uint32_t moves;
+	} each[INSTANCES_MAX];
 };
 
 static struct instance instance;
@@ -122,6 +126,8 @@ static void quality(struct bench *bench)
 		printf("%-44s ratio %.4f moved %u of %u usec %.0f again %u usec %.0f weighed %.0f plan %.0f\n",
 		       instance.name, ratio, moves, instance.n_items, usec, again, again_usec,
 		       weighed_usec, plan_usec);
+	snprintf(bench->each[bench->n].name, sizeof(bench->each[0].name), "%s", instance.name);
+	bench->each[bench->n].moves = moves;
 	bench->ratio[bench->n++] = ratio;
 	bench->log_sum += log(ratio);
 	bench->moved_sum += (double)moves / CB_MAX(instance.n_items, 1u);
@@ -433,10 +439,42 @@ static bool find_columns(char *header, uint32_t *ret)
 	return found == COLUMNS;
 }
 
+/* Moves of an instance over the fewest that are known. */
+struct times {
+	uint32_t n, n_good, n_within; /* all; those at most 1.2; those at most 1 */
+	double sum, worst;
+	char worst_name[128];
+};
+
+static void count_times(const struct bench *bench, const char *name, double least,
+			struct times *ret)
+{
+	size_t len = strlen(name);
+
+	for (uint32_t i = 0; i < bench->n && least > 0; i++) {
+		double times = bench->each[i].moves / least;
+
+		/* an instance has the name of its file */
+		if (strncmp(bench->each[i].name, name, len) != 0 ||
+		    (bench->each[i].name[len] != 0 && bench->each[i].name[len] != '.'))
+			continue;
+		ret->n++;
+		ret->n_good += times <= 1.2;
+		ret->n_within += times <= 1;
+		ret->sum += times;
+		if (times <= ret->worst)
+			continue;
+		ret->worst = times;
+		snprintf(ret->worst_name, sizeof(ret->worst_name), "%s, %u for %.0f", name,
+			 bench->each[i].moves, least);
+	}
+}
+
 /* DIR/BASELINE.csv, where there is one: what other rules reach there, and the fewest moves that are known. */
 static void compare(const struct bench *bench, const char *dir)
 {
 	double log_sum[COLUMNS] = { 0 }, moves = 0, least = 0;
+	struct times times = { 0 };
 	char path[4096], line[1024], *field[32];
 	uint32_t column[COLUMNS], n = 0;
 	FILE *file;
@@ -462,6 +500,7 @@ static void compare(const struct bench *bench, const char *dir)
 			log_sum[c] += log(value[c] / value[LOWER_BOUND]);
 		moves += value[REFERENCE_MOVES];
 		least += value[LEAST_MOVES];
+		count_times(bench, field[0], value[LEAST_MOVES], &times);
 		n++;
 	}
 	fclose(file);
@@ -471,6 +510,10 @@ static void compare(const struct bench *bench, const char *dir)
 	       path, exp(log_sum[AT_START] / n), exp(log_sum[LONGEST_FIRST] / n),
 	       exp(log_sum[IRQBALANCE] / n), exp(log_sum[REFERENCE] / n), least, moves / least,
 	       (double)bench->moves / least);
+	if (times.n)
+		printf("moves over the fewest, instance by instance: mean %.2f; at most 1.2 in %u and 1 in %u of %u; worst %.2f (%s)\n",
+		       times.sum / times.n, times.n_good, times.n_within, times.n, times.worst,
+		       times.worst_name);
 }
 
 /* --- the sum --- */
