@@ -460,9 +460,13 @@ static void sentence(const struct cb_manager *m, const struct cb_cpu_view *cpu,
 		cb_engine_finding_sentence(m->engine, finding, buf, size);
 	else if (!(cpu->present & CB_CPU_HAS_TIMES))
 		snprintf(buf, size, "CPU %u: no figures yet", cpu->cpu);
-	else
+	else if (cpu->steal.smooth < 0.02)
 		snprintf(buf, size, "CPU %u is %s: %.0f %% busy", cpu->cpu, cb_heat_name(cpu->heat),
 			 cpu->busy.smooth * 100);
+	else
+		snprintf(buf, size, "CPU %u is %s: %.0f %% busy, and the hypervisor takes %.0f %%",
+			 cpu->cpu, cb_heat_name(cpu->heat), cpu->busy.smooth * 100,
+			 cpu->steal.smooth * 100);
 }
 
 /* --- the answer --- */
@@ -543,9 +547,10 @@ static int32_t hottest(const struct cb_manager *m)
 	int32_t ret = -1;
 
 	CB_CPUSET_FOREACH(cpu, &m->topology->online) {
-		if (!cb_engine_cpu(m->engine, cpu, &view) || view.busy.smooth <= busiest)
+		if (!cb_engine_cpu(m->engine, cpu, &view) ||
+		    view.busy.smooth + view.steal.smooth <= busiest)
 			continue;
-		busiest = view.busy.smooth;
+		busiest = view.busy.smooth + view.steal.smooth;
 		ret = (int32_t)cpu;
 	}
 	return ret;

@@ -74,7 +74,8 @@ struct cb_planner_result {
 
 /*
  * A plan within a budget. Deterministic: the same problem gives the same result. Does not allocate. The steps come in an
- * order in which every one that is no part of a swap, and every swap as a whole, lowers the hottest CPU that can be helped.
+ * order in which every one that is no part of a swap, and every swap as a whole, lowers the hottest CPU that can be helped; the CPU to be
+ * mended is cooler after it, unless all its steps give items a place that have none.
  */
 void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_result *ret);
 

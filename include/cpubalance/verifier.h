@@ -13,11 +13,13 @@
 #define CB_WINDOWS_MAX 60u
 
 struct cb_window {
-	bool has_served, has_wait, has_control, has_metric;
+	bool has_served, has_wait, has_control, has_metric, has_heat;
 	double served_per_sec;     /* packets, or CPU-seconds where packets cannot be counted */
 	double wait_ratio;         /* run-queue wait per CPU-second of the workers */
+	double long_wait_ratio;    /* how long those wait who wait: the workers' waits per second, each weighed by itself */
 	double control_per_sec;    /* CPU-seconds of groups that were not touched */
 	double drops_per_sec;      /* connections dropped at the listeners */
+	double heat_ratio;         /* how full the busiest of the CPUs was that the plan takes something from or puts something on */
 	double metric;             /* ServiceMetric=: what the operator counts instead of served work */
 };
 
@@ -25,6 +27,7 @@ struct cb_verifier_params {
 	double alpha_ratio;      /* level of the whole verdict, both looks and both measures */
 	double min_effect_ratio; /* smallest change of served work that counts */
 	bool final;              /* the last look: NONE is not an answer */
+	bool headroom;           /* interrupts alone were moved: a cooler CPU is worth it where nothing is worse */
 	bool metric_falls;       /* the operator's number is better when it is less */
 	bool late;               /* long after the move: the load is another one, so less served work alone is no harm */
 	uint32_t seed;

@@ -52,7 +52,7 @@ static void fill_concentration(struct cb_engine *engine, uint32_t id, double sha
 		.confirm_usec = engine->policy.softirq_usec,
 		.known = CB_KNOWS(BUSY) | CB_KNOWS(LIMIT) | CB_KNOWS(NET_RX_SHARE) |
 			 CB_KNOWS(NET_RX) | CB_KNOWS(SOFTIRQ),
-		.busy_ratio = cpu->busy.smooth,
+		.busy_ratio = cpu->taken.smooth,
 		.limit_ratio = engine->policy.net_rx_on_ratio,
 		.net_rx_share_ratio = share_ratio,
 		.net_rx_per_sec = cpu->softirqs_per_sec[CB_SOFTIRQ_NET_RX].smooth,
@@ -257,7 +257,7 @@ static void detect_storm(struct cb_engine *engine, uint32_t id, struct peers_lev
 			.confirm_usec = engine->policy.storm_usec,
 			.known = CB_KNOWS(BUSY) | CB_KNOWS(SWITCHES) | CB_KNOWS(USUAL) |
 				 (level->idle ? 0 : CB_KNOWS(PEERS)),
-			.busy_ratio = cpu->busy.smooth,
+			.busy_ratio = cpu->taken.smooth,
 			.switches_per_sec = cpu->ctxsw_per_sec.smooth,
 			.usual_per_sec = cpu->usual_per_sec,
 			.peers_per_sec = level->per_sec,

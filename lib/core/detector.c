@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Findings: for each hot CPU exactly one of
- *   WORKER_BOUND  one single-threaded worker fills it alone: no move can help,
+ *   WORKER_BOUND  one single-threaded worker fills it alone, and no other CPU would be faster for it: no move can help,
  *   SATURATED     no CPU that its workers may use is below HotOff: there is nowhere to go,
  *   HOT_CPU       anything else: worth a plan.
- * A CPU gets hot at HotOn and stays so until HotOff. A finding is confirmed when its kind has lasted HotHarmSec where somebody
+ * A CPU gets hot at HotOn and stays so until HotOff. What counts is how much of its time is wanted: what the hypervisor took while there was
+ * work is not idle time. A finding is confirmed when its kind has lasted HotHarmSec where somebody
  * suffers, HotNoHarmSec where nobody does yet.
  */
 
@@ -30,7 +31,8 @@ struct neighbours {
 	bool valid;
 	struct cb_cpuset set;
 	uint32_t n;		/* with a rate */
-	double demand_ratio;	/* what runs and waits there, in CPUs */
+	double demand_ratio;	/* what runs and waits there, in CPUs of full capacity */
+	double supply_ratio;	/* what they can give, likewise */
 	int32_t coolest_cpu[2]; /* -1 none */
 	double coolest_ratio[2];
 	uint32_t n_spare; /* housekeeping CPUs outside of the set that are below HotOff */
@@ -61,15 +63,15 @@ static double demand_on(const struct cb_engine *engine, uint32_t cpu)
 	for (uint32_t i = engine->cpu[cpu].first_worker; i != NO_WORKER;
 	     i = engine->worker[i].next_on_cpu)
 		demand += engine_wanted(&engine->worker[i]) - engine->worker[i].cpu_share_ratio;
-	return demand;
+	return demand * engine_speed(engine, cpu);
 }
 
-static void note_cool(struct neighbours *next, uint32_t cpu, double busy_ratio)
+static void note_cool(struct neighbours *next, uint32_t cpu, double taken_ratio)
 {
 	int at = 2;
 
 	while (at > 0 &&
-	       (next->coolest_cpu[at - 1] < 0 || busy_ratio < next->coolest_ratio[at - 1]))
+	       (next->coolest_cpu[at - 1] < 0 || taken_ratio < next->coolest_ratio[at - 1]))
 		at--;
 	if (at == 2)
 		return;
@@ -78,7 +80,7 @@ static void note_cool(struct neighbours *next, uint32_t cpu, double busy_ratio)
 		next->coolest_ratio[1] = next->coolest_ratio[0];
 	}
 	next->coolest_cpu[at] = (int32_t)cpu;
-	next->coolest_ratio[at] = busy_ratio;
+	next->coolest_ratio[at] = taken_ratio;
 }
 
 static void look_around(const struct cb_engine *engine, const struct cb_cpuset *set,
@@ -94,13 +96,14 @@ static void look_around(const struct cb_engine *engine, const struct cb_cpuset *
 			continue;
 		ret->n++;
 		ret->demand_ratio += demand_on(engine, cpu);
-		note_cool(ret, cpu, engine->cpu[cpu].busy.smooth);
+		ret->supply_ratio += engine_capacity(engine, cpu);
+		note_cool(ret, cpu, engine->cpu[cpu].taken.smooth);
 	}
 	CB_CPUSET_FOREACH(cpu, &spare) {
 		if (cpu >= engine->topology->n_cpu_ids)
 			break;
 		if (!cb_cpuset_has(set, cpu) && (engine->cpu[cpu].present & CB_CPU_HAS_TIMES) &&
-		    engine->cpu[cpu].busy.smooth < engine->policy.hot_off_ratio)
+		    engine->cpu[cpu].taken.smooth < engine->policy.hot_off_ratio)
 			ret->n_spare++;
 	}
 }
@@ -119,6 +122,74 @@ static void find_coolest(const struct cb_engine *engine, struct neighbours *next
 	finding->known |= CB_KNOWS(COOLEST_CPU) | CB_KNOWS(COOLEST_BUSY);
 	finding->coolest_cpu = next->coolest_cpu[at];
 	finding->coolest_ratio = next->coolest_ratio[at];
+}
+
+/* Connections or packets dropped per second: more than now and then one. */
+#define DROPS_HARM 0.5
+/* A smaller share of a CPU that is stolen is not worth a word. */
+#define STEAL_NAMED 0.02
+
+/* How full @cpu is, as the planner sees it, with a worker on it that wants @wanted and uses @used on @home now. */
+static double level_with(const struct cb_engine *engine, uint32_t cpu, uint32_t home, double used,
+			 double wanted)
+{
+	double own = engine->cpu[cpu].busy.smooth * engine_speed(engine, cpu);
+	uint32_t core = engine_core(engine, cpu);
+	double beside = engine->rate_scratch[core] - own;
+
+	if (cpu == home)
+		own -= used;
+	else if (core == engine_core(engine, home))
+		beside -= used;
+	return engine_level(engine, cpu, CB_MAX(own, 0.0) + wanted, CB_MAX(beside, 0.0));
+}
+
+/* What its CPU gives of the time that is wanted there: where the hypervisor takes half of it, who has the other half fills it. */
+static double given(const struct cb_engine *engine, const struct worker_state *worker)
+{
+	return worker->cpu_attributed >= 0 ? engine->cpu[worker->cpu_attributed].given_ratio : 1;
+}
+
+bool engine_fills_cpu(const struct cb_engine *engine, const struct worker_state *worker)
+{
+	return (worker->last.present & CB_WORKER_HAS_THREADS) && worker->last.n_threads == 1 &&
+	       worker->cpu_share_ratio >= engine->policy.worker_bound_ratio * given(engine, worker);
+}
+
+struct cb_cpuset engine_faster_places(const struct cb_engine *engine,
+				      const struct worker_state *worker)
+{
+	struct cb_cpuset allowed, target = engine_target(engine, worker, &allowed), ret;
+	uint32_t home = (uint32_t)worker->cpu_attributed;
+	double used = worker->cpu_share_ratio * engine_speed(engine, home);
+	double wanted = engine_wanted(worker) * engine_speed(engine, home);
+	double here = level_with(engine, home, home, used, wanted);
+	double least = CB_MAX(engine->policy.min_gain_ratio,
+			      engine_hysteresis(engine) * CB_MIN(here, 1.0));
+
+	ret = target;
+	CB_CPUSET_FOREACH(cpu, &target)
+		if (cpu == home || cpu >= engine->topology->n_cpu_ids ||
+		    engine->cpu[cpu].taken.smooth >= engine->policy.hot_off_ratio ||
+		    level_with(engine, cpu, home, used, wanted) + least > here)
+			cb_cpuset_clear(&ret, cpu);
+	return ret;
+}
+
+/*
+ * A worker that fills its CPU alone is bound by it, unless there is a better one for it: a faster core, one whose other thread is idle,
+ * or one that nobody steals from. What floats already is the scheduler's.
+ */
+static bool is_bound(const struct cb_engine *engine, const struct worker_state *worker)
+{
+	const struct group_state *group = engine_group(engine, worker->group_key);
+	struct cb_cpuset faster = engine_faster_places(engine, worker), allowed;
+
+	if (cb_cpuset_empty(&faster))
+		return true;
+	allowed = engine_target(engine, worker, &allowed);
+	return cb_cpuset_equal(&worker->last.mask, &allowed) &&
+	       group->policy.placement != CB_PLACEMENT_CORE;
 }
 
 /* Who suffers here, and by how much; and whether one worker is all there is. */
@@ -140,7 +211,7 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 		if (worker->present & CB_WORKER_HAS_WAIT)
 			finding->known |= CB_KNOWS(WAIT);
 		if (worker->wait_per_sec.smooth > limit_per_sec ||
-		    group->drops_per_sec.smooth > 0.5 ||
+		    group->drops_per_sec.smooth > DROPS_HARM ||
 		    (group->backlog_max &&
 		     group->backlog >= policy->harm_backlog_ratio * group->backlog_max))
 			finding->harm = true;
@@ -149,8 +220,7 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 			worst = worker->wait_per_sec.smooth + worker->cpu_share_ratio;
 			finding->group_key = group->key;
 		}
-		if ((worker->last.present & CB_WORKER_HAS_THREADS) && worker->last.n_threads == 1 &&
-		    worker->cpu_share_ratio >= policy->worker_bound_ratio)
+		if (engine_fills_cpu(engine, worker))
 			*ret_bound_key = worker->key;
 	}
 }
@@ -176,16 +246,16 @@ static void look_at_interrupts(const struct cb_engine *engine, struct cb_finding
 
 static void latch(struct cb_engine *engine, struct cpu_state *cpu)
 {
-	double busy = cpu->busy.smooth;
+	double taken = cpu->taken.smooth;
 
 	if (!cpu->hot)
 		cpu->has_harm = false;
 	if (!(cpu->present & CB_CPU_HAS_TIMES)) {
 		cpu->hot = false;
-	} else if (!cpu->hot && busy >= engine->policy.hot_on_ratio) {
+	} else if (!cpu->hot && taken >= engine->policy.hot_on_ratio) {
 		cpu->hot = true;
 		cpu->hot_since_usec = engine->now_usec;
-	} else if (cpu->hot && busy < engine->policy.hot_off_ratio) {
+	} else if (cpu->hot && taken < engine->policy.hot_off_ratio) {
 		cpu->hot = false;
 	}
 }
@@ -201,16 +271,22 @@ static void end_heat(struct cpu_state *cpu, uint32_t id, enum cb_finding_kind ne
 static void end_cooled(struct cpu_state *cpu, uint32_t id, struct cb_decision *decision)
 {
 	engine_finding_end(&cpu->heat, decision, "%s on CPU %u ended: it is %.0f %% busy",
-			   cb_finding_kind_name(cpu->heat.kind), id, cpu->busy.smooth * 100);
+			   cb_finding_kind_name(cpu->heat.kind), id, cpu->taken.smooth * 100);
 }
 
 static void surroundings(const struct cb_engine *engine, struct neighbours *next,
 			 struct cb_finding *finding, uint32_t *ret_bound_key)
 {
+	const struct cpu_state *cpu = &engine->cpu[finding->cpu];
+
 	find_coolest(engine, next, finding);
 	look_at_workers(engine, finding, ret_bound_key);
 	if (!finding->group_key)
 		look_at_interrupts(engine, finding);
+	/* packets that it had no time for */
+	if (finding->group_key && (cpu->present & CB_CPU_HAS_SOFTNET) &&
+	    cpu->softnet_dropped_per_sec.smooth > DROPS_HARM)
+		finding->harm = true;
 }
 
 void engine_finding_surroundings(const struct cb_engine *engine, struct cb_finding *finding)
@@ -222,16 +298,17 @@ void engine_finding_surroundings(const struct cb_engine *engine, struct cb_findi
 }
 
 /*
- * How many more CPUs would do: as many as it takes to have all that runs and waits there below HotOff. At least one, since all are
- * above it now. What the operator may give without a bigger machine is the CPUs that are cool and not allowed.
+ * How many more CPUs of full capacity would do: as many as it takes to have all that runs and waits there below HotOff. At least one,
+ * since all are above it now. What the operator may give without a bigger machine is the CPUs that are cool and not allowed.
  */
 static void count_missing(const struct cb_engine *engine, const struct neighbours *next,
 			  struct cb_finding *finding)
 {
-	double needed = ceil(next->demand_ratio / engine->policy.hot_off_ratio);
+	double missing = next->demand_ratio / engine->policy.hot_off_ratio - next->supply_ratio;
 
 	finding->known |= CB_KNOWS(MORE_CPUS) | CB_KNOWS(SPARE_CPUS);
-	finding->more_cpus = needed > next->n ? (uint32_t)needed - next->n : 1;
+	/* rounding of sums is no CPU */
+	finding->more_cpus = (uint32_t)CB_MAX(ceil(missing - 1e-6), 1.0);
 	finding->spare_cpus = next->n_spare;
 }
 
@@ -256,12 +333,16 @@ static void judge_cpu(const struct cb_engine *engine, uint32_t id, struct neighb
 		.kind = CB_FINDING_HOT_CPU,
 		.cpu = (int32_t)id,
 		.known = CB_KNOWS(BUSY) | CB_KNOWS(LIMIT),
-		.busy_ratio = cpu->busy.smooth,
+		.busy_ratio = cpu->taken.smooth,
 		.limit_ratio = engine->policy.hot_on_ratio,
 	};
+	if (cpu->steal.smooth >= STEAL_NAMED) {
+		ret->known |= CB_KNOWS(STEAL);
+		ret->steal_ratio = cpu->steal.smooth;
+	}
 	surroundings(engine, next, ret, &bound_key);
 	latch_harm(engine, cpu, ret);
-	if (bound_key) {
+	if (bound_key && is_bound(engine, engine_worker(engine, bound_key))) {
 		ret->kind = CB_FINDING_WORKER_BOUND;
 		ret->worker_key = bound_key;
 	} else if (!(ret->known & CB_KNOWS(COOLEST_CPU)) ||
@@ -272,9 +353,24 @@ static void judge_cpu(const struct cb_engine *engine, uint32_t id, struct neighb
 	ret->confirm_usec = ret->harm ? engine->policy.hot_harm_usec : engine->policy.hot_idle_usec;
 }
 
+void engine_sum_cores(struct cb_engine *engine)
+{
+	double *sum = engine->rate_scratch;
+
+	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
+		sum[i] = 0;
+	CB_CPUSET_FOREACH(cpu, &engine->topology->online) {
+		if (cpu >= engine->topology->n_cpu_ids)
+			break;
+		sum[engine_core(engine, cpu)] +=
+			engine->cpu[cpu].busy.smooth * engine_speed(engine, cpu);
+	}
+}
+
 static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct neighbours next = { .valid = false };
+	bool summed = false;
 
 	for (uint32_t id = 0; id < engine->topology->n_cpu_ids; id++) {
 		struct cb_finding finding;
@@ -288,6 +384,9 @@ static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 			end_cooled(cpu, id, decision);
 			continue;
 		}
+		if (!summed)
+			engine_sum_cores(engine);
+		summed = true;
 		judge_cpu(engine, id, &next, &finding);
 		if (cpu->heat.kind != finding.kind)
 			end_heat(cpu, id, finding.kind, decision);

@@ -37,6 +37,7 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	free(engine->rate_scratch);
 	cb_planner_scratch_free(engine->scratch);
 	free(engine->worker);
+	free(engine->vacant);
 	free(engine);
 	return NULL;
 }
@@ -164,6 +165,11 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	engine->n_findings = 0;
 	cb_topology_unref(engine->topology);
 	engine->topology = cb_topology_ref(topology);
+	engine->uneven = false;
+	for (uint32_t i = 0; i < n; i++) {
+		cpu[i].given_ratio = 1;
+		engine->uneven = engine->uneven || topology->cpu[i].capacity != CB_CAPACITY_FULL;
+	}
 	return 0;
 }
 
@@ -181,6 +187,15 @@ static void link_interfaces(struct irq_state *state, const struct cb_irqs *irqs)
 			break;
 		}
 	}
+}
+
+/* Whether interrupts of that interface have been there before. */
+static bool knows_interface(const struct cb_engine *engine, const char *ifname)
+{
+	for (uint32_t i = 0; engine->irqs && ifname[0] && i < engine->irqs->n; i++)
+		if (strcmp(engine->irqs->irq[i].ifname, ifname) == 0)
+			return true;
+	return false;
 }
 
 static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
@@ -210,7 +225,13 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 		    strcmp(before->actions, now->actions) == 0)
 			state[i] = *old;
 		else
-			state[i].effective_cpu = -1;
+			state[i] = (struct irq_state){
+				.effective_cpu = -1,
+				.new_usec =
+					knows_interface(engine, now->ifname) ? engine->now_usec : 0,
+			};
+		if (state[i].new_usec)
+			engine_newcomers_came(engine);
 		state[i].placed = now->placed;
 		state[i].immovable |= now->immovable || !now->writable;
 	}
@@ -260,6 +281,7 @@ static int take_snapshot(struct cb_engine *engine, const struct cb_snapshot *sna
 	if (engine->totals.paused && engine->totals.paused_until_usec &&
 	    engine->now_usec >= engine->totals.paused_until_usec)
 		engine->totals.paused = false;
+	engine->user_hz = snapshot->user_hz;
 	engine_rates(engine, snapshot);
 	engine_attribute(engine);
 	if (dt_usec)

@@ -166,6 +166,22 @@ void engine_account_refusals(struct cb_engine *engine)
 		engine->totals.n_rejects[engine->refusal[i].reason]++;
 }
 
+/* Largest number of steps of a plan, whatever of the hour's budget is left. */
+static uint32_t steps_of_plan(const struct cb_engine *engine)
+{
+	const struct cb_policy *policy = &engine->policy;
+	uint32_t steps = policy->plan_steps;
+
+	if (engine->totals.n_kept >= 3)
+		steps = CB_MAX(steps, policy->plan_steps_trusted);
+	return CB_MIN(steps, CB_STEPS_MAX);
+}
+
+bool engine_budget_binds(const struct cb_engine *engine, uint32_t max_steps)
+{
+	return max_steps < steps_of_plan(engine);
+}
+
 enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_state *group,
 			   const struct cb_finding *finding, uint32_t *ret_max_steps)
 {
@@ -173,10 +189,7 @@ enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_st
 	uint32_t spent = engine_moves_hour(engine, group);
 	uint32_t left = policy->moves_per_hour > spent ? policy->moves_per_hour - spent : 0;
 
-	*ret_max_steps = engine->totals.n_kept >= 3 ?
-				 CB_MAX(policy->plan_steps, policy->plan_steps_trusted) :
-				 policy->plan_steps;
-	*ret_max_steps = CB_MIN(*ret_max_steps, CB_STEPS_MAX);
+	*ret_max_steps = steps_of_plan(engine);
 	if (engine_mode(engine, group) == CB_MODE_OBSERVE)
 		return CB_REJECT_OBSERVE;
 	if (engine->totals.paused)

@@ -23,6 +23,16 @@ static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 	}
 }
 
+/* What has no room in a plan because of the hour's budget is refused for that. */
+static void blame_budget(struct cb_engine *engine, uint32_t max_steps)
+{
+	if (!engine_budget_binds(engine, max_steps))
+		return;
+	for (uint32_t i = 0; i < engine->result.n_refusals; i++)
+		if (engine->result.refusal[i].reason == CB_REJECT_PLAN_FULL)
+			engine->result.refusal[i].reason = CB_REJECT_BUDGET;
+}
+
 /* Findings that are planned for in one tick, hottest first; more wait for theirs. */
 #define CONSIDERED_MAX 8u
 
@@ -68,6 +78,7 @@ void engine_consider(struct cb_engine *engine, struct cb_decision *decision)
 		n_considered++;
 		gate = engine_gate(engine, group, finding, &max_steps);
 		engine_plan_for(engine, finding, group, max_steps, &plan);
+		blame_budget(engine, max_steps);
 		engine_keep_refusals(engine);
 		if (plan.n_steps == 0 || engine_steer_first(engine, finding)) {
 			struct cb_plan shares;

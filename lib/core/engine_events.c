@@ -55,6 +55,7 @@ static int remove_group(struct cb_engine *engine, uint32_t key, struct cb_decisi
 	if (!group)
 		return -EINVAL;
 	workers_changed(engine, group, 0, decision);
+	engine_newcomers_forget(engine, key);
 	for (uint32_t i = engine->n_workers; i-- > 0;)
 		if (engine->worker[i].group_key == key) {
 			engine_worker_went(engine, group, &engine->worker[i], true, decision);
@@ -161,6 +162,7 @@ static int add_worker(struct cb_engine *engine, const struct cb_worker_added *ad
 	/* what the journal's last daemon wrote is not known here: the first look is taken for it */
 	memset(&worker->set, 0xff, sizeof(worker->set));
 	engine_worker_came(engine, group, worker);
+	engine_newcomers_came(engine);
 	group->n_workers++;
 	group->quiet_until_usec = engine->now_usec + engine->policy.quiet_start_usec;
 	workers_changed(engine, group, 0, decision);
@@ -175,6 +177,8 @@ static int remove_worker(struct cb_engine *engine, uint32_t key, bool lives,
 
 	if (!group)
 		return -EINVAL;
+	if (!lives)
+		engine_newcomers_went(engine, worker);
 	workers_changed(engine, group, key, decision);
 	engine_worker_went(engine, group, worker, lives, decision);
 	group->quiet_until_usec = engine->now_usec + engine->policy.quiet_start_usec;

@@ -22,6 +22,9 @@
 /* Largest RollbacksPerHour=, plus the one that is too many. */
 #define ROLLBACKS_KEPT 101u
 
+/* Places of workers that have gone. */
+#define VACANT_KEPT 128u
+
 /* Items of one plan: every worker there can be, and as many interrupts. */
 #define ENGINE_ITEMS_MAX (2u * CB_WORKERS_MAX)
 
@@ -42,7 +45,10 @@ struct cpu_state {
 	uint64_t softirqs_usec, softnet_usec, ctxsw_usec; /* of last; may be read less often */
 	uint32_t present;				  /* CB_CPU_HAS_* with a rate */
 	struct cb_rate busy, user, system, irq, softirq, steal, guest;
-	struct cb_noise noise; /* of busy, while no plan is under way */
+	struct cb_rate
+		taken; /* share of its time that is wanted: busy, and what of it the hypervisor kept to itself */
+	double given_ratio;    /* of what is wanted, what it gives: 1 where nothing is stolen */
+	struct cb_noise noise; /* of taken, while no plan is under way */
 	struct cb_rate ctxsw_per_sec, softnet_per_sec, softnet_dropped_per_sec;
 	struct cb_rate softirqs_per_sec[_CB_SOFTIRQ_MAX];
 	double workers_ratio, irqs_ratio, irq_rate_sum;
@@ -72,6 +78,13 @@ struct left {
 	double item_ratio; /* what it wanted */
 	double from_ratio; /* what others had on the CPU that it left */
 	double to_ratio;   /* and on the one that it came to */
+};
+
+/* Where a worker was that has gone, for who comes in its stead. */
+struct vacant {
+	uint32_t group_key, slot; /* group_key 0: taken */
+	uint64_t gone_usec;
+	struct cb_cpuset original, set;
 };
 
 #define NO_WORKER UINT32_MAX
@@ -107,7 +120,8 @@ struct worker_state {
 	struct queue queue; /* of its own */
 	struct accepting accepting;
 	uint64_t added_usec;
-	bool spare; /* came while nobody was missing: the next that goes has it for a successor */
+	bool settled; /* a first place has been given or was not needed */
+	bool spare;   /* came while nobody was missing: the next that goes has it for a successor */
 	bool has_listened;			/* alone, at a socket */
 	uint32_t drained_ticks;			/* snapshots since it closed them all */
 	struct cb_cpuset cpuset, original, set; /* set: what we wrote last, while placed */
@@ -121,6 +135,7 @@ struct worker_state {
 };
 
 struct irq_state {
+	uint64_t new_usec; /* since when an interface that was there has it, until it has been looked at; 0 */
 	uint64_t last_count, last_packets;
 	bool has_last, placed, foreign, immovable;
 	bool has_packets;      /* packets_per_sec is a rate */
@@ -173,6 +188,7 @@ struct group_state {
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;
 	struct cb_rate cpu, wait_per_sec;
+	double wait_squares; /* of its workers' raw waits, summed */
 	struct finding_state skew, backlogged, gone;
 	struct queue queue;   /* that its workers share */
 	uint32_t lagging_key; /* BACKLOG: the worker whose queue it is, 0 that one */
@@ -182,6 +198,7 @@ struct group_state {
 		int32_t pid;
 	} lost;
 	uint64_t oldest_usec; /* when its first worker came */
+	uint64_t placed_usec; /* when it was given first places last, 0 never */
 	uint64_t cooldown_until_usec, quiet_until_usec;
 	struct quarantine futile; /* of moves where nobody suffers */
 	uint64_t disturbed_usec;  /* last time that something but the load changed */
@@ -225,14 +242,20 @@ struct cb_engine {
 	struct cpu_state *cpu;		      /* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
 	double *rate_scratch;		      /* [n_cpu_ids], for the detectors */
+	bool uneven;			      /* CPUs of different capacity */
 	struct cb_planner_scratch *scratch;
 	uint32_t n_workers, cap_workers;
 	struct worker_state *worker; /* ordered by group, then slot */
 	uint32_t n_groups;
 	struct group_state *group[CB_GROUPS_MAX]; /* in order of registration */
 
+	uint64_t new_until_usec; /* there may be newcomers */
+	uint32_t n_vacant;	 /* ever; ring */
+	struct vacant *vacant;	 /* [VACANT_KEPT], NULL as long as there was none */
+
 	bool has_snapshot;
 	uint64_t snapshot_usec;
+	uint32_t user_hz; /* of the last snapshot */
 	uint64_t ctxt, intr_total;
 	struct cb_totals totals;
 
@@ -298,6 +321,36 @@ static inline bool engine_mask_is_ours(const struct cb_engine *engine,
 	return cb_cpuset_equal(&is, cb_cpuset_empty(&ours) ? &allowed : &ours);
 }
 
+/*
+ * Of a second on the strongest kind of CPU that the machine has, how much a second on this one gets done: loads of different CPUs are
+ * compared in that.
+ */
+static inline double engine_speed(const struct cb_engine *engine, uint32_t cpu)
+{
+	return (double)engine->topology->cpu[cpu].capacity / CB_CAPACITY_FULL;
+}
+
+/* The same of a second by the clock, of which the hypervisor may give a part to others. */
+static inline double engine_capacity(const struct cb_engine *engine, uint32_t cpu)
+{
+	return CB_MAX(engine_speed(engine, cpu) * engine->cpu[cpu].given_ratio, 0.05);
+}
+
+/* The number that the threads of a core have in common. */
+static inline uint32_t engine_core(const struct cb_engine *engine, uint32_t cpu)
+{
+	uint32_t core = (uint32_t)engine->topology->cpu[cpu].core;
+
+	return core < engine->topology->n_cpu_ids ? core : cpu;
+}
+
+/* How full a CPU is with that work on it and @beside on the other threads of its core: the planner's model. */
+static inline double engine_level(const struct cb_engine *engine, uint32_t cpu, double work,
+				  double beside)
+{
+	return (work + CB_PLANNER_WEIGHTS.smt_ratio * beside) / engine_capacity(engine, cpu);
+}
+
 /* engine_rates.c: snapshot -> rates, attribution, windows */
 int engine_snapshot_check(const struct cb_engine *engine, const struct cb_snapshot *snapshot);
 void engine_rates(struct cb_engine *engine, const struct cb_snapshot *snapshot);
@@ -331,8 +384,18 @@ void engine_findings_drop_cpus(struct cb_engine *engine, struct cb_decision *dec
 void engine_detect(struct cb_engine *engine, struct cb_decision *decision);
 /* Of a CPU's finding: where its load could go, who suffers, whose interrupts are there. */
 void engine_finding_surroundings(const struct cb_engine *engine, struct cb_finding *finding);
+/* The load of each core, by its number, in engine->rate_scratch: as it is now, for engine_faster_places(). */
+void engine_sum_cores(struct cb_engine *engine);
+/* A worker of one thread that has its CPU nearly for itself. */
+bool engine_fills_cpu(const struct cb_engine *engine, const struct worker_state *worker);
+/* CPUs that would be felt as less full by it than its own, by as much as a plan is made for. After engine_sum_cores(). */
+struct cb_cpuset engine_faster_places(const struct cb_engine *engine,
+				      const struct worker_state *worker);
 /* CPUs that the worker may be put on by all rules but budgets: online, cpuset, AllowedCPUs=, isolation. */
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker);
+/* Likewise an interrupt that feeds the group. */
+struct cb_cpuset engine_irq_allowed(const struct cb_engine *engine,
+				    const struct group_state *group);
 
 /* detect_cpus.c */
 void engine_detect_cpus(struct cb_engine *engine, struct cb_decision *decision);
@@ -350,8 +413,11 @@ void engine_group_findings_end(struct group_state *group, struct cb_decision *de
 /* engine_problem.c: engine state -> planner problem */
 void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret);
-/* What a worker wants, not what it got: CPU-seconds per second. */
+/* What a worker wants, not what it got: seconds of its CPU per second. */
 double engine_wanted(const struct worker_state *worker);
+/* The widest mask that a worker may have: of what it is allowed (@ret_allowed), its own node unless it may cross. */
+struct cb_cpuset engine_target(const struct cb_engine *engine, const struct worker_state *worker,
+			       struct cb_cpuset *ret_allowed);
 /* Why an interrupt may not be moved; @feeds: it feeds a group that may. */
 enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state,
 				 bool feeds);
@@ -362,8 +428,6 @@ struct group_state *engine_group_of_finding(const struct cb_engine *engine,
 
 /* The coolest online CPU of a set; -1 none. */
 int32_t engine_coolest_of(const struct cb_engine *engine, const struct cb_cpuset *set);
-/* What a worker wants of a CPU, not what it got. */
-double engine_wanted(const struct worker_state *worker);
 /* What the loads vary by from window to window, see noise.h. */
 double engine_hysteresis(const struct cb_engine *engine);
 
@@ -441,6 +505,15 @@ enum cb_reject engine_steer_order(struct cb_engine *engine, struct group_state *
 enum cb_reject engine_drain_order(struct cb_engine *engine, struct worker_state *worker, bool drain,
 				  struct cb_plan *ret);
 
+/* engine_newcomers.c: first places */
+/* Somebody has come: for so long as he is new, ticks look at him. */
+void engine_newcomers_came(struct cb_engine *engine);
+/* A worker ends, while the plan in flight is still what it was. */
+void engine_newcomers_went(struct cb_engine *engine, const struct worker_state *worker);
+/* Nobody takes over a place of that group, 0: of any, that is vacant now. */
+void engine_newcomers_forget(struct cb_engine *engine, uint32_t group_key);
+void engine_newcomers(struct cb_engine *engine, struct cb_decision *decision);
+
 /* engine_late.c: kept plans are looked at again */
 void engine_late_looks(struct cb_engine *engine, struct cb_decision *decision);
 
@@ -455,6 +528,8 @@ void engine_account_refusals(struct cb_engine *engine);
 /* Why a plan for this group may not be made now, NONE when it may. @ret_max_steps: how many steps it may have. */
 enum cb_reject engine_gate(const struct cb_engine *engine, const struct group_state *group,
 			   const struct cb_finding *finding, uint32_t *ret_max_steps);
+/* Has a plan of so many steps fewer than it would have without the hour's budget? */
+bool engine_budget_binds(const struct cb_engine *engine, uint32_t max_steps);
 
 /* engine_events.c, engine_commands.c */
 int engine_event(struct cb_engine *engine, const struct cb_event *event,

@@ -78,6 +78,18 @@ static const char *why_failed(const struct cb_plan *plan)
 	return "a step could not be written";
 }
 
+static const char *why_unjudged(const struct cb_plan *plan)
+{
+	if (plan->origin == CB_ORIGIN_OPERATOR)
+		return "as ordered, not judged";
+	if (plan->step[0].op == CB_OP_RESTORE)
+		return "back to the kernel's hash";
+	/* a newcomer that is led away from a hot CPU, see engine_newcomers.c */
+	if (plan->hot_cpu >= 0)
+		return "a first place, not judged: there is nothing to compare it with";
+	return "as it was kept before";
+}
+
 static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 		    struct cb_decision *decision)
 {
@@ -122,10 +134,7 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 	}
 	if (flight->plan.unjudged) {
 		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
-			 "%s",
-			 flight->plan.origin == CB_ORIGIN_OPERATOR ? "as ordered, not judged" :
-			 flight->plan.step[0].op == CB_OP_RESTORE  ? "back to the kernel's hash" :
-								     "as it was kept before");
+			 "%s", why_unjudged(&flight->plan));
 		engine_plan_tell(engine, CB_NOTICE_PLAN_APPLIED, decision);
 		engine_plan_end(engine, CB_VERDICT_KEPT, decision);
 		return;
@@ -185,6 +194,7 @@ static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
 		if (engine->releasing_group && engine->releasing_group != group->key)
 			continue;
 		engine_steer_forget(engine, group);
+		engine_newcomers_forget(engine, group->key);
 		group->cooldown_until_usec = engine->now_usec + engine->policy.cooldown_usec;
 		engine_disturb(engine, group);
 	}

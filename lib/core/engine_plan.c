@@ -175,6 +175,7 @@ void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool 
 	};
 	memcpy(flight->was_placed, done->was_placed, sizeof(flight->was_placed));
 	memcpy(flight->before, done->before, done->n_before * sizeof(done->before[0]));
+	engine_newcomers_forget(engine, done->plan.group_key);
 	if (group && engine_plan_steers(&done->plan))
 		group->steer.kept = CB_STEERING_NONE;
 	engine_plan_undo(engine, CB_VERDICT_ROLLED_BACK, why, decision);
@@ -291,6 +292,14 @@ static void conclude(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_undo(engine, verdict, NULL, decision);
 }
 
+static bool moves_interrupts_alone(const struct cb_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		if (plan->step[i].item.kind != CB_ITEM_IRQ)
+			return false;
+	return plan->n_steps > 0;
+}
+
 static void verify(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
@@ -303,6 +312,7 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 		.final = flight->extended ||
 			 engine->policy.verify_windows_max <= engine->policy.verify_windows,
 		.metric_falls = group && group->last.metric_falls,
+		.headroom = moves_interrupts_alone(&flight->plan),
 		.seed = flight->plan.id,
 	};
 
@@ -389,6 +399,10 @@ void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 	look_for_foreign(engine, decision);
 	if (!flight->active)
 		engine_late_looks(engine, decision);
+	if (decision->action != CB_ACTION_NONE)
+		return;
+	if (!flight->active)
+		engine_newcomers(engine, decision);
 	if (decision->action != CB_ACTION_NONE)
 		return;
 	if (!flight->active)

@@ -37,9 +37,8 @@ static bool in_quarantine(const struct cb_engine *engine, const struct quarantin
 	return quarantine->until_usec > engine->now_usec;
 }
 
-/* The widest mask that a worker may have: all it is allowed, of its own NUMA node unless it may cross. */
-static struct cb_cpuset target_of(const struct cb_engine *engine, const struct worker_state *worker,
-				  struct cb_cpuset *ret_allowed)
+struct cb_cpuset engine_target(const struct cb_engine *engine, const struct worker_state *worker,
+			       struct cb_cpuset *ret_allowed)
 {
 	struct cb_cpuset target = *ret_allowed = engine_allowed(engine, worker);
 	int32_t node;
@@ -100,16 +99,23 @@ static void bar_return(const struct cb_engine *engine, const struct cb_planner_i
 static void worker_item(struct cb_engine *engine, const struct worker_state *worker,
 			const struct group_state *group, struct cb_planner_item *ret)
 {
-	struct cb_cpuset allowed, target = target_of(engine, worker, &allowed);
+	struct cb_cpuset allowed, target = engine_target(engine, worker, &allowed);
 
 	*ret = (struct cb_planner_item){
 		.ref = { CB_ITEM_WORKER, worker->key },
-		.load_ratio = engine_wanted(worker),
+		.load_ratio = engine_wanted(worker) *
+			      engine_speed(engine, (uint32_t)worker->cpu_attributed),
 		.cpu = worker->cpu_attributed,
 		.mask = &worker->last.mask,
 		.single = group->policy.placement == CB_PLACEMENT_CORE && !engine_floats(worker),
 	};
 	ret->reject = place_reject(engine, worker, &target, &allowed);
+	/* the widest mask that mends: among CPUs that are no better the scheduler might leave it where it is */
+	if (engine_fills_cpu(engine, worker)) {
+		allowed = engine_faster_places(engine, worker);
+		if (!cb_cpuset_empty(&allowed))
+			target = allowed;
+	}
 	bar_return(engine, ret, &target);
 	ret->target = keep_target(engine, &target);
 	if (worker->foreign)
@@ -133,20 +139,28 @@ enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct ir
 	return in_quarantine(engine, &state->quarantine) ? CB_REJECT_QUARANTINE : CB_REJECT_NONE;
 }
 
+struct cb_cpuset engine_irq_allowed(const struct cb_engine *engine, const struct group_state *group)
+{
+	struct cb_cpuset allowed = engine->policy.use_isolated ?
+					   engine->topology->online :
+					   cb_topology_housekeeping(engine->topology);
+
+	if (group->policy.has_allowed)
+		allowed = cb_cpuset_and(&allowed, &group->policy.allowed_cpus);
+	return allowed;
+}
+
 static void irq_item(struct cb_engine *engine, uint32_t index, const struct group_state *group,
 		     struct cb_planner_item *ret)
 {
 	const struct cb_irq_info *info = &engine->irqs->irq[index];
 	const struct irq_state *state = &engine->irq[index];
-	struct cb_cpuset target = engine->policy.use_isolated ?
-					  engine->topology->online :
-					  cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset target = engine_irq_allowed(engine, group);
 
-	if (group->policy.has_allowed)
-		target = cb_cpuset_and(&target, &group->policy.allowed_cpus);
 	*ret = (struct cb_planner_item){
 		.ref = { CB_ITEM_IRQ, info->irq },
-		.load_ratio = state->load_ratio,
+		.load_ratio =
+			state->load_ratio * engine_speed(engine, (uint32_t)state->effective_cpu),
 		.cpu = state->effective_cpu,
 		.mask = &info->affinity,
 		.single = true,
@@ -160,12 +174,8 @@ static void irq_item(struct cb_engine *engine, uint32_t index, const struct grou
 static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem *problem)
 {
 	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++) {
-		const struct cpu_state *cpu = &engine->cpu[i];
-		double capacity = (double)engine->topology->cpu[i].capacity / CB_CAPACITY_FULL -
-				  cpu->steal.smooth;
-
-		engine->floor_ratio[i] = cpu->busy.smooth;
-		engine->capacity_ratio[i] = CB_MAX(capacity, 0.05);
+		engine->floor_ratio[i] = engine->cpu[i].busy.smooth * engine_speed(engine, i);
+		engine->capacity_ratio[i] = engine_capacity(engine, i);
 	}
 	for (uint32_t i = 0; i < problem->n_items; i++) {
 		const struct cb_planner_item *item = &problem->item[i];
@@ -174,7 +184,8 @@ static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem 
 		if (item->cpu < 0)
 			continue;
 		if (item->ref.kind == CB_ITEM_WORKER)
-			used = engine_worker(engine, item->ref.key)->cpu_share_ratio;
+			used = engine_worker(engine, item->ref.key)->cpu_share_ratio *
+			       engine_speed(engine, (uint32_t)item->cpu);
 		engine->floor_ratio[item->cpu] = CB_MAX(engine->floor_ratio[item->cpu] - used, 0.0);
 	}
 }
@@ -191,7 +202,7 @@ double engine_hysteresis(const struct cb_engine *engine)
 		if (cpu >= engine->topology->n_cpu_ids)
 			break;
 		noise_square += state->noise.square;
-		load_square += state->busy.smooth * state->busy.smooth;
+		load_square += state->taken.smooth * state->taken.smooth;
 		n++;
 	}
 	return cb_noise_hysteresis_ratio(noise_square, load_square, n,
@@ -266,6 +277,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		.min_item_ratio = engine->policy.min_item_ratio,
 	};
 
+	engine_sum_cores(engine);
 	problem.n_items = fill_items(engine, group, finding->cpu);
 	fill_cpus(engine, &problem);
 	if (finding->kind == CB_FINDING_SATURATED)
@@ -312,7 +324,8 @@ int32_t engine_coolest_of(const struct cb_engine *engine, const struct cb_cpuset
 		if (cpu >= engine->topology->n_cpu_ids ||
 		    !cb_cpuset_has(&engine->topology->online, cpu))
 			continue;
-		if (coolest < 0 || engine->cpu[cpu].busy.smooth < engine->cpu[coolest].busy.smooth)
+		if (coolest < 0 ||
+		    engine->cpu[cpu].taken.smooth < engine->cpu[coolest].taken.smooth)
 			coolest = (int32_t)cpu;
 	}
 	return coolest;

@@ -30,6 +30,22 @@ static double per_sec(uint64_t now, uint64_t before, uint64_t dt_usec)
 }
 
 /*
+ * How much of its time is wanted, and what of that it gives. A CPU that is idle is not stolen from and says nothing: so each second counts
+ * by how much it was wanted, and what was learned stays.
+ */
+static void wanted_rates(struct cpu_state *cpu, double busy, double steal, uint64_t dt_usec,
+			 uint64_t tau_usec, int first)
+{
+	double wanted = busy + steal, weight = (double)dt_usec / (double)(dt_usec + tau_usec);
+
+	cb_rate_update(&cpu->taken, wanted, dt_usec, tau_usec, first);
+	if (first)
+		cpu->given_ratio = 1 - steal;
+	else if (wanted > 0)
+		cpu->given_ratio += weight * wanted * (busy / wanted - cpu->given_ratio);
+}
+
+/*
  * Shares of the CPU over the interval. The whole is the sum of the ticks, not the clock: an idle tickless CPU accounts late, and a
  * share of a sum is at most 1. A guest's time is inside user; idle and iowait are idle; steal is nobody's work here.
  * @quiet: no plan of ours is at work, so that what varies does so by itself.
@@ -58,8 +74,11 @@ static void cpu_time_rates(struct cpu_state *cpu, const struct cb_cpu_sample *no
 	cb_rate_update(&cpu->steal, (double)d[CB_TIME_STEAL] / whole, dt_usec, tau_usec, first);
 	all -= d[CB_TIME_IDLE] + d[CB_TIME_IOWAIT] + d[CB_TIME_STEAL];
 	if (!first && quiet)
-		cb_noise_update(&cpu->noise, (double)all / whole, cpu->busy.smooth);
+		cb_noise_update(&cpu->noise, (double)(all + d[CB_TIME_STEAL]) / whole,
+				cpu->taken.smooth);
 	cb_rate_update(&cpu->busy, (double)all / whole, dt_usec, tau_usec, first);
+	wanted_rates(cpu, (double)all / whole, (double)d[CB_TIME_STEAL] / whole, dt_usec, tau_usec,
+		     first);
 	cpu->present |= CB_CPU_HAS_TIMES;
 }
 
@@ -212,6 +231,7 @@ static void rate_workers(struct cb_engine *engine, const struct cb_snapshot *sna
 		struct group_state *group = engine->group[i];
 
 		group->cpu = group->wait_per_sec = (struct cb_rate){ 0 };
+		group->wait_squares = 0;
 		for (uint32_t j = 0; j < engine->n_workers; j++) {
 			const struct worker_state *worker = &engine->worker[j];
 
@@ -221,6 +241,7 @@ static void rate_workers(struct cb_engine *engine, const struct cb_snapshot *sna
 			group->cpu.smooth += worker->cpu.smooth;
 			group->wait_per_sec.raw += worker->wait_per_sec.raw;
 			group->wait_per_sec.smooth += worker->wait_per_sec.smooth;
+			group->wait_squares += worker->wait_per_sec.raw * worker->wait_per_sec.raw;
 		}
 	}
 }

@@ -9,7 +9,7 @@
 
 #include "engine_internal.h"
 
-/* The item's memory, where it is and what it wants; NULL when it is gone. */
+/* The item's memory, where it is and what it wants of that CPU; NULL when it is gone. */
 static struct left *left_of(const struct cb_engine *engine, struct cb_item_ref item,
 			    int32_t *ret_cpu, double *ret_ratio)
 {
@@ -37,9 +37,9 @@ static bool known_cpu(const struct cb_engine *engine, int32_t cpu)
 	return engine->topology && cpu >= 0 && (uint32_t)cpu < engine->topology->n_cpu_ids;
 }
 
-static double busy(const struct cb_engine *engine, int32_t cpu)
+static double taken(const struct cb_engine *engine, int32_t cpu)
 {
-	return engine->cpu[cpu].busy.smooth;
+	return engine->cpu[cpu].taken.smooth;
 }
 
 void engine_left_note(struct cb_engine *engine, const struct cb_step *step)
@@ -58,9 +58,9 @@ void engine_left_note(struct cb_engine *engine, const struct cb_step *step)
 		.known = true,
 		.from = from,
 		.to = to,
-		.item_ratio = ratio,
-		.from_ratio = CB_MAX(busy(engine, from) - ratio, 0.0),
-		.to_ratio = busy(engine, to),
+		.item_ratio = ratio * engine_speed(engine, (uint32_t)from),
+		.from_ratio = CB_MAX(taken(engine, from) - ratio, 0.0),
+		.to_ratio = taken(engine, to),
 	};
 }
 
@@ -76,7 +76,7 @@ void engine_left_forget(struct cb_engine *engine, struct cb_item_ref item)
 
 int32_t engine_left_bars(const struct cb_engine *engine, struct cb_item_ref item)
 {
-	double ratio, others, margin;
+	double ratio, moved, others, margin;
 	int32_t cpu;
 	const struct left *left = left_of(engine, item, &cpu, &ratio);
 
@@ -84,9 +84,10 @@ int32_t engine_left_bars(const struct cb_engine *engine, struct cb_item_ref item
 	    !known_cpu(engine, cpu))
 		return -1;
 	margin = CB_MAX(engine->policy.min_gain_ratio, engine_hysteresis(engine));
-	others = CB_MAX(busy(engine, cpu) - ratio, 0.0);
-	if (fabs(ratio - left->item_ratio) > margin || others > left->to_ratio + margin ||
-	    busy(engine, left->from) < left->from_ratio - margin)
+	moved = ratio * engine_speed(engine, (uint32_t)cpu);
+	others = CB_MAX(taken(engine, cpu) - ratio, 0.0);
+	if (fabs(moved - left->item_ratio) > margin || others > left->to_ratio + margin ||
+	    taken(engine, left->from) < left->from_ratio - margin)
 		return -1;
 	return left->from;
 }
@@ -101,7 +102,7 @@ void engine_left_explain(struct cb_engine *engine)
 		if (barred < 0 || (refusal->reason != CB_REJECT_NO_GAIN &&
 				   refusal->reason != CB_REJECT_OUTSIDE_CPUSET))
 			continue;
-		gain = CB_MIN(busy(engine, refusal->cpu) - busy(engine, barred) -
+		gain = CB_MIN(taken(engine, refusal->cpu) - taken(engine, barred) -
 				      refusal->load_ratio,
 			      refusal->load_ratio);
 		if (gain < engine->policy.min_gain_ratio)

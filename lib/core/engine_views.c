@@ -11,9 +11,9 @@
 
 static enum cb_heat heat_of(const struct cb_engine *engine, const struct cpu_state *state)
 {
-	return state->hot				       ? CB_HEAT_HOT :
-	       state->busy.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM :
-								 CB_HEAT_COOL;
+	return state->hot					? CB_HEAT_HOT :
+	       state->taken.smooth >= engine->policy.warm_ratio ? CB_HEAT_WARM :
+								  CB_HEAT_COOL;
 }
 
 bool cb_engine_cpu(const struct cb_engine *engine, uint32_t cpu, struct cb_cpu_view *ret)
@@ -126,7 +126,7 @@ void cb_engine_demand(const struct cb_engine *engine, bool watched, struct cb_de
 
 		if (!(cpu->present & CB_CPU_HAS_TIMES))
 			continue;
-		if (cpu->hot || cpu->busy.smooth >= engine->policy.warm_ratio)
+		if (cpu->hot || cpu->taken.smooth >= engine->policy.warm_ratio)
 			cb_cpuset_set(&ret->near, id);
 		else if (cpu->busy.raw >= IDLE_RATIO)
 			cb_cpuset_set(&ret->busy, id);

@@ -71,31 +71,74 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 	return both;
 }
 
+/* CPU time of the group's workers: where CPUs differ, as much as it would have taken on the strongest. */
+static double work_of(const struct cb_engine *engine, const struct group_state *group)
+{
+	double work = 0;
+
+	if (!engine->uneven)
+		return group->cpu.raw;
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		const struct worker_state *worker = &engine->worker[i];
+
+		if (worker->group_key == group->key)
+			work += worker->cpu.raw *
+				(worker->cpu_attributed < 0 ?
+					 1 :
+					 engine_speed(engine, (uint32_t)worker->cpu_attributed));
+	}
+	return work;
+}
+
+/* How full the hot CPU of the plan in flight is, or a single one that something was put on where that is more. */
+static void note_heat(const struct cb_engine *engine, const struct group_state *group,
+		      struct cb_window *window)
+{
+	const struct cb_plan *plan = &engine->flight.plan;
+	uint32_t n = engine->topology->n_cpu_ids;
+
+	if (!engine->flight.active || plan->group_key != group->key || plan->hot_cpu < 0 ||
+	    (uint32_t)plan->hot_cpu >= n)
+		return;
+	window->has_heat = true;
+	window->heat_ratio = engine->cpu[plan->hot_cpu].taken.raw;
+	for (uint32_t i = 0; i < plan->n_steps && engine_plan_applied(engine); i++) {
+		unsigned int cpu = cb_cpuset_first(&plan->step[i].to);
+
+		if (cpu < n && cb_cpuset_count(&plan->step[i].to) == 1)
+			window->heat_ratio = CB_MAX(window->heat_ratio, engine->cpu[cpu].taken.raw);
+	}
+}
+
 void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec)
 {
 	for (uint32_t i = 0; i < engine->n_groups; i++) {
 		struct group_state *group = engine->group[i];
 		struct window *window = &group->window[group->n_windows % WINDOWS_KEPT];
 		uint64_t packets = 0, drops = 0;
+		double work = work_of(engine, group);
 		uint32_t has = group_rates(group, sample_of(snapshot, group->key),
 					   snapshot->time_usec, engine->policy.smooth_usec,
 					   &packets, &drops);
 
 		if (dt_usec > 2 * engine->policy.sample_interval_usec + GAP_USEC)
 			group->disturbed_usec = snapshot->time_usec;
-		*window = (struct window){ .time_usec = snapshot->time_usec,
-					   .cpu_per_sec = group->cpu.raw };
+		*window = (struct window){ .time_usec = snapshot->time_usec, .cpu_per_sec = work };
 		window->clean = group->n_workers > 0 &&
 				group->disturbed_usec + dt_usec < snapshot->time_usec;
 		window->w.has_served = true;
 		window->w.served_per_sec = group->served_packets ? group->packets_per_sec.raw :
-								   group->cpu.raw;
+								   work;
 		window->w.has_wait = group->cpu.raw > 0.001;
 		window->w.wait_ratio =
 			window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
+		window->w.long_wait_ratio = group->wait_per_sec.raw > 0 ?
+						    group->wait_squares / group->wait_per_sec.raw :
+						    0;
 		window->w.has_metric = group->last.present & CB_GROUP_HAS_METRIC;
 		window->w.metric = window->w.has_metric ? group->last.metric : 0;
 		window->w.drops_per_sec = has & CB_GROUP_HAS_LISTEN ? group->drops_per_sec.raw : 0;
+		note_heat(engine, group, &window->w);
 		group->n_windows++;
 	}
 }

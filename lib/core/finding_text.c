@@ -33,22 +33,32 @@ static const char *waiting(const struct cb_finding *finding, char *buf, size_t s
 	return buf;
 }
 
+/* " (the hypervisor takes 45 %)", "" where it takes nothing to speak of. */
+static const char *taking(const struct cb_finding *finding, char *buf, size_t size)
+{
+	buf[0] = 0;
+	if (finding->known & CB_KNOWS(STEAL))
+		snprintf(buf, size, " (the hypervisor takes %.0f %%)", finding->steal_ratio * 100);
+	return buf;
+}
+
 static void heat(const struct text *text)
 {
 	const struct cb_finding *finding = text->finding;
-	char wait[48];
+	char wait[48], steal[48];
 
 	waiting(finding, wait, sizeof(wait));
+	taking(finding, steal, sizeof(steal));
 	if (finding->known & CB_KNOWS(COOLEST_CPU))
 		snprintf(
 			text->buf, text->size,
-			"CPU %d is %.0f %% busy for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
-			finding->cpu, finding->busy_ratio * 100, text->span_sec,
+			"CPU %d is %.0f %% busy%s for %llu s, the coolest it could use is CPU %d at %.0f %%%s",
+			finding->cpu, finding->busy_ratio * 100, steal, text->span_sec,
 			finding->coolest_cpu, finding->coolest_ratio * 100, wait);
 	else
 		snprintf(text->buf, text->size,
-			 "CPU %d is %.0f %% busy for %llu s and its workers may use no other%s",
-			 finding->cpu, finding->busy_ratio * 100, text->span_sec, wait);
+			 "CPU %d is %.0f %% busy%s for %llu s and its workers may use no other%s",
+			 finding->cpu, finding->busy_ratio * 100, steal, text->span_sec, wait);
 }
 
 static void saturated(const struct text *text)

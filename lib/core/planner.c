@@ -6,7 +6,8 @@
  * cool CPU (placement_mend.c) is taken instead where that is better, and where the placement has nothing that helps.
  *
  * Every unit of moves lowers the hottest of the CPUs that it touches by min_gain_ratio for each of its moves, and the sum of
- * E^8 over them (a maximum alone would stall on ties).
+ * E^8 over them (a maximum alone would stall on ties). A plan whose steps were all spent on others, so that the CPU to be mended is as hot as
+ * before, is no plan for it: then only that one is helped.
  *
  * Invariants: a target is never empty and always a subset of the item's target mask; loads are those after the steps chosen so
  * far; an item moves at most once in a plan.
@@ -48,6 +49,7 @@ struct run {
 	struct cb_planner_result *ret;
 	unsigned int hot;
 	double min_gain_ratio;
+	bool alone;   /* help no CPU but the one to be mended */
 	double mean;  /* effective load of all CPUs: none has to be below it */
 	uint16_t *to; /* [n] where the joint placement has the item; NOWHERE: it has had its step */
 };
@@ -345,7 +347,8 @@ static void take_steps(struct run *run)
 
 	memset(p->stuck, 0, p->problem->topology->n_cpu_ids);
 	for (uint32_t helpless = 0; steps_left(run) > 0;) {
-		unsigned int cpu = helpless < HELPLESS_MAX ? hottest_cpu(run) : run->hot;
+		unsigned int cpu = helpless < HELPLESS_MAX && !run->alone ? hottest_cpu(run) :
+									    run->hot;
 
 		if (p->stuck[cpu] || placement_effective(p, cpu) < placement_effective(p, run->hot))
 			return;
@@ -455,6 +458,30 @@ static void place_jointly(struct run *run)
 	placement_load(p, p->from);
 }
 
+/* From home to a plan. */
+static void choose_steps(struct run *run, bool alone)
+{
+	struct cb_planner_scratch *p = run->p;
+
+	run->alone = alone;
+	run->ret->n_steps = 0;
+	placement_load(p, p->home);
+	memset(run->to, 0, p->n * sizeof(*run->to));
+	place_new(run);
+	run->mean = mean_level(p);
+	place_jointly(run);
+	placement_order_by_load(p);
+	take_steps(run);
+}
+
+/* Is the CPU to be mended cooler, or was nothing to be done but find places? */
+static bool is_mended(const struct run *run)
+{
+	double level = placement_effective(run->p, run->hot);
+
+	return run->ret->n_steps == 0 || level < run->ret->hottest_before_ratio - LOAD_EPSILON;
+}
+
 void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_result *ret)
 {
 	struct cb_planner_scratch *p = problem->scratch;
@@ -470,7 +497,6 @@ void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_
 	    !cb_cpuset_has(&problem->topology->online, run.hot) || !placement_begin(p, problem))
 		return;
 	placement_rank(p);
-	memset(run.to, 0, p->n * sizeof(*run.to));
 	ret->hottest_before_ratio = placement_effective(p, run.hot);
 	/*
 	 * A gain that is smaller than what the load varies by is none. That was measured of busy shares, which end at 1; what
@@ -479,11 +505,9 @@ void cb_planner_run(const struct cb_planner_problem *problem, struct cb_planner_
 	run.min_gain_ratio =
 		CB_MAX(run.min_gain_ratio,
 		       problem->hysteresis_ratio * CB_MIN(ret->hottest_before_ratio, 1.0));
-	place_new(&run);
-	run.mean = mean_level(p);
-	place_jointly(&run);
-	placement_order_by_load(p);
-	take_steps(&run);
+	choose_steps(&run, false);
+	if (!is_mended(&run))
+		choose_steps(&run, true);
 	ret->hottest_after_ratio = hottest_concerned(&run);
 	fill_refusals(&run);
 }

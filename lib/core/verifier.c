@@ -4,9 +4,15 @@
  *  1. Was there work to judge by? If the load ended, nothing can be said: VOID.
  *  2. Did the load change by itself, at another moment than ours or as a steady drift? Then the comparison is void.
  *  3. Did what was not touched change as much? Then it was not us: VOID.
+ *     But a load that grows makes nobody wait less, and one that shrinks nobody wait longer: where the run-queue wait went against the load, it
+ *     decides all the same.
  *  4. Drops that were not there before: a guardrail, ROLLED_BACK.
  *  5. Served work, then run-queue wait, each tested one-sided in both directions. Where the operator gives a number of his own
  *     (ServiceMetric=) and every window has it, that number stands in the place of served work, here and in question 2.
+ *
+ *  6. Headroom, for a move of interrupts alone and at the last look: an interrupt has no memory to leave behind, and nobody stands in line where
+ *     softirqs come first, so on a CPU that is nearly full of them nothing shows until packets are lost. KEPT where the busiest CPU
+ *     concerned is cooler, the wait is not longer, and a loss of the smallest effect of served work can be excluded.
  *
  * The level of the whole verdict is shared out over two looks and two measures (Bonferroni), see level_of().
  *
@@ -32,6 +38,8 @@
 #define AUTOCORRELATION_MAX 0.9
 #define Z_FIRST		    3.1 /* of the first look, whose few windows tell little about their own memory */
 #define Z_FINAL		    2.5
+#define Z_LOSS		    1.645 /* one-sided 5 %, of a loss that is to be excluded */
+#define COOLER_MIN	    0.1	  /* of a CPU: what headroom has to grow by */
 
 typedef double (*measure_fn)(const struct cb_window *window);
 
@@ -50,9 +58,19 @@ static double measure_wait(const struct cb_window *window)
 	return window->wait_ratio;
 }
 
+static double measure_long_wait(const struct cb_window *window)
+{
+	return window->long_wait_ratio;
+}
+
 static double measure_control(const struct cb_window *window)
 {
 	return window->control_per_sec;
+}
+
+static double measure_heat(const struct cb_window *window)
+{
+	return window->heat_ratio;
 }
 
 static double measure_drops(const struct cb_window *window)
@@ -72,9 +90,11 @@ static double mean_of(const struct cb_window *window, uint32_t n, measure_fn mea
 static bool all_have(const struct cb_window *window, uint32_t n, measure_fn measure)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		bool has = measure == measure_wait    ? window[i].has_wait :
+		bool has = measure == measure_wait || measure == measure_long_wait ?
+				   window[i].has_wait :
 			   measure == measure_control ? window[i].has_control :
 			   measure == measure_metric  ? window[i].has_metric :
+			   measure == measure_heat    ? window[i].has_heat :
 							window[i].has_served;
 
 		if (!has)
@@ -234,6 +254,7 @@ static double absolute(double x)
 struct test {
 	bool made;
 	double before, after;
+	double error;	     /* standard, of the difference */
 	double p_up, p_down; /* one-sided */
 };
 
@@ -241,7 +262,7 @@ static void permutation_test(const struct cb_window *before, uint32_t n_before,
 			     const struct cb_window *after, uint32_t n_after, measure_fn measure,
 			     const struct cb_verifier_params *params, struct test *ret)
 {
-	double value[2 * BLOCKS_MAX], seen = 0, gate;
+	double value[2 * BLOCKS_MAX], seen = 0;
 	struct counts counts = { 0 };
 	uint32_t a, b;
 
@@ -264,9 +285,8 @@ static void permutation_test(const struct cb_window *before, uint32_t n_before,
 	ret->p_up = (double)counts.n_up / (double)counts.n;
 	ret->p_down = (double)counts.n_down / (double)counts.n;
 	/* p-values of what does not stand out of the noise are no evidence */
-	gate = (params->final ? Z_FINAL : Z_FIRST) *
-	       sqrt(variance_of(before, n_before, after, n_after, measure));
-	if (absolute(ret->after - ret->before) < gate)
+	ret->error = sqrt(variance_of(before, n_before, after, n_after, measure));
+	if (absolute(ret->after - ret->before) < (params->final ? Z_FINAL : Z_FIRST) * ret->error)
 		ret->p_up = ret->p_down = CB_MAX(0.5, CB_MIN(ret->p_up, ret->p_down));
 }
 
@@ -364,25 +384,41 @@ static measure_fn decisive(const struct cb_window *before, uint32_t n_before,
 		       measure_served;
 }
 
-/* Questions 1 to 3: can this be judged at all? */
-static bool is_void(const struct cb_window *before, uint32_t n_before,
-		    const struct cb_window *after, uint32_t n_after,
-		    const struct cb_verifier_params *params, struct cb_judgement *ret)
+static uint32_t idle_windows(const struct cb_window *after, uint32_t n_after, double served_before)
+{
+	uint32_t idle = 0;
+
+	for (uint32_t i = 0; i < n_after; i++)
+		idle += after[i].served_per_sec < WORK_SHARE * served_before;
+	return idle;
+}
+
+/* Question 1: was there work to judge by? */
+static bool has_no_work(const struct cb_window *before, uint32_t n_before,
+			const struct cb_window *after, uint32_t n_after, struct cb_judgement *ret)
+{
+	double served_before = mean_of(before, n_before, measure_served);
+
+	if (served_before <= 0 || idle_windows(after, n_after, served_before) * 5 > n_after * 2) {
+		snprintf(ret->sentence, sizeof(ret->sentence), "%s: there was no work to judge by",
+			 served_before <= 0 ? "no load before the move" : "the load ended");
+		return true;
+	}
+	return false;
+}
+
+/* Questions 2 and 3: did the load change by itself? */
+static bool load_changed(const struct cb_window *before, uint32_t n_before,
+			 const struct cb_window *after, uint32_t n_after,
+			 const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
 	measure_fn measure = decisive(before, n_before, after, n_after);
 	double x[2 * CB_WINDOWS_MAX], served_before = mean_of(before, n_before, measure_served);
 	double value_before = mean_of(before, n_before, measure);
 	double step = mean_of(after, n_after, measure) - value_before;
-	uint32_t idle = 0, n = 0;
+	uint32_t idle = idle_windows(after, n_after, served_before), n = 0;
 	struct test control;
 
-	for (uint32_t i = 0; i < n_after; i++)
-		idle += after[i].served_per_sec < WORK_SHARE * served_before;
-	if (served_before <= 0 || idle * 5 > n_after * 2) {
-		snprintf(ret->sentence, sizeof(ret->sentence), "%s: there was no work to judge by",
-			 served_before <= 0 ? "no load before the move" : "the load ended");
-		return true;
-	}
 	for (uint32_t i = 0; i < n_before; i++)
 		x[n++] = measure(&before[i]);
 	for (uint32_t i = 0; i < n_after; i++)
@@ -416,13 +452,14 @@ static bool is_void(const struct cb_window *before, uint32_t n_before,
 }
 
 /*
- * The share of the level that one look at one measure may spend; the four shares sum to 1. Served work is the better measure, and the
+ * The share of the level that one look at one measure may spend; the shares sum to 1. Served work is the better measure, and the
  * last look the better look.
  */
 static double level_of(const struct cb_verifier_params *params, measure_fn measure)
 {
-	double share = measure == measure_wait ? (params->final ? 0.2 : 0.1) :
-						 (params->final ? 0.5 : 0.2);
+	double share = measure == measure_wait	    ? 0.1 :
+		       measure == measure_long_wait ? (params->final ? 0.1 : 0) :
+						      (params->final ? 0.5 : 0.2);
 
 	return params->alpha_ratio * share;
 }
@@ -470,6 +507,65 @@ static void judge_wait(const struct test *wait, double gain,
 		       relative(wait->before, wait->after), wait->p_up);
 }
 
+/*
+ * The same, of those who wait: where a few of many workers stand in line, their relief is lost in the mean. Only ever in favour, where the
+ * mean is not longer, and at the last look.
+ */
+static void judge_long_wait(const struct test *longest, const struct test *wait, double gain,
+			    const struct cb_verifier_params *params, struct cb_judgement *ret)
+{
+	double change = longest->after - longest->before;
+
+	if (!params->final || !longest->made || !wait->made || wait->after > wait->before ||
+	    -change < CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * longest->before) ||
+	    longest->p_down > level_of(params, measure_long_wait) ||
+	    gain <= -params->min_effect_ratio)
+		return;
+	decide(ret, CB_VERDICT_KEPT, "longest waits", relative(longest->before, longest->after),
+	       longest->p_down);
+}
+
+/* Is it longer by what counts, shown or not? */
+static bool is_longer(const struct test *wait)
+{
+	return wait->made && wait->after - wait->before >=
+				     CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
+}
+
+/* Question 6. */
+static void judge_headroom(const struct test *heat, const struct test *first, bool falls,
+			   const struct test *wait, const struct cb_verifier_params *params,
+			   struct cb_judgement *ret)
+{
+	double gain = (first->after - first->before) * (falls ? -1 : 1);
+
+	if (!params->headroom || !params->final || !heat->made || !first->made ||
+	    heat->before - heat->after < COOLER_MIN ||
+	    heat->p_down > level_of(params, measure_wait) || is_longer(wait) ||
+	    gain - Z_LOSS * first->error <= -params->min_effect_ratio * first->before)
+		return;
+	decide(ret, CB_VERDICT_KEPT, "busiest CPU", relative(heat->before, heat->after),
+	       heat->p_down);
+}
+
+/*
+ * The load has changed by itself, which makes the comparison void: but for a wait that went against it, which the load cannot have
+ * done.
+ */
+static void judge_against_load(const struct test *served, const struct test *wait,
+			       const struct cb_verifier_params *params, struct cb_judgement *ret)
+{
+	double load = relative(served->before, served->after);
+	struct cb_judgement judged = *ret;
+
+	judge_wait(wait, load, params, level_of(params, measure_wait), &judged);
+	if ((judged.verdict == CB_VERDICT_KEPT && load > 0) ||
+	    (judged.verdict == CB_VERDICT_ROLLED_BACK && load < 0))
+		*ret = judged;
+	else
+		ret->verdict = CB_VERDICT_VOID;
+}
+
 /* Question 5, first measure: @test is of what is better when there is more, unless @falls. */
 static void judge_first(const struct test *test, const char *measure, bool falls,
 			const struct cb_verifier_params *params, double level,
@@ -514,7 +610,7 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 		       const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
 	double level = level_of(params, measure_served), gain;
-	struct test served, wait, drops, metric = { .p_up = 1, .p_down = 1 };
+	struct test served, wait, drops, heat, longest, metric = { .p_up = 1, .p_down = 1 };
 	const struct test *first = &served;
 	const char *measure = "served work";
 
@@ -528,6 +624,8 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	permutation_test(before, n_before, after, n_after, measure_served, params, &served);
 	permutation_test(before, n_before, after, n_after, measure_wait, params, &wait);
 	permutation_test(before, n_before, after, n_after, measure_drops, params, &drops);
+	permutation_test(before, n_before, after, n_after, measure_heat, params, &heat);
+	permutation_test(before, n_before, after, n_after, measure_long_wait, params, &longest);
 	/* Later, the load is another one: there served work tells of it, and no number of the operator's is compared. */
 	if (!params->late && n_after > 0 &&
 	    decisive(before, n_before, after, n_after) == measure_metric) {
@@ -540,8 +638,10 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	if (first == &metric && params->metric_falls)
 		gain = -gain;
 
-	if (!params->late && is_void(before, n_before, after, n_after, params, ret))
+	if (!params->late && has_no_work(before, n_before, after, n_after, ret))
 		ret->verdict = CB_VERDICT_VOID;
+	else if (!params->late && load_changed(before, n_before, after, n_after, params, ret))
+		judge_against_load(&served, &wait, params, ret);
 	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections",
 		       relative(drops.before, drops.after), drops.p_up);
@@ -550,6 +650,11 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 			    ret);
 	if (ret->verdict == CB_VERDICT_NONE)
 		judge_wait(&wait, gain, params, level_of(params, measure_wait), ret);
+	if (ret->verdict == CB_VERDICT_NONE && !params->late)
+		judge_long_wait(&longest, &wait, gain, params, ret);
+	if (ret->verdict == CB_VERDICT_NONE && !params->late)
+		judge_headroom(&heat, first, first == &metric && params->metric_falls, &wait,
+			       params, ret);
 	if (ret->verdict != CB_VERDICT_NONE)
 		return;
 	say_nothing_shown(first, measure, first == &metric && params->metric_falls, &wait, ret);

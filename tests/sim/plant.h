@@ -44,7 +44,7 @@ struct plant_cpu {
 	double delivered;	     /* share of the packets here that softirq has time for */
 	uint32_t first;		     /* task, by plant_task.next */
 	double seconds[_CB_TIME_MAX], n_softirqs, n_switches, n_dropped; /* since the beginning */
-	double window_busy; /* share of the last window */
+	double window_busy; /* share of the last window in which it was wanted: busy, or stolen */
 };
 
 struct plant_task {

@@ -269,7 +269,7 @@ static void run_cpu(struct plant *plant, struct plant_cpu *cpu, double dt)
 	cpu->seconds[CB_TIME_STEAL] += cpu->steal * dt;
 	cpu->seconds[CB_TIME_IDLE] += CB_MAX(1 - cpu->busy - cpu->steal, 0.0) * dt;
 	cpu->n_switches += 2 * switches + 20 * dt;
-	cpu->window_busy += cpu->busy * dt;
+	cpu->window_busy += (cpu->busy + cpu->steal) * dt;
 }
 
 /* From how busy its siblings were just now. */

@@ -25,6 +25,7 @@ CASES=(
 	"a_stop_puts_back"
 	"restore_after_kill_puts_back"
 	"a_restart_adopts_and_release_puts_back"
+	"who_comes_in_anothers_stead_gets_its_place"
 	"a_start_after_a_crash_undoes_what_nobody_has_judged"
 	"workers_that_change_shape_end_with_the_original_on_release"
 	"workers_that_change_shape_end_with_the_original_on_restore"
@@ -107,6 +108,16 @@ a_restart_adopts_and_release_puts_back() {
 	kill_daemon
 	daemon && must loop_try 10 lists_change && must loop_try 10 has_name "${w[0]}" &&
 		must loop_all_on "$loop_b" "${w[0]}" && must quietly ctl release --all && must back "${w[@]}" && must lists_none
+}
+
+# The worker ends, and its service starts another one, pinned as that was at first.
+who_comes_in_anothers_stead_gets_its_place() {
+	fresh && place "${w[0]}" && must loop_try 40 no_plan && must loop_all_on "$loop_b" "${w[0]}" || return 1
+	kill -KILL "${w[0]}"
+	loop_run taskset -c "$loop_a" sleep 600
+	must loop_try 10 loop_all_on "$loop_a" "$loop_pid" && must quietly ctl register web "$loop_pid" &&
+		must loop_try 15 loop_all_on "$loop_b" "$loop_pid" && must loop_all_on "$loop_a" "${w[1]}" &&
+		must lists_change && must quietly ctl release --all && must back "$loop_pid" "${w[1]}" && must lists_none
 }
 
 # The daemon dies while the plan waits for its verdict: the next one finds it on trial.

@@ -95,6 +95,29 @@ static void widens_one_of_two_workers(void **state)
 	fixture_done(&f);
 }
 
+/* Both steps would help CPU 1 more. */
+static void a_plan_helps_the_cpu_that_it_is_made_for(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, 8);
+	for (int i = 0; i < 2; i++)
+		add(&f, CB_ITEM_WORKER, 0.6, 0);
+	for (int i = 0; i < 4; i++)
+		add(&f, CB_ITEM_WORKER, 0.9, 1);
+	cb_planner_run(&f.problem, &f.result);
+	assert_true(f.result.n_steps >= 1);
+	assert_in_range(f.result.step[0].item.key, 1, 2);
+	assert_true(f.result.hottest_after_ratio < 0.61);
+	/* where there is room for both, the hotter one comes first */
+	f.problem.max_steps = 8;
+	cb_planner_run(&f.problem, &f.result);
+	assert_true(f.result.n_steps >= 4);
+	assert_in_range(f.result.step[0].item.key, 3, 6);
+	fixture_done(&f);
+}
+
 static void an_interrupt_goes_to_one_cpu(void **state)
 {
 	struct fixture f;
@@ -530,7 +553,7 @@ static void a_plan_never_makes_it_worse(void **state)
 	(void)state;
 	for (int i = 0; i < 1000; i++) {
 		int32_t cpu[ITEMS_MAX];
-		double before;
+		double before, level[CPUS_MAX], hot_before;
 		struct fixture f;
 
 		random_problem(&f, &seed);
@@ -541,11 +564,16 @@ static void a_plan_never_makes_it_worse(void **state)
 			cpu[j] = f.item[j].cpu;
 		}
 		before = hottest(&f, cpu);
+		effective_loads(&f, cpu, level);
+		hot_before = level[f.problem.hot_cpu];
 		cb_planner_run(&f.problem, &f.result);
 		for (uint32_t j = 0; j < f.result.n_steps; j++)
 			cpu[f.result.step[j].item.key - 1] =
 				(int32_t)cb_cpuset_first(&f.result.step[j].to);
 		assert_true(hottest(&f, cpu) <= before + 1e-9);
+		/* and the CPU that it is made for is cooler by it */
+		effective_loads(&f, cpu, level);
+		assert_true(f.result.n_steps == 0 || level[f.problem.hot_cpu] < hot_before);
 		fixture_done(&f);
 	}
 }
@@ -600,6 +628,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(widens_one_of_two_workers),
+		cmocka_unit_test(a_plan_helps_the_cpu_that_it_is_made_for),
 		cmocka_unit_test(an_interrupt_goes_to_one_cpu),
 		cmocka_unit_test(workers_and_interrupts_are_moved_jointly),
 		cmocka_unit_test(a_busy_sibling_is_no_free_core),

@@ -154,6 +154,99 @@ static void a_drift_is_void(void **state)
 	assert_non_null(strstr(judge(&s, false).sentence, "drifted"));
 }
 
+/* A load that grows makes nobody wait less, and one that shrinks nobody wait longer: then it was the move. */
+static void a_wait_against_the_drift_is_judged(void **state)
+{
+	struct series s = make(1000, 1000, 0.6, 0.1, 0.005);
+
+	(void)state;
+	for (uint32_t i = 0; i < 10; i++) {
+		s.before[i].served_per_sec *= 1 + 0.003 * i;
+		s.after[i].served_per_sec *= 1.039 + 0.003 * i;
+	}
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	assert_string_equal(judge(&s, false).measure, "run-queue wait");
+	/* the same wait with a load that shrinks may be the load's doing */
+	for (uint32_t i = 0; i < 10; i++) {
+		s.before[i].served_per_sec = 1000 * (1 - 0.003 * i);
+		s.after[i].served_per_sec = 1000 * (0.961 - 0.003 * i);
+	}
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_VOID);
+	assert_non_null(strstr(judge(&s, false).sentence, "drifted"));
+	for (uint32_t i = 0; i < 10; i++) {
+		double wait = s.before[i].wait_ratio;
+
+		s.before[i].wait_ratio = s.after[i].wait_ratio;
+		s.after[i].wait_ratio = wait;
+	}
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_ROLLED_BACK);
+	/* and no work is no work */
+	for (uint32_t i = 0; i < 10; i++)
+		s.after[i].served_per_sec = 0;
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_VOID);
+}
+
+static struct cb_judgement judge_headroom(struct series *s, double heat_before, double heat_after,
+					  bool final)
+{
+	struct cb_verifier_params params = { .alpha_ratio = 0.05,
+					     .min_effect_ratio = 0.03,
+					     .final = final,
+					     .headroom = true,
+					     .seed = 3 };
+	struct cb_judgement judgement;
+
+	s->n_after = 30;
+	fill(s->after, s->n_after, s->after[0].served_per_sec > 1 ? 1500 : 0, 0.01, 0.02);
+	for (uint32_t i = 0; i < s->n_before; i++) {
+		s->before[i].has_heat = true;
+		s->before[i].heat_ratio = heat_before * (1 + 0.01 * normal());
+	}
+	for (uint32_t i = 0; i < s->n_after; i++) {
+		s->after[i].has_heat = true;
+		s->after[i].heat_ratio = heat_after * (1 + 0.01 * normal());
+	}
+	cb_verifier_judge(s->before, s->n_before, s->after, s->n_after, &params, &judgement);
+	return judgement;
+}
+
+static void headroom_is_kept_where_nothing_is_worse(void **state)
+{
+	struct series s = make(1500, 1500, 0.01, 0.01, 0.02);
+
+	(void)state;
+	assert_int_equal(judge_headroom(&s, 0.9, 0.6, true).verdict, CB_VERDICT_KEPT);
+	assert_string_equal(judge_headroom(&s, 0.9, 0.6, true).measure, "busiest CPU");
+	assert_int_equal(judge_headroom(&s, 0.9, 0.6, false).verdict, CB_VERDICT_NONE);
+	assert_int_equal(judge_headroom(&s, 0.9, 0.85, true).verdict, CB_VERDICT_INCONCLUSIVE);
+	assert_int_equal(judge_headroom(&s, 0.6, 0.9, true).verdict, CB_VERDICT_INCONCLUSIVE);
+	/* workers that were moved have to be shown to be better off */
+	judge_headroom(&s, 0.9, 0.6, true);
+	assert_int_equal(judge(&s, true).verdict, CB_VERDICT_INCONCLUSIVE);
+	/* a loss of 3 % cannot be excluded */
+	s = make(1500, 1500, 0.01, 0.01, 0.3);
+	assert_int_equal(judge_headroom(&s, 0.9, 0.6, true).verdict, CB_VERDICT_INCONCLUSIVE);
+	/* the same work, and the waits are longer */
+	s = make(1500, 1500, 0.01, 0.01, 0.02);
+	judge_headroom(&s, 0.9, 0.6, true);
+	for (uint32_t i = 0; i < s.n_before; i++)
+		s.before[i].wait_ratio = 0;
+	for (uint32_t i = 0; i < s.n_after; i++)
+		s.after[i].wait_ratio = 0.05;
+	s.after[0].wait_ratio = 2; /* so much noise that it cannot be shown */
+	{
+		struct cb_verifier_params params = { .alpha_ratio = 0.05,
+						     .min_effect_ratio = 0.03,
+						     .final = true,
+						     .headroom = true,
+						     .seed = 3 };
+		struct cb_judgement judgement;
+
+		cb_verifier_judge(s.before, s.n_before, s.after, s.n_after, &params, &judgement);
+		assert_int_equal(judgement.verdict, CB_VERDICT_INCONCLUSIVE);
+	}
+}
+
 static void what_changed_everywhere_was_not_us(void **state)
 {
 	struct series s = make(1000, 1300, 0.1, 0.1, 0.01);
@@ -334,6 +427,8 @@ int main(void)
 		cmocka_unit_test(without_load_nothing_is_said),
 		cmocka_unit_test(a_step_at_another_moment_is_void),
 		cmocka_unit_test(a_drift_is_void),
+		cmocka_unit_test(a_wait_against_the_drift_is_judged),
+		cmocka_unit_test(headroom_is_kept_where_nothing_is_worse),
 		cmocka_unit_test(what_changed_everywhere_was_not_us),
 		cmocka_unit_test(new_drops_are_a_guardrail),
 		cmocka_unit_test(the_operators_number_has_the_first_word),
