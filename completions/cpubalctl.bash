@@ -42,6 +42,8 @@ _cpubalctl() {
 		mode:1) replies=(auto advise observe) ;;
 		steer:0) mapfile -t replies < <(_cpubalctl_values "$tool" groups Name) ;;
 		steer:1) replies=(none local weighted) ;;
+		packets:0) mapfile -t replies < <(_cpubalctl_values "$tool" groups Name) ;;
+		packets:1) replies=(none auto rps xps both) ;;
 		move:0 | drain:0 | undrain:0) mapfile -t replies < <(_cpubalctl_values "$tool" workers Name) ;;
 		move:1 | explain:0) mapfile -t replies < <(_cpubalctl_values "$tool" cpus CPU) ;;
 		rollback:0 | veto:0) mapfile -t replies < <(_cpubalctl_values "$tool" history Plan) ;;

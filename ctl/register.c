@@ -28,6 +28,7 @@ enum {
 	FLAG_MODE,
 	FLAG_PLACEMENT,
 	FLAG_STEERING,
+	FLAG_PACKETS,
 	FLAG_PID_FILE,
 	FLAG_INTERFACES,
 	FLAG_LISTEN,
@@ -44,6 +45,8 @@ static const struct cb_flag flags[] = {
 			     "auto (the widest mask that helps) or core (one CPU each)" },
 	[FLAG_STEERING] = { "--steering", "HOW",
 			    "new connections: none, local (where their packets arrive) or weighted (by headroom)" },
+	[FLAG_PACKETS] = { "--packet-steering", "HOW",
+			   "packets of its interfaces: none, rps (received on cool CPUs), xps (sent by near queues) or both" },
 	[FLAG_PID_FILE] = { "--pid-file", "FILE",
 			    "workers by a file of pids; of a single pid its children too" },
 	[FLAG_INTERFACES] = { "--interfaces", "NAMES",
@@ -59,9 +62,10 @@ static const struct cb_flag flags[] = {
 };
 
 /* As the daemon names its options; the same order as the flags. */
-static const char *const option_names[] = { "AllowedCPUs", "Mode",	 "Placement", "Steering",
-					    "PIDFile",	   "Interfaces", "Listen",    "Unit",
-					    "Cgroup",	   "Process",	 "Granularity" };
+static const char *const option_names[] = {
+	"AllowedCPUs", "Mode",	 "Placement", "Steering", "PacketSteering", "PIDFile",
+	"Interfaces",  "Listen", "Unit",      "Cgroup",	  "Process",	    "Granularity"
+};
 
 static bool has_selector(const struct cb_args *args)
 {
@@ -120,6 +124,11 @@ static int check(const struct cb_ctl *ctl, const struct cb_args *args)
 	if (steering && cb_steering_from_name(steering) == _CB_STEERING_INVALID)
 		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
 				   "--steering '%s' is not none, local or weighted", steering);
+	if (args->flag[FLAG_PACKETS] &&
+	    cb_packets_from_name(args->flag[FLAG_PACKETS]) == _CB_PACKETS_INVALID)
+		return cb_ctl_fail(ctl, CB_EXIT_USAGE,
+				   "--packet-steering '%s' is not none, rps, xps or both",
+				   args->flag[FLAG_PACKETS]);
 	if (args->n == 1 && !args->flag[FLAG_PID_FILE] && !has_selector(args))
 		return cb_ctl_fail(
 			ctl, CB_EXIT_USAGE,

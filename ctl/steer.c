@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* steer, drain, undrain: where new connections go. */
+/* steer, packets, drain, undrain: where new connections go, and where packets are handled. */
 
 #include <string.h>
 
@@ -51,6 +51,37 @@ const struct cb_verb cb_verb_steer = {
 	.max_words = 2,
 	.changes = true,
 	.run = run_steer,
+};
+
+static int run_packets(struct cb_ctl *ctl, const struct cb_args *args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int code = cb_check_group(ctl, args->word[0]);
+
+	if (code == CB_EXIT_OK && args->n > 2)
+		code = cb_check_cpus(ctl, "CPUs", args->word[2]);
+	if (code == CB_EXIT_OK)
+		code = cb_client_call(ctl, "SteerPackets", CB_CALL_LONG_USEC, &reply, "sss",
+				      args->word[0], args->word[1],
+				      args->n > 2 ? args->word[2] : "");
+	return code == CB_EXIT_OK ? say(ctl, reply, args->word[1], args->word[0]) : code;
+}
+
+const struct cb_verb cb_verb_packets = {
+	.name = "packets",
+	.arguments = "GROUP HOW [CPUS]",
+	.summary = "steer the packets of a group's interfaces now",
+	.details =
+		"HOW is rps with CPUs that handle what its interfaces receive; xps, transmit queues "
+		"follow their interrupts; both, with CPUs; none, as it was before; or auto, by what "
+		"the CPUs have to do, as without any order. The group has to allow it "
+		"(PacketSteering=). It is a plan like a move: journaled, verified, undone when it is "
+		"shown to hurt.",
+	.example = "cpubalctl packets nginx rps 2-5",
+	.min_words = 2,
+	.max_words = 3,
+	.changes = true,
+	.run = run_packets,
 };
 
 static int drain(struct cb_ctl *ctl, const struct cb_args *args, int wanted, const char *what)

@@ -322,7 +322,7 @@ static bool owns_group(uid_t uid, const struct cb_registration *registration)
 
 	/* Nothing else can be moved for it: neither who comes to be in a file or is found, nor interrupts. */
 	if (registration->from_config || registration->policy.steering != CB_STEERING_NONE ||
-	    registration->policy.pid_file[0] ||
+	    registration->policy.packets != CB_PACKETS_NONE || registration->policy.pid_file[0] ||
 	    !cb_selector_empty(&registration->policy.selector) ||
 	    strcmp(registration->policy.interfaces, "none") != 0)
 		return false;
@@ -366,9 +366,10 @@ enum cb_access cb_access_to_register(sd_bus_message *call,
 	if (sender_uid(call, &uid) < 0 || uid == 0 ||
 	    (registration && !owns_group(uid, registration)))
 		return CB_ACCESS_OTHERS;
-	if (settings && (settings->steering != CB_STEERING_NONE || settings->pid_file[0] ||
-			 !cb_selector_empty(&settings->selector) ||
-			 (settings->interfaces[0] && strcmp(settings->interfaces, "none") != 0)))
+	if (settings &&
+	    (settings->steering != CB_STEERING_NONE || settings->packets != CB_PACKETS_NONE ||
+	     settings->pid_file[0] || !cb_selector_empty(&settings->selector) ||
+	     (settings->interfaces[0] && strcmp(settings->interfaces, "none") != 0)))
 		return CB_ACCESS_OTHERS;
 	for (size_t i = 0; i < n; i++) {
 		struct cb_err err;

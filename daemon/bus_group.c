@@ -16,14 +16,14 @@
 
 /* What is shown of a group. */
 struct facts {
-	const char *name, *mode, *steering, *steered, *steer_reason, *pid_file, *source, *note,
-		*path;
+	const char *name, *mode, *packets, *steering, *steered, *steer_reason, *pid_file, *source,
+		*note, *path;
 	char *path_owned;
 	char allowed[CB_CPULIST_MAX];
 	const char *allowed_cpus;
 	char selector_text[CB_SELECTOR_TEXT_MAX * 2], note_text[256];
 	const char *selector;
-	uint32_t workers, changed, backlog, backlog_max, moves_hour;
+	uint32_t workers, changed, queues, backlog, backlog_max, moves_hour;
 	uint64_t cooldown_left_usec;
 	double cpu, wait_per_sec, packets_per_sec, drops_per_sec, skew, metric;
 };
@@ -49,6 +49,8 @@ static const struct field {
 	{ "Steering", 's', offsetof(struct facts, steering), ALWAYS },
 	{ "Steered", 's', offsetof(struct facts, steered), ALWAYS },
 	{ "SteeringReason", 's', offsetof(struct facts, steer_reason), ALWAYS },
+	{ "PacketSteering", 's', offsetof(struct facts, packets), ALWAYS },
+	{ "QueuesSteered", 'u', offsetof(struct facts, queues), ALWAYS },
 	{ "CPUTime", 'd', offsetof(struct facts, cpu), KNOWN },
 	{ "WaitPerSec", 'd', offsetof(struct facts, wait_per_sec), KNOWN },
 	{ "PacketsPerSec", 'd', offsetof(struct facts, packets_per_sec), KNOWN },
@@ -84,6 +86,7 @@ static void fill_view(struct facts *ret, const struct cb_registration *registrat
 		ret->steer_reason = cb_reject_sentence(view->steer_reject);
 	ret->workers = view->n_workers;
 	ret->changed = view->n_placed;
+	ret->queues = view->n_queues_placed;
 	ret->cpu = view->cpu.smooth;
 	ret->wait_per_sec = view->wait_per_sec.smooth;
 	if (view->has_packets)
@@ -136,6 +139,7 @@ static void fill(struct facts *ret, const struct cb_registration *registration)
 	*ret = (struct facts){ .name = policy->name,
 			       .mode = "",
 			       .steering = cb_steering_name(policy->steering),
+			       .packets = cb_packets_name(policy->packets),
 			       .steered = cb_steering_name(CB_STEERING_NONE),
 			       .steer_reason = "",
 			       .pid_file = policy->pid_file,
@@ -238,6 +242,8 @@ static const sd_bus_vtable vtable[] = { SD_BUS_VTABLE_START(0),
 					PROPERTY("Steering", "s", 0),
 					PROPERTY("Steered", "s", 0),
 					PROPERTY("SteeringReason", "s", 0),
+					PROPERTY("PacketSteering", "s", 0),
+					PROPERTY("QueuesSteered", "u", 0),
 					PROPERTY("CPUTime", "d", 0),
 					PROPERTY("WaitPerSec", "d", 0),
 					PROPERTY("PacketsPerSec", "d", 0),

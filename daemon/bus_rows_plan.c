@@ -135,6 +135,25 @@ static void shell_of_thread(struct cb_rows *rows, uint32_t tid, const struct cb_
 	cb_row_string(rows, "Shell", text);
 }
 
+static void shell_of_queue(struct cb_rows *rows, const struct cb_manager *m,
+			   const struct cb_step *step)
+{
+	bool tx = step->item.kind == CB_ITEM_XPS;
+	const struct cb_knob *knob = cb_knob_get(tx ? CB_KNOB_XPS_CPUS :
+						 step->item.kind == CB_ITEM_RFS ?
+						      CB_KNOB_RPS_FLOWS :
+						      CB_KNOB_RPS_CPUS);
+	const struct cb_queue_info *info = cb_queues_find(
+		cb_engine_queues(m->engine), tx ? CB_QUEUE_TX : CB_QUEUE_RX, step->item.key);
+	struct cb_queue_value to = { .cpus = step->to, .flows = step->share_to };
+	char text[CB_QUEUE_TEXT_MAX + 128];
+
+	if ((info || step->item.key == 0) && step->op == CB_OP_SET &&
+	    cb_knob_queue_shell(knob, info ? info->ifname : "", info ? info->queue : 0, &to, text,
+				sizeof(text)) >= 0)
+		cb_row_string(rows, "Shell", text);
+}
+
 static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const struct cb_step *step)
 {
 	uint32_t key = shell_key(m, step->item);
@@ -144,7 +163,7 @@ static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const st
 	cb_row_string(rows, "Name", cb_engine_item_name(m->engine, step->item, text, sizeof(text)));
 	if (step->item.kind == CB_ITEM_IRQ)
 		cb_row_u32(rows, "IRQ", key);
-	if (cb_item_steers(step->item.kind)) {
+	if (cb_item_steers(step->item.kind) || cb_item_is_queue(step->item.kind)) {
 		cb_row_string(rows, "From", cb_step_show(step, false, shown, sizeof(shown)));
 		cb_row_string(rows, "To", cb_step_show(step, true, shown, sizeof(shown)));
 	} else {
@@ -164,6 +183,10 @@ static void plan_step(struct cb_rows *rows, const struct cb_manager *m, const st
 		cb_row_reason(rows, step->reject);
 	if (cb_item_steers(step->item.kind))
 		return; /* no command of a shell does that */
+	if (cb_item_is_queue(step->item.kind)) {
+		shell_of_queue(rows, m, step);
+		return;
+	}
 	if (step->item.kind == CB_ITEM_IRQ)
 		shell(rows, CB_KNOB_IRQ_AFFINITY, key, &step->to);
 	else if (is_thread(m, step->item))
@@ -340,6 +363,47 @@ static void steered(struct cb_rows *rows, const struct cb_journal_entry *entry)
 	cb_row_string(rows, "State", "changed");
 }
 
+/* A value of a queue's file: CPUs, "" for none, or a number of flows. */
+static void queue_value(struct cb_rows *rows, const char *key, const struct cb_knob *knob,
+			const struct cb_queue_value *value)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", value->flows);
+	if (knob->item == CB_ITEM_RFS)
+		cb_row_string(rows, key, number);
+	else
+		cb_row_cpus(rows, key, &value->cpus);
+}
+
+static void queue_changed(struct cb_rows *rows, const struct cb_manager *m,
+			  const struct cb_journal_entry *entry)
+{
+	const struct cb_knob *knob = cb_knob_get(entry->knob);
+	struct cb_queue_value was = { .cpus = entry->original, .flows = entry->flows.original };
+	struct cb_queue_value set = { .cpus = entry->set, .flows = entry->flows.set }, is;
+	bool known = cb_host_queue_now(m->host, entry, &is) == 0;
+	char text[CB_QUEUE_TEXT_MAX + 128];
+
+	cb_row_string(rows, "Kind", cb_item_kind_name(knob->item));
+	cb_item_queue_name(knob->item, entry->ifname, entry->queue, text, sizeof(text));
+	cb_row_string(rows, "Name", text);
+	queue_value(rows, "Was", knob, &was);
+	if (known)
+		queue_value(rows, "Is", knob, &is);
+	queue_value(rows, "Set", knob, &set);
+	cb_row_u32(rows, "Plan", entry->plan_id);
+	if (entry->group[0])
+		cb_row_string(rows, "Group", entry->group);
+	cb_row_string(rows, "State",
+		      known && !cb_knob_queue_equal(knob, &is, &set) &&
+				      !cb_knob_queue_equal(knob, &is, &was) ?
+			      "foreign" :
+			      "changed");
+	if (cb_knob_queue_shell(knob, entry->ifname, entry->queue, &was, text, sizeof(text)) >= 0)
+		cb_row_string(rows, "Shell", text);
+}
+
 static void change(struct cb_rows *rows, struct cb_manager *m, const struct cb_journal_entry *entry,
 		   const struct cb_irqs *irqs)
 {
@@ -349,6 +413,10 @@ static void change(struct cb_rows *rows, struct cb_manager *m, const struct cb_j
 
 	if (cb_item_steers(cb_knob_get(entry->knob)->item)) {
 		steered(rows, entry);
+		return;
+	}
+	if (cb_item_is_queue(cb_knob_get(entry->knob)->item)) {
+		queue_changed(rows, m, entry);
 		return;
 	}
 	now = irq ? irq_now(irqs, entry) : task_now(m, entry);

@@ -351,6 +351,40 @@ static int method_steer(sd_bus_message *call, void *userdata, sd_bus_error *erro
 	return sd_bus_reply_method_return(call, "u", answer.plan_id);
 }
 
+/* "none", "auto", "rps" with a list of CPUs, "xps", "both" with one. */
+static int method_steer_packets(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	struct cb_command packets = { .kind = CB_COMMAND_PACKETS };
+	struct cb_answer answer;
+	const char *group, *how, *cpus;
+	int r = sd_bus_message_read(call, "sss", &group, &how, &cpus);
+	bool masked;
+
+	if (r < 0)
+		return r;
+	packets.present = strcmp(how, "auto") == 0;
+	packets.packets = packets.present ? CB_PACKETS_NONE : cb_packets_from_name(how);
+	if (packets.packets == _CB_PACKETS_INVALID)
+		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+					 "\"%.64s\" is not none, auto, rps, xps or both", how);
+	masked = packets.packets == CB_PACKETS_RPS || packets.packets == CB_PACKETS_BOTH;
+	if (masked != (cpus[0] != 0) ||
+	    (masked && (cb_cpuset_parse_list(cpus, strlen(cpus), &packets.mask) < 0 ||
+			cb_cpuset_empty(&packets.mask))))
+		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
+					 masked ? "\"%.64s\" is no list of CPUs such as 0-3,8" :
+						  "\"%.64s\": CPUs belong to rps and both",
+					 cpus);
+	if (!group[0])
+		return sd_bus_error_set(error, CB_BUS_ERROR("NoSuchGroup"), "name a group");
+	if ((r = may_group(userdata, call, group, error)) != 0 ||
+	    (r = movable(userdata, error)) < 0 ||
+	    (r = group_key(userdata, group, &packets.group_key, error)) < 0 ||
+	    (r = command(userdata, &packets, CB_BUS_ERROR("NoSuchGroup"), &answer, error)) < 0)
+		return r;
+	return sd_bus_reply_method_return(call, "u", answer.plan_id);
+}
+
 /* A plan that was carried out at once and could not be. */
 static int plan_failed(const struct cb_manager *m, uint32_t plan_id, sd_bus_error *error)
 {
@@ -552,6 +586,8 @@ static const sd_bus_vtable write_vtable[] = {
 				SD_BUS_RESULT("u", plan), method_move, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Steer", SD_BUS_ARGS("s", group, "s", how),
 				SD_BUS_RESULT("u", plan), method_steer, WRITE),
+	SD_BUS_METHOD_WITH_ARGS("SteerPackets", SD_BUS_ARGS("s", group, "s", how, "s", cpulist),
+				SD_BUS_RESULT("u", plan), method_steer_packets, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("s", worker, "b", drain),
 				SD_BUS_RESULT("u", plan), method_drain, WRITE),
 	SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("u", plan), SD_BUS_RESULT("u", plan),

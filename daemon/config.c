@@ -345,6 +345,8 @@ void cb_config_print(FILE *out)
 	      "#Granularity=auto\n"
 	      "# none; local: connections are accepted on the CPU their packets come in on; weighted: new ones by headroom.\n"
 	      "#Steering=none\n"
+	      "# none; rps: received packets are handled on cool CPUs; xps: transmit queues follow their interrupts; both.\n"
+	      "#PacketSteering=none\n"
 	      "# Network interfaces whose interrupts feed the group, separated by blanks.\n"
 	      "#Interfaces=\n"
 	      "# A command, or a URL, that gives a number by which moves of this group are judged: see cpubalanced-gauge(8).\n"

@@ -91,16 +91,22 @@ static void outlook_step(struct outlook *ret, const struct cb_plan *plan,
 {
 	bool done = step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING;
 
-	cb_cpuset_show(&step->to, ret->best, sizeof(ret->best));
+	cb_step_show(step, true, ret->best, sizeof(ret->best));
 	ret->has_gain = true;
 	ret->gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio;
 	ret->decision = done ? "MOVED" : "-";
 	if (preview)
-		snprintf(ret->text, sizeof(ret->text), "a plan made now would move it to CPU %s",
+		snprintf(ret->text, sizeof(ret->text), "a plan made now would %s CPU %s",
+			 cb_item_is_queue(step->item.kind) ? "have its packets handled on" :
+							     "move it to",
 			 ret->best);
 	else
-		snprintf(ret->text, sizeof(ret->text), "plan #%u %s it to CPU %s", plan->id,
-			 done ? "moved" : "would move", ret->best);
+		snprintf(ret->text, sizeof(ret->text), "plan #%u %s CPU %s", plan->id,
+			 cb_item_is_queue(step->item.kind) ?
+				 (done ? "has its packets handled on" :
+					 "would have its packets handled on") :
+				 (done ? "moved it to" : "would move it to"),
+			 ret->best);
 }
 
 static void outlook_of(const struct cb_manager *m, const struct looked *looked,
@@ -200,6 +206,47 @@ static void row_irqs(struct cb_rows *rows, const struct cb_manager *m, const str
 		cb_row_string(rows, "Name",
 			      cb_engine_item_name(m->engine, item, name, sizeof(name)));
 		cb_row_double(rows, "Load", view.load_ratio);
+		row_outlook(rows, &outlook);
+		cb_row_close(rows);
+	}
+}
+
+/* Queues whose packets are handled there: they are in a plan or were refused, else nothing is to be said of them. */
+static void row_queues(struct cb_rows *rows, const struct cb_manager *m, uint32_t cpu,
+		       const struct cb_plan *plan, bool preview)
+{
+	struct outlook outlook;
+	char name[128];
+
+	for (uint32_t i = 0; plan && plan->hot_cpu == (int32_t)cpu && i < plan->n_steps; i++) {
+		const struct cb_step *step = &plan->step[i];
+
+		if (!cb_item_is_queue(step->item.kind))
+			continue;
+		outlook = (struct outlook){ .decision = "-" };
+		outlook_step(&outlook, plan, step, preview);
+		cb_row_open(rows);
+		cb_row_string(rows, "Kind", cb_item_kind_name(step->item.kind));
+		cb_row_string(rows, "Name",
+			      cb_engine_item_name(m->engine, step->item, name, sizeof(name)));
+		cb_row_double(rows, "Load", step->load_ratio);
+		row_outlook(rows, &outlook);
+		cb_row_close(rows);
+	}
+	for (uint32_t i = 0; i < cb_engine_n_refusals(m->engine); i++) {
+		const struct cb_refusal *refusal = cb_engine_refusal(m->engine, i);
+
+		if (!cb_item_is_queue(refusal->item.kind) || refusal->cpu != (int32_t)cpu ||
+		    step_of(plan, refusal->item))
+			continue;
+		outlook = (struct outlook){ .decision = "NO", .reason = refusal->reason };
+		if (refusal->best_cpu >= 0)
+			snprintf(outlook.best, sizeof(outlook.best), "%d", refusal->best_cpu);
+		cb_row_open(rows);
+		cb_row_string(rows, "Kind", cb_item_kind_name(refusal->item.kind));
+		cb_row_string(rows, "Name",
+			      cb_engine_item_name(m->engine, refusal->item, name, sizeof(name)));
+		cb_row_double(rows, "Load", refusal->load_ratio);
 		row_outlook(rows, &outlook);
 		cb_row_close(rows);
 	}
@@ -497,6 +544,7 @@ static void fill(struct cb_rows *rows, const struct cb_explain *request,
 	cb_row_list_open(rows, "Rows");
 	row_workers(rows, m, &looked, cpu->cpu, plan ? plan : &preview, previewed);
 	row_irqs(rows, m, &looked, cpu->cpu, plan ? plan : &preview, previewed);
+	row_queues(rows, m, cpu->cpu, plan ? plan : &preview, previewed);
 	row_others(rows, request);
 	cb_row_list_close(rows);
 	confidence(m, cpu, text, sizeof(text));

@@ -131,6 +131,7 @@ int cb_manager_feed(struct cb_manager *m, struct cb_input *input)
 
 		act(m, m->decision);
 		r = feed_one(m, &outcome);
+		cb_manager_queues_written(m, m->outcome);
 		if (applied && m->decision->action == CB_ACTION_NONE)
 			learn_immovable(m);
 	}
@@ -526,6 +527,7 @@ static void tick(struct cb_manager *m)
 	cb_manager_gauges(m);
 	watch_journal(m);
 	cb_manager_owners_watch(m);
+	cb_manager_queues_watch(m);
 	watch_suspend(m);
 	say_sample(m, sample(m, &err), &err);
 	cb_manager_saved_write(m);

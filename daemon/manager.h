@@ -8,7 +8,7 @@
  *
  * manager.c: life, tick and feed; manager_groups.c: groups and workers; manager_pidfile.c: PIDFile=;
  * manager_gauge.c: ServiceMetric=; manager_select.c: Listen=, Unit=, Cgroup=, Process=; manager_threads.c: Granularity=;
- * manager_owners.c: who else sets what we set; manager_cost.c: what it costs and where it runs itself;
+ * manager_queues.c: PacketSteering=; manager_owners.c: who else sets what we set; manager_cost.c: what it costs and where it runs itself;
  * manager_saved.c: registrations that outlive a restart; manager_notice.c: what is told to the world; manager_report.c:
  * what is shown.
  */
@@ -140,6 +140,8 @@ struct cb_manager {
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
 	uint64_t irqs_usec; /* when the inventory was built */
+	uint64_t queues_usec; /* when queues were looked at, 0: now */
+	uint32_t queues_generation;
 	bool links_changed; /* an interface, since then */
 	struct cb_snapshot snapshot;
 	struct cb_collect_events *collected;
@@ -219,6 +221,9 @@ uint64_t cb_manager_now(const struct cb_manager *m); /* CLOCK_MONOTONIC */
 /* What the engine has to know before the first snapshot, and again when it changes. Negative errno with a message. */
 int cb_manager_feed_policy(struct cb_manager *m);
 int cb_manager_feed_topology(struct cb_manager *m, struct cb_err *err);
+/* manager_queues.c: the queues of network interfaces, once per tick, and after something was written */
+void cb_manager_queues_watch(struct cb_manager *m);
+void cb_manager_queues_written(struct cb_manager *m, const struct cb_outcome *outcome);
 int cb_manager_feed_irqs(struct cb_manager *m, struct cb_err *err);
 int cb_manager_on_tick(sd_event_source *source, uint64_t usec, void *userdata);
 

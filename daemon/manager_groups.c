@@ -102,6 +102,7 @@ static void feed_group(struct cb_manager *m, const struct cb_registration *regis
 		event.group.has_mode = true;
 		event.group.mode = CB_MODE_OBSERVE;
 	}
+	m->queues_usec = 0; /* they may be wanted from now on */
 	cb_manager_feed_event(m, &event);
 }
 

@@ -55,6 +55,7 @@ static json_object *format_options(const struct cb_group_policy *policy)
 	add_option(object, "Placement", cb_placement_name(policy->placement));
 	add_option(object, "Granularity", cb_granularity_name(policy->granularity));
 	add_option(object, "Steering", cb_steering_name(policy->steering));
+	add_option(object, "PacketSteering", cb_packets_name(policy->packets));
 	if (policy->has_allowed &&
 	    cb_cpuset_format_list(&policy->allowed_cpus, cpus, sizeof(cpus)) > 0)
 		add_option(object, "AllowedCPUs", cpus);

@@ -12,6 +12,7 @@
 #include "cpubalance/irqs.h"
 #include "cpubalance/plan.h"
 #include "cpubalance/policy.h"
+#include "cpubalance/queues.h"
 #include "cpubalance/rate.h"
 #include "cpubalance/snapshot.h"
 #include "cpubalance/topology.h"
@@ -24,6 +25,7 @@ enum cb_input_kind {
 	CB_INPUT_EVENT,
 	CB_INPUT_COMMAND,
 	CB_INPUT_OUTCOME,
+	CB_INPUT_QUEUES, /* where a group has PacketSteering= */
 	_CB_INPUT_MAX,
 	_CB_INPUT_INVALID = -22,
 };
@@ -81,6 +83,7 @@ enum cb_command_kind {
 	CB_COMMAND_MODE, /* mode, group_key 0: the manager's; also ends the canary */
 	CB_COMMAND_STEER, /* group_key, steering; shares "1:2:3:4" by slot, "" to have them from the headroom */
 	CB_COMMAND_DRAIN, /* worker_key; present: drain, else undrain */
+	CB_COMMAND_PACKETS, /* group_key, packets; RPS: mask. NONE: all back, and nothing by itself; present: by itself again */
 	CB_COMMAND_VETO, /* plan_id: rolled back as above, and its items left alone for QuarantineMaxSec= */
 	_CB_COMMAND_MAX,
 	_CB_COMMAND_INVALID = -22,
@@ -99,6 +102,7 @@ struct cb_command {
 	bool present;
 	struct cb_cpuset mask;
 	enum cb_steering steering;
+	enum cb_packets packets;
 	char shares[CB_SHARES_TEXT_MAX];
 };
 
@@ -122,6 +126,7 @@ struct cb_input {
 		const struct cb_event *event;
 		const struct cb_command *command;
 		const struct cb_outcome *outcome;
+		const struct cb_queues *queues; /* copied */
 	};
 };
 
@@ -275,6 +280,7 @@ struct cb_group_view {
 	uint64_t cooldown_until_usec;
 	enum cb_steering steered;      /* what is done with its new connections now */
 	enum cb_reject steer_reject;   /* why they were not steered when that was tried last */
+	uint32_t n_queues_placed;      /* files of queues of network interfaces that are set for it */
 };
 
 struct cb_totals {
@@ -308,6 +314,8 @@ const struct cb_plan *cb_engine_last_plan(const struct cb_engine *engine); /* la
 uint32_t cb_engine_n_refusals(const struct cb_engine *engine); /* of the last planning */
 const struct cb_refusal *cb_engine_refusal(const struct cb_engine *engine, uint32_t index);
 void cb_engine_totals(const struct cb_engine *engine, struct cb_totals *ret);
+/* Queues that were fed, with what has been changed since; NULL none. */
+const struct cb_queues *cb_engine_queues(const struct cb_engine *engine);
 const struct cb_topology *cb_engine_topology(const struct cb_engine *engine);
 const struct cb_policy *cb_engine_policy(const struct cb_engine *engine);
 uint64_t cb_engine_now(const struct cb_engine *engine); /* of the last input */

@@ -10,6 +10,7 @@
 #include "cpubalance/engine.h"
 #include "cpubalance/err.h"
 #include "cpubalance/journal.h"
+#include "cpubalance/queues.h"
 #include "cpubalance/selector.h"
 #include "cpubalance/sources.h"
 
@@ -34,6 +35,14 @@ uint32_t cb_host_sources(const struct cb_host *host);       /* bit per enum cb_s
 
 /* Reads the topology anew; generation = @generation. Caller owns the reference. */
 int cb_host_topology(struct cb_host *host, uint32_t generation, struct cb_topology **ret, struct cb_err *err) _must_check_;
+/*
+ * Queues of all network interfaces but the loopback, for whoever steers packets. Whose they are and what we have changed is for
+ * the caller to fill in. The caller frees it. Returns 0 or a negative errno.
+ */
+int cb_host_queues(struct cb_host *host, uint32_t generation, struct cb_queues **ret) _must_check_;
+/* What the queue's knob of that entry is now. 0 or a negative errno, -ENOENT: gone. */
+int cb_host_queue_now(struct cb_host *host, const struct cb_journal_entry *entry, struct cb_queue_value *ret)
+	_must_check_;
 /* Reads /proc/irq, names, devices of network interfaces. Caller frees with free(). */
 int cb_host_irqs(struct cb_host *host, uint32_t generation, struct cb_irqs **ret, struct cb_err *err) _must_check_;
 

@@ -21,7 +21,7 @@ struct cb_journal_entry {
 	enum cb_knob_id knob;
 	/*
 	 * identity: a thread by tid + start time, an interrupt by number + hwirq + actions, a socket by cookie, the sockets of one
-	 * address by namespace + address + interface
+	 * address by namespace + address + interface, a queue by interface + number
 	 */
 	int32_t tid, tgid;          /* TASK_AFFINITY */
 	uint64_t start_ticks;       /* of the thread */
@@ -40,10 +40,15 @@ struct cb_journal_entry {
 	uint32_t inode;             /* of the socket */
 	uint64_t netns;             /* INCOMING_CPU and REUSEPORT_WEIGHTS: inode of the network namespace */
 	struct cb_listen local;     /* REUSEPORT_WEIGHTS: the address whose sockets have the program */
-	uint32_t interface;         /* that they are bound to, 0 none */
+	uint32_t interface;         /* that they are bound to, 0 none; of a queue, whose it is, 0: RPS_FLOWS of the machine */
+	uint32_t queue;             /* RPS_CPUS, RPS_FLOWS, XPS_CPUS */
+	char ifname[CB_IFNAME_MAX]; /* as it was called when it was set */
+	struct {
+		uint32_t original, set, was;
+	} flows;                    /* RPS_FLOWS, in place of the masks */
 	char group[CB_NAME_MAX];    /* "" none */
 	uint32_t plan_id;           /* that set it last */
-	/* of INCOMING_CPU one CPU, or none; of REUSEPORT_WEIGHTS nothing, since before there was no program */
+	/* of INCOMING_CPU one CPU, or none; of a queue any, or none; of REUSEPORT_WEIGHTS nothing, since before there was no program */
 	struct cb_cpuset original;
 	struct cb_cpuset set;       /* what we set last */
 	struct cb_cpuset was;       /* what we had set before that, empty for nothing: a crash between journal and write leaves it */

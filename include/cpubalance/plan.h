@@ -15,12 +15,19 @@ enum cb_item_kind {
 	CB_ITEM_IRQ,    /* key: the interrupt's number */
 	CB_ITEM_LISTENER, /* key: the worker's number; the CPU whose connections its listening sockets are given first */
 	CB_ITEM_SHARE,    /* key: the worker's number; how much of its group's new connections it is given */
+	CB_ITEM_RPS,      /* key: cb_queue_key() of a receive queue; the CPUs that handle what it brings */
+	CB_ITEM_RFS,      /* key: of a receive queue, 0 the table of the machine; how many flows stay near their readers */
+	CB_ITEM_XPS,      /* key: of a transmit queue; the CPUs that send by it */
 	_CB_ITEM_MAX,
 	_CB_ITEM_INVALID = -22,
 };
-const char *cb_item_kind_name(enum cb_item_kind kind); /* "worker", "irq", "listener", "share" */
+const char *cb_item_kind_name(enum cb_item_kind kind); /* "worker", "irq", "listener", "share", "rps", "rfs", "xps" */
 /* A listener or a share: nothing is moved, new connections are steered. */
 bool cb_item_steers(enum cb_item_kind kind);
+/* Of a queue of a network interface: packets are steered. */
+bool cb_item_is_queue(enum cb_item_kind kind);
+/* "eth0/rx-3", of RFS "eth0/rx-3 flows", or the name of the machine's table with an empty @ifname. Returns @buf. */
+const char *cb_item_queue_name(enum cb_item_kind kind, const char *ifname, uint32_t queue, char *buf, size_t size);
 
 struct cb_item_ref {
 	enum cb_item_kind kind;
@@ -64,7 +71,7 @@ struct cb_step {
 	enum cb_op op;
 	struct cb_cpuset from, to;
 	double load_ratio; /* CPU-seconds per second that move */
-	uint32_t share_from, share_to; /* of a share: of CB_SHARES, 0 none */
+	uint32_t share_from, share_to; /* of a share: of CB_SHARES, 0 none; of RFS: flows */
 	enum cb_step_state state;
 	int errnum; /* > 0 after a failure */
 	enum cb_error_class error_class;
@@ -74,7 +81,7 @@ struct cb_step {
 /* The shares of a group's workers add up to this. */
 #define CB_SHARES 1000u
 
-/* Where the step leads, or comes from with !@to: a list of CPUs, a share in percent, "-" for neither. Returns @buf. */
+/* Where the step leads, or comes from with !@to: a list of CPUs, a share in percent, a number of flows, "-" for none. Returns @buf. */
 const char *cb_step_show(const struct cb_step *step, bool to, char *buf, size_t size);
 
 enum cb_origin {

@@ -52,6 +52,16 @@ enum cb_steering {
 	_CB_STEERING_INVALID = -22,
 };
 
+/* What may be done with the packets of a group's interfaces. */
+enum cb_packets {
+	CB_PACKETS_NONE,
+	CB_PACKETS_RPS,  /* received packets are handled on cool CPUs */
+	CB_PACKETS_XPS,  /* transmit queues follow their interrupts */
+	CB_PACKETS_BOTH,
+	_CB_PACKETS_MAX,
+	_CB_PACKETS_INVALID = -22,
+};
+
 const char *cb_mode_name(enum cb_mode mode);
 enum cb_mode cb_mode_from_name(const char *name); /* _CB_MODE_INVALID when unknown */
 const char *cb_detail_name(enum cb_detail detail);
@@ -59,6 +69,8 @@ const char *cb_placement_name(enum cb_placement placement);
 const char *cb_granularity_name(enum cb_granularity granularity);
 const char *cb_steering_name(enum cb_steering steering);
 enum cb_steering cb_steering_from_name(const char *name); /* _CB_STEERING_INVALID when unknown */
+const char *cb_packets_name(enum cb_packets packets);
+enum cb_packets cb_packets_from_name(const char *name); /* _CB_PACKETS_INVALID when unknown */
 
 /* A group's name: 1 to 63 of [A-Za-z0-9_.-], starting with a letter or digit. */
 #define CB_NAME_MAX 64u
@@ -73,6 +85,7 @@ struct cb_group_policy {
 	enum cb_mode mode;
 	enum cb_placement placement;  /* Placement=auto|core */
 	enum cb_steering steering;    /* Steering=none|local|weighted */
+	enum cb_packets packets;      /* PacketSteering=none|rps|xps|both */
 	bool has_allowed;             /* AllowedCPUs= */
 	struct cb_cpuset allowed_cpus;
 	char pid_file[CB_PATH_MAX];   /* PIDFile=, "" for none: one pid per line; with a single pid its children too */

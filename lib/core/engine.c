@@ -31,6 +31,8 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	cb_topology_unref(engine->topology);
 	free(engine->irqs);
 	free(engine->irq);
+	free(engine->queues);
+	free(engine->queue);
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
@@ -326,6 +328,8 @@ int cb_engine_feed(struct cb_engine *engine, const struct cb_input *input, struc
 	case CB_INPUT_COMMAND:
 		engine_command(engine, input->command, ret);
 		return 0;
+	case CB_INPUT_QUEUES:
+		return engine_take_queues(engine, input->queues, ret);
 	case CB_INPUT_OUTCOME:
 		engine_plan_outcome(engine, input->outcome, ret);
 		return 0;

@@ -56,6 +56,11 @@ static struct quarantine *quarantine_of(struct cb_engine *engine, struct cb_item
 		return group ? &group->steer.quarantine : NULL;
 	}
 
+	if (cb_item_is_queue(item.kind)) {
+		struct queue_state *queue = engine_queue_state(engine, item);
+
+		return queue && item.kind != CB_ITEM_RFS ? &queue->quarantine : NULL;
+	}
 	if (item.kind == CB_ITEM_WORKER) {
 		worker = engine_worker(engine, item.key);
 		return worker ? &worker->quarantine : NULL;

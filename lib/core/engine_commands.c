@@ -205,6 +205,35 @@ static void steer(struct cb_engine *engine, const struct cb_command *command,
 		begin_order(engine, &plan, decision);
 }
 
+static void packets(struct cb_engine *engine, const struct cb_command *command,
+		    struct cb_decision *decision)
+{
+	struct group_state *group = engine_group(engine, command->group_key);
+	enum cb_reject reject;
+	struct cb_plan plan;
+
+	if (!group || !engine->topology) {
+		answer(decision, -ENOENT, "no such group");
+		return;
+	}
+	if (command->packets < 0 || command->packets >= _CB_PACKETS_MAX) {
+		answer(decision, -EINVAL, "none, auto, rps with CPUs, xps or both");
+		return;
+	}
+	reject = engine_packets_order(engine, group, command, &plan);
+	if (reject != CB_REJECT_NONE) {
+		answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject),
+		       cb_reject_name(reject));
+		return;
+	}
+	if (plan.n_steps == 0)
+		answer(decision, 0,
+		       command->present ? "steered by what the CPUs have to do" :
+					  "nothing of its packets is steered");
+	else if (make_way(engine, "packet steering", decision))
+		begin_order(engine, &plan, decision);
+}
+
 static void drain(struct cb_engine *engine, const struct cb_command *command,
 		  struct cb_decision *decision)
 {
@@ -375,6 +404,9 @@ void engine_command(struct cb_engine *engine, const struct cb_command *command,
 		return;
 	case CB_COMMAND_STEER:
 		steer(engine, command, decision);
+		return;
+	case CB_COMMAND_PACKETS:
+		packets(engine, command, decision);
 		return;
 	case CB_COMMAND_DRAIN:
 		drain(engine, command, decision);

@@ -59,6 +59,22 @@ bool engine_plannable(const struct cb_engine *engine, const struct cb_finding *f
 	return false;
 }
 
+/* Packets first, since what they cost is in the way of every worker there; then connections, where no move helps as much. */
+static void steer_instead(struct cb_engine *engine, const struct cb_finding *finding,
+			  struct group_state *group, struct cb_plan *plan)
+{
+	struct cb_plan other;
+
+	if (engine_packets_for(engine, finding, group, plan, true, &other) == CB_REJECT_NONE) {
+		refuse_steps(engine, plan, CB_REJECT_PACKETS);
+		*plan = other;
+	} else if ((plan->n_steps == 0 || engine_steer_first(engine, finding)) &&
+		   engine_steer_for(engine, finding, group, &other) == CB_REJECT_NONE) {
+		refuse_steps(engine, plan, CB_REJECT_STEERED);
+		*plan = other;
+	}
+}
+
 void engine_consider(struct cb_engine *engine, struct cb_decision *decision)
 {
 	uint32_t n_considered = 0;
@@ -80,14 +96,7 @@ void engine_consider(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_for(engine, finding, group, max_steps, &plan);
 		blame_budget(engine, max_steps);
 		engine_keep_refusals(engine);
-		if (plan.n_steps == 0 || engine_steer_first(engine, finding)) {
-			struct cb_plan shares;
-
-			if (engine_steer_for(engine, finding, group, &shares) == CB_REJECT_NONE) {
-				refuse_steps(engine, &plan, CB_REJECT_STEERED);
-				plan = shares;
-			}
-		}
+		steer_instead(engine, finding, group, &plan);
 		if (plan.n_steps == 0)
 			continue;
 		if (gate == CB_REJECT_NONE)

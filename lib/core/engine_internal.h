@@ -155,6 +155,12 @@ struct irq_state {
 	struct left left;
 };
 
+struct queue_state {
+	bool foreign; /* somebody else has set it */
+	bool refused; /* a write was refused for good */
+	struct quarantine quarantine;
+};
+
 struct window {
 	uint64_t time_usec;
 	bool clean;	    /* nothing but the load can have changed the figures */
@@ -208,6 +214,7 @@ struct group_state {
 	uint32_t n_moves; /* ever; ring of the last MOVES_KEPT */
 	uint64_t move_usec[MOVES_KEPT];
 	struct steer_state steer;
+	bool packets_ordered; /* by an operator: nothing is steered by itself */
 };
 
 /* The plan in flight, with what the public view has no use for. */
@@ -238,7 +245,11 @@ struct cb_engine {
 	bool has_policy;
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
-	struct irq_state *irq;		      /* [irqs->n] */
+	struct irq_state *irq;	   /* [irqs->n] */
+	struct cb_queues *queues;  /* NULL where nobody asks for packet steering */
+	struct queue_state *queue; /* [queues->n] */
+	bool table_placed;	   /* net.core.rps_sock_flow_entries */
+	char table_group[CB_NAME_MAX];
 	struct cpu_state *cpu;		      /* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
 	double *rate_scratch;		      /* [n_cpu_ids], for the detectors */
@@ -513,6 +524,42 @@ void engine_newcomers_went(struct cb_engine *engine, const struct worker_state *
 /* Nobody takes over a place of that group, 0: of any, that is vacant now. */
 void engine_newcomers_forget(struct cb_engine *engine, uint32_t group_key);
 void engine_newcomers(struct cb_engine *engine, struct cb_decision *decision);
+
+/* engine_queues.c, engine_packets.c: queues of network interfaces */
+static inline bool engine_plan_is_packets(const struct cb_plan *plan)
+{
+	return plan->n_steps > 0 && cb_item_is_queue(plan->step[0].item.kind);
+}
+int engine_take_queues(struct cb_engine *engine, const struct cb_queues *queues,
+		       struct cb_decision *decision);
+/* NULL when there is none, or the item is the table of the machine. */
+struct cb_queue_info *engine_queue(const struct cb_engine *engine, struct cb_item_ref item);
+struct queue_state *engine_queue_state(const struct cb_engine *engine, struct cb_item_ref item);
+/*
+ * RPS for the finding's CPU; @ret->n_steps is 0 with the reason returned. @moves: what would be moved instead, @tell: what stops
+ * queues goes into the refusals.
+ */
+enum cb_reject engine_packets_for(struct cb_engine *engine, const struct cb_finding *finding,
+				  struct group_state *group, const struct cb_plan *moves, bool tell,
+				  struct cb_plan *ret);
+/* Of the CPU's time, what is spent on packets of the group that could be handled elsewhere. */
+double engine_packets_ratio(const struct cb_engine *engine, const struct group_state *group,
+			    uint32_t cpu);
+/* XPS for the interrupts that @plan moves. */
+void engine_packets_follow(struct cb_engine *engine, const struct group_state *group,
+			   struct cb_plan *plan);
+/* What the settings do not allow any more is put back. */
+void engine_packets_tick(struct cb_engine *engine, struct cb_decision *decision);
+void engine_packets_written(struct cb_engine *engine, const struct cb_step *step, bool placed);
+void engine_packets_refused(struct cb_engine *engine, const struct cb_step *step);
+/* The journal has its original; and it is as the step has left it. */
+bool engine_packets_placed(const struct cb_engine *engine, struct cb_item_ref item);
+bool engine_packets_stand(const struct cb_engine *engine, const struct cb_step *step);
+/* @group NULL: of all. */
+void engine_packets_released(struct cb_engine *engine, const struct group_state *group);
+/* The plan of an order. Returns NONE, or why not. */
+enum cb_reject engine_packets_order(struct cb_engine *engine, struct group_state *group,
+				    const struct cb_command *command, struct cb_plan *ret);
 
 /* engine_late.c: kept plans are looked at again */
 void engine_late_looks(struct cb_engine *engine, struct cb_decision *decision);

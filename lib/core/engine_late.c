@@ -30,6 +30,9 @@ static bool untouched(const struct cb_engine *engine, const struct cb_plan *plan
 				return false;
 			if (step->item.kind == CB_ITEM_SHARE && worker->share != step->share_to)
 				return false;
+		} else if (cb_item_is_queue(step->item.kind)) {
+			if (!engine_packets_stand(engine, step))
+				return false;
 		} else if (step->item.kind == CB_ITEM_WORKER) {
 			worker = engine_worker(engine, step->item.key);
 			if (!worker || !worker->placed || worker->foreign)

@@ -21,6 +21,8 @@ static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
 	}
 	if (cb_item_steers(item.kind))
 		return false; /* undone is the kernel's hash, whatever was in place before */
+	if (cb_item_is_queue(item.kind))
+		return engine_packets_placed(engine, item);
 	irq = engine_irq_state(engine, item.key);
 	return irq && irq->placed;
 }
@@ -32,6 +34,8 @@ static void mark_placed(struct cb_engine *engine, const struct cb_step *step, bo
 
 	if (cb_item_steers(step->item.kind)) {
 		engine_steer_written(engine, step, placed);
+	} else if (cb_item_is_queue(step->item.kind)) {
+		engine_packets_written(engine, step, placed);
 	} else if (step->item.kind == CB_ITEM_WORKER) {
 		worker = engine_worker(engine, step->item.key);
 		if (!worker)
@@ -59,6 +63,8 @@ static void note_error(struct cb_engine *engine, const struct cb_step *step)
 	engine->totals.n_write_errors[step->item.kind][step->error_class]++;
 	if (cb_item_steers(step->item.kind))
 		engine_steer_refused(engine, step);
+	if (cb_item_is_queue(step->item.kind))
+		engine_packets_refused(engine, step);
 	if (irq && step->error_class == CB_ERROR_PERMANENT)
 		irq->immovable = true;
 	if (step->error_class != CB_ERROR_FOREIGN)
@@ -82,6 +88,8 @@ static const char *why_unjudged(const struct cb_plan *plan)
 {
 	if (plan->origin == CB_ORIGIN_OPERATOR)
 		return "as ordered, not judged";
+	if (engine_plan_is_packets(plan))
+		return "as it was before";
 	if (plan->step[0].op == CB_OP_RESTORE)
 		return "back to the kernel's hash";
 	/* a newcomer that is led away from a hot CPU, see engine_newcomers.c */
@@ -109,8 +117,9 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 			flight->was_placed[i] = was_placed(engine, step->item);
 			engine_left_note(engine, step);
 			mark_placed(engine, step, step->op == CB_OP_SET);
-			/* steering a group is one move, however many workers it has */
-			if (n_written == 1 || !cb_item_steers(step->item.kind))
+			/* steering a group is one move, however many workers it has, or queues */
+			if (n_written == 1 || (!cb_item_steers(step->item.kind) &&
+					       !cb_item_is_queue(step->item.kind)))
 				engine_account_move(engine,
 						    flight->plan.origin == CB_ORIGIN_AUTO &&
 								    !flight->plan.unjudged ?
@@ -188,6 +197,7 @@ static void released(struct cb_engine *engine, const struct cb_outcome *outcome,
 		    (group && engine_group_feeds(engine, group, &engine->irqs->irq[i])))
 			engine->irq[i].placed = false;
 	}
+	engine_packets_released(engine, engine_group(engine, engine->releasing_group));
 	for (uint32_t i = 0; i < engine->n_groups; i++) {
 		struct group_state *group = engine->group[i];
 

@@ -34,7 +34,10 @@ const char *engine_plan_steps_text(const struct cb_engine *engine, const struct 
 
 		cb_engine_item_name(engine, plan->step[i].item, name, sizeof(name));
 		n = snprintf(buf + at, size - at, "%s%s%s %s -> %s", i ? ", " : "", name,
-			     plan->step[i].item.kind == CB_ITEM_SHARE ? "" : " CPU",
+			     plan->step[i].item.kind == CB_ITEM_SHARE ||
+					     plan->step[i].item.kind == CB_ITEM_RFS ?
+				     "" :
+				     " CPU",
 			     cb_step_show(&plan->step[i], false, from, sizeof(from)),
 			     cb_step_show(&plan->step[i], true, to, sizeof(to)));
 		at += n > 0 ? (size_t)n : 0;
@@ -189,9 +192,20 @@ static const struct cb_finding *finding_now(const struct cb_engine *engine,
 {
 	for (uint32_t i = 0; i < engine->n_findings; i++)
 		if (engine->finding[i].cpu == plan->hot_cpu &&
-		    (engine->finding[i].kind == plan->finding.kind || engine_plan_steers(plan)))
+		    (engine->finding[i].kind == plan->finding.kind || engine_plan_steers(plan) ||
+		     engine_plan_is_packets(plan)))
 			return &engine->finding[i];
 	return NULL;
+}
+
+/* Without what follows an interrupt. */
+static uint32_t n_moves(const struct cb_plan *plan)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		n += !cb_item_is_queue(plan->step[i].item.kind);
+	return n;
 }
 
 /* Compute the steps of one of our own plans anew; false when there is nothing left to do. */
@@ -204,8 +218,10 @@ static bool refresh(struct cb_engine *engine, const struct cb_finding *finding)
 		return false;
 	if (engine_plan_steers(plan))
 		engine_steer_for(engine, finding, group, &fresh);
+	else if (engine_plan_is_packets(plan))
+		engine_packets_for(engine, finding, group, NULL, false, &fresh);
 	else
-		engine_plan_for(engine, finding, group, plan->n_steps, &fresh);
+		engine_plan_for(engine, finding, group, n_moves(plan), &fresh);
 	if (fresh.n_steps == 0)
 		return false;
 	plan->n_steps = fresh.n_steps;
@@ -407,6 +423,10 @@ void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision)
 		return;
 	if (!flight->active)
 		engine_steer_tick(engine, decision);
+	if (decision->action != CB_ACTION_NONE)
+		return;
+	if (!flight->active)
+		engine_packets_tick(engine, decision);
 	if (decision->action != CB_ACTION_NONE)
 		return;
 	if (!flight->active)

@@ -305,6 +305,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 	};
 	memcpy(ret->group, group->policy.name, sizeof(ret->group));
 	memcpy(ret->step, engine->result.step, ret->n_steps * sizeof(ret->step[0]));
+	engine_packets_follow(engine, group, ret);
 }
 
 void engine_keep_refusals(struct cb_engine *engine)

@@ -305,6 +305,9 @@ void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_g
 	for (uint32_t i = 0; i < engine->n_workers; i++)
 		ret->n_placed += engine->worker[i].group_key == group->key &&
 				 engine->worker[i].placed;
+	for (uint32_t i = 0; engine->queues && i < engine->queues->n; i++)
+		if (strcmp(engine->queues->queue[i].group, group->policy.name) == 0)
+			ret->n_queues_placed += engine->queues->queue[i].placed;
 }
 
 uint32_t cb_engine_n_findings(const struct cb_engine *engine)
@@ -345,6 +348,11 @@ const struct cb_refusal *cb_engine_refusal(const struct cb_engine *engine, uint3
 void cb_engine_totals(const struct cb_engine *engine, struct cb_totals *ret)
 {
 	*ret = engine->totals;
+}
+
+const struct cb_queues *cb_engine_queues(const struct cb_engine *engine)
+{
+	return engine->queues;
 }
 
 const struct cb_topology *cb_engine_topology(const struct cb_engine *engine)
@@ -395,6 +403,17 @@ const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_r
 			gone_name(engine, item.key, buf, size);
 		return buf;
 	}
+	if (cb_item_is_queue(item.kind)) {
+		const struct cb_queue_info *queue = cb_queues_find(
+			engine->queues, item.kind == CB_ITEM_XPS ? CB_QUEUE_TX : CB_QUEUE_RX,
+			item.key);
+
+		if (queue || item.key == 0)
+			return cb_item_queue_name(item.kind, queue ? queue->ifname : "",
+						  queue ? queue->queue : 0, buf, size);
+		snprintf(buf, size, "queue %u (gone)", item.key);
+		return buf;
+	}
 	info = engine->irqs ? cb_irqs_find(engine->irqs, item.key) : NULL;
 	if (info && info->actions[0])
 		snprintf(buf, size, "%s (irq %u)", info->actions, item.key);
@@ -409,12 +428,16 @@ void cb_engine_preview(struct cb_engine *engine, struct cb_plan *ret)
 	for (uint32_t i = 0; i < engine->n_findings; i++) {
 		const struct cb_finding *finding = cb_engine_finding(engine, i);
 		struct group_state *group = engine_group_of_finding(engine, finding);
+		struct cb_plan other;
 		uint32_t max_steps;
 
 		if (!group || !engine_plannable(engine, finding))
 			continue;
 		(void)engine_gate(engine, group, finding, &max_steps);
 		engine_plan_for(engine, finding, group, max_steps, ret);
+		if (engine_packets_for(engine, finding, group, ret, false, &other) ==
+		    CB_REJECT_NONE)
+			*ret = other;
 		ret->judgement.measure = "";
 		if (ret->n_steps)
 			return;

@@ -167,7 +167,12 @@ void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
 		const struct irq_state *irq;
 		int32_t from = -1;
 
-		if (step->item.kind == CB_ITEM_WORKER) {
+		if (cb_item_is_queue(step->item.kind)) {
+			/* softirqs go before everything on all these CPUs */
+			cpus = cb_cpuset_or(&cpus, &step->to);
+			cpus = cb_cpuset_or(&cpus, &step->from);
+			from = plan->hot_cpu;
+		} else if (step->item.kind == CB_ITEM_WORKER) {
 			worker = engine_worker(engine, step->item.key);
 			from = worker ? worker->cpu_attributed : -1;
 		} else {

@@ -111,10 +111,9 @@ const char *cb_reject_sentence(enum cb_reject reject)
 const char *cb_item_kind_name(enum cb_item_kind kind)
 {
 	static const char *const names[_CB_ITEM_MAX] = {
-		[CB_ITEM_WORKER] = "worker",
-		[CB_ITEM_IRQ] = "irq",
-		[CB_ITEM_LISTENER] = "listener",
-		[CB_ITEM_SHARE] = "share",
+		[CB_ITEM_WORKER] = "worker", [CB_ITEM_IRQ] = "irq", [CB_ITEM_LISTENER] = "listener",
+		[CB_ITEM_SHARE] = "share",   [CB_ITEM_RPS] = "rps", [CB_ITEM_RFS] = "rfs",
+		[CB_ITEM_XPS] = "xps",
 	};
 
 	return NAME_OF(names, kind);
@@ -125,6 +124,22 @@ bool cb_item_steers(enum cb_item_kind kind)
 	return kind == CB_ITEM_LISTENER || kind == CB_ITEM_SHARE;
 }
 
+bool cb_item_is_queue(enum cb_item_kind kind)
+{
+	return kind == CB_ITEM_RPS || kind == CB_ITEM_RFS || kind == CB_ITEM_XPS;
+}
+
+const char *cb_item_queue_name(enum cb_item_kind kind, const char *ifname, uint32_t queue,
+			       char *buf, size_t size)
+{
+	if (!ifname[0])
+		snprintf(buf, size, "net.core.rps_sock_flow_entries");
+	else
+		snprintf(buf, size, "%s/%s-%u%s", ifname, kind == CB_ITEM_XPS ? "tx" : "rx", queue,
+			 kind == CB_ITEM_RFS ? " flows" : "");
+	return buf;
+}
+
 const char *cb_step_show(const struct cb_step *step, bool to, char *buf, size_t size)
 {
 	const struct cb_cpuset *cpus = to ? &step->to : &step->from;
@@ -133,7 +148,10 @@ const char *cb_step_show(const struct cb_step *step, bool to, char *buf, size_t 
 	if (step->item.kind == CB_ITEM_SHARE && (to ? step->op == CB_OP_SET : share > 0))
 		snprintf(buf, size, "%u.%u %%", share * 100 / CB_SHARES,
 			 share * 1000 / CB_SHARES % 10);
-	else if (cb_item_steers(step->item.kind) && cb_cpuset_empty(cpus))
+	else if (step->item.kind == CB_ITEM_RFS)
+		snprintf(buf, size, "%u", share);
+	else if (step->item.kind != CB_ITEM_WORKER && step->item.kind != CB_ITEM_IRQ &&
+		 cb_cpuset_empty(cpus))
 		snprintf(buf, size, "-");
 	else
 		cb_cpuset_show(cpus, buf, size);
@@ -207,7 +225,7 @@ const char *cb_input_kind_name(enum cb_input_kind kind)
 		[CB_INPUT_POLICY] = "policy",	[CB_INPUT_TOPOLOGY] = "topology",
 		[CB_INPUT_IRQS] = "irqs",	[CB_INPUT_SNAPSHOT] = "snapshot",
 		[CB_INPUT_EVENT] = "event",	[CB_INPUT_COMMAND] = "command",
-		[CB_INPUT_OUTCOME] = "outcome",
+		[CB_INPUT_OUTCOME] = "outcome", [CB_INPUT_QUEUES] = "queues",
 	};
 
 	return NAME_OF(names, kind);
@@ -240,6 +258,7 @@ const char *cb_command_kind_name(enum cb_command_kind kind)
 		[CB_COMMAND_PAUSE] = "pause",	    [CB_COMMAND_RESUME] = "resume",
 		[CB_COMMAND_MODE] = "mode",	    [CB_COMMAND_VETO] = "veto",
 		[CB_COMMAND_STEER] = "steer",	    [CB_COMMAND_DRAIN] = "drain",
+		[CB_COMMAND_PACKETS] = "packets",
 	};
 
 	return NAME_OF(names, kind);
@@ -402,6 +421,26 @@ enum cb_steering cb_steering_from_name(const char *name)
 		if (strcmp(cb_steering_name((enum cb_steering)steering), name) == 0)
 			return (enum cb_steering)steering;
 	return _CB_STEERING_INVALID;
+}
+
+const char *cb_packets_name(enum cb_packets packets)
+{
+	static const char *const names[_CB_PACKETS_MAX] = {
+		[CB_PACKETS_NONE] = "none",
+		[CB_PACKETS_RPS] = "rps",
+		[CB_PACKETS_XPS] = "xps",
+		[CB_PACKETS_BOTH] = "both",
+	};
+
+	return NAME_OF(names, packets);
+}
+
+enum cb_packets cb_packets_from_name(const char *name)
+{
+	for (int packets = 0; packets < _CB_PACKETS_MAX; packets++)
+		if (strcmp(cb_packets_name((enum cb_packets)packets), name) == 0)
+			return (enum cb_packets)packets;
+	return _CB_PACKETS_INVALID;
 }
 
 const char *cb_placement_name(enum cb_placement placement)

@@ -40,6 +40,16 @@ static int parse_steering(const char *text, enum cb_steering *ret)
 	return 0;
 }
 
+static int parse_packets(const char *text, enum cb_packets *ret)
+{
+	enum cb_packets packets = cb_packets_from_name(text);
+
+	if (packets == _CB_PACKETS_INVALID)
+		return -EINVAL;
+	*ret = packets;
+	return 0;
+}
+
 /* Blank-separated names of network interfaces, stored with one blank between them. */
 static int parse_interfaces(const char *text, char *ret)
 {
@@ -115,7 +125,7 @@ static int set_selector(struct cb_group_policy *group, const char *name, const c
 	} else {
 		return cb_err_set(
 			err, -ENOENT,
-			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Steering, Listen, "
+			"[Group %s] has no option %.64s= (Mode, AllowedCPUs, Placement, Steering, PacketSteering, Listen, "
 			"Unit, Cgroup, Process, Granularity, PIDFile, Interfaces, ServiceMetric, "
 			"ServiceMetricBetter)",
 			group->name, name);
@@ -169,6 +179,9 @@ static int set_group_option(struct cb_group_policy *group, const char *name, con
 	} else if (strcmp(name, "Steering") == 0) {
 		wants = "none, local or weighted";
 		r = parse_steering(text, &group->steering);
+	} else if (strcmp(name, "PacketSteering") == 0) {
+		wants = "none, rps, xps or both";
+		r = parse_packets(text, &group->packets);
 	} else if (strcmp(name, "PIDFile") == 0) {
 		wants = POLICY_WANTS_PATH;
 		r = policy_parse_path(text, group->pid_file);

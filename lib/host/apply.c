@@ -114,6 +114,26 @@ static void do_irq(struct apply *apply, struct cb_step *step)
 			     apply->decision->plan_id, step);
 }
 
+/* A queue by its key, which the engine knows the interface of; what is gone from its inventory is gone. */
+static void do_queue(struct apply *apply, struct cb_step *step)
+{
+	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
+	enum cb_knob_id knob = step->item.kind == CB_ITEM_RPS ? CB_KNOB_RPS_CPUS :
+			       step->item.kind == CB_ITEM_XPS ? CB_KNOB_XPS_CPUS :
+								CB_KNOB_RPS_FLOWS;
+	const struct cb_plan *plan = apply->engine ? cb_engine_plan(apply->engine) : NULL;
+	struct cb_queue_id queue = { .ifindex = step->item.key / CB_QUEUE_NUMBERS,
+				     .queue = step->item.key % CB_QUEUE_NUMBERS };
+	struct cb_select select = { .knob = &knob, .queue = &queue };
+
+	if (step->op == CB_OP_RESTORE)
+		restore(apply, &select, step);
+	else if (!refused(apply, step))
+		cb_place_queue(&change, &queue,
+			       plan && plan->id == apply->decision->plan_id ? plan->group : "",
+			       apply->decision->plan_id, step);
+}
+
 uint32_t cb_irqs_again(struct cb_host *host, struct cb_journal *journal, struct cb_irqs *irqs)
 {
 	struct cb_change change = { .writer = host->writer, .journal = journal };
@@ -220,6 +240,11 @@ void cb_apply(struct cb_host *host, struct cb_journal *journal, const struct cb_
 			break;
 		case CB_ITEM_IRQ:
 			do_irq(&apply, step);
+			break;
+		case CB_ITEM_RPS:
+		case CB_ITEM_RFS:
+		case CB_ITEM_XPS:
+			do_queue(&apply, step);
 			break;
 		case CB_ITEM_LISTENER:
 		case CB_ITEM_SHARE:

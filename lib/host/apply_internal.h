@@ -60,6 +60,9 @@ void cb_place_process(struct cb_change *change, const struct cb_target *target,
 void cb_place_irq(struct cb_change *change, const char *group, uint32_t plan_id,
 		  struct cb_step *step);
 
+void cb_place_queue(struct cb_change *change, const struct cb_queue_id *queue, const char *group,
+		    uint32_t plan_id, struct cb_step *step);
+
 /*
  * CB_OP_SET of all @n steps, of one kind that steers and of one group; workers[] are whose they are. All are done or none is, and then
  * the group has the kernel's hash.
@@ -87,6 +90,10 @@ bool cb_restore_task(struct cb_change *change, const struct cb_journal_entry *en
 /* The same of an interrupt; @now: do not wait for its next occurrence any more. */
 bool cb_restore_irq(struct cb_change *change, const struct cb_journal_entry *entry, bool now);
 
+/* Whether the interface of a queue is there: 1, 0, or a negative errno. */
+int cb_queue_lives(struct cb_writer *writer, const struct cb_journal_entry *entry);
+bool cb_restore_queue(struct cb_change *change, const struct cb_journal_entry *entry);
+
 /* The same of what steers. */
 bool cb_restore_steering(struct cb_change *change, const struct cb_journal_entry *entry);
 /* Sockets came or went: put back what was steered and is not the same any more. */
@@ -100,6 +107,7 @@ struct cb_select {
 	const struct cb_target *lineage; /* this process or thread, and its heirs; NULL: any */
 	const uint32_t *irq;		 /* this interrupt; NULL: any */
 	const enum cb_knob_id *knob;	 /* NULL: any */
+	const struct cb_queue_id *queue; /* this queue, by its interface and number; NULL: any */
 	bool no_tasks, no_irqs;
 	bool steering; /* only what steers connections */
 	bool pending;  /* only what is restored and waits */

@@ -72,7 +72,8 @@ struct cb_host {
 	struct cb_hotplug *hotplug;	    /* NULL where there is nothing to write to */
 	struct cb_irqbalance *irqbalance;   /* NULL: nobody has asked for coordination */
 	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
-	int32_t pid_before, pid_last; /* youngest process of the look before the last, and of the last; 0 unknown */
+	int32_t pid_before,
+		pid_last; /* youngest process of the look before the last, and of the last; 0 unknown */
 };
 
 /*
@@ -90,7 +91,7 @@ struct cb_host {
 #define CB_FMT_PID_NS_DIR     "proc/%d/ns"
 #define CB_FMT_PID_FDINFO     "proc/%d/fdinfo/%d"
 #define CB_FMT_TASK_SYSCALL   "proc/%d/task/%d/syscall"
-#define CB_PATH_LOADAVG       "proc/loadavg"
+#define CB_PATH_LOADAVG	      "proc/loadavg"
 #define CB_PATH_OWN_NETNS     "proc/self/ns/net"
 #define CB_PATH_OWN_FD_DIR    "proc/self/fd"
 #define CB_PATH_OWN_SCHEDSTAT "proc/self/schedstat"
@@ -108,6 +109,18 @@ struct cb_host {
 
 /* Whether that one runs, by what the last cb_host_irqbalance_runs() has found. */
 bool cb_host_process_runs(struct cb_host *host, enum cb_process which);
+
+/* --- queues.c: one queue of a network interface --- */
+
+struct cb_knob;
+struct cb_queue_value;
+
+/* Its name now: @ifname where that is still its, else it is replaced. 0, -ENOENT: gone, or another negative errno. */
+int cb_host_queue_find(struct cb_host *host, uint32_t ifindex, char ifname[CB_IFNAME_MAX])
+	_must_check_;
+/* @ifname "": the table of the machine. */
+int cb_host_queue_get(struct cb_host *host, const struct cb_knob *knob, const char *ifname,
+		      uint32_t queue, struct cb_queue_value *ret) _must_check_;
 
 /* --- host.c --- */
 

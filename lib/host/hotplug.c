@@ -6,7 +6,8 @@
 
 static bool is_stranded(const struct cb_journal_entry *e, const struct cb_cpuset *online)
 {
-	return !cb_entry_steers(e) && !cb_cpuset_intersects(&e->set, online);
+	return !cb_entry_steers(e) && !cb_entry_is_queue(e) &&
+	       !cb_cpuset_intersects(&e->set, online);
 }
 
 static int present_mask(struct cb_writer *writer, const struct cb_journal_entry *e,

@@ -68,6 +68,10 @@ static uint64_t hash_identity(const struct cb_journal_entry *e)
 		return cb_hash_bytes(hash, &e->cookie, sizeof(e->cookie));
 	if (e->knob == CB_KNOB_REUSEPORT_WEIGHTS)
 		return cb_hash_bytes(hash, &e->local.port, sizeof(e->local.port));
+	if (cb_entry_is_queue(e)) {
+		hash = cb_hash_bytes(hash, &e->interface, sizeof(e->interface));
+		return cb_hash_bytes(hash, &e->queue, sizeof(e->queue));
+	}
 	hash = cb_hash_bytes(hash, &e->irq, sizeof(e->irq));
 	hash = cb_hash_bytes(hash, &e->hwirq, sizeof(e->hwirq));
 	return cb_hash_bytes(hash, e->actions, strnlen(e->actions, sizeof(e->actions)));
@@ -84,6 +88,8 @@ static bool same_identity(const struct cb_journal_entry *a, const struct cb_jour
 	if (a->knob == CB_KNOB_REUSEPORT_WEIGHTS)
 		return a->netns == b->netns && a->interface == b->interface &&
 		       memcmp(&a->local, &b->local, sizeof(a->local)) == 0;
+	if (cb_entry_is_queue(a))
+		return a->interface == b->interface && a->queue == b->queue;
 	return a->irq == b->irq && a->hwirq == b->hwirq && strcmp(a->actions, b->actions) == 0;
 }
 
@@ -360,7 +366,7 @@ int cb_journal_put(struct cb_journal *journal, const struct cb_journal_entry *en
 	if (!find(journal, &copy) && journal->n >= CB_JOURNAL_ENTRIES_MAX)
 		return cb_err_set(err, -E2BIG, "the journal has its largest number of entries, %u",
 				  CB_JOURNAL_ENTRIES_MAX);
-	if (!cb_entry_steers(&copy) &&
+	if (!cb_entry_steers(&copy) && !cb_entry_is_queue(&copy) &&
 	    (cb_cpuset_empty(&copy.original) || cb_cpuset_empty(&copy.set)))
 		return cb_err_set(err, -EINVAL, "a journal entry cannot have an empty mask");
 	r = reserve(journal);

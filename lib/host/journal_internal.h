@@ -22,6 +22,12 @@ static inline bool cb_entry_steers(const struct cb_journal_entry *entry)
 	return cb_item_steers(cb_knob_get(entry->knob)->item);
 }
 
+/* The entry of a queue of a network interface. */
+static inline bool cb_entry_is_queue(const struct cb_journal_entry *entry)
+{
+	return cb_item_is_queue(cb_knob_get(entry->knob)->item);
+}
+
 /* Entries of threads, of all entries. */
 uint32_t cb_journal_n_tasks(const struct cb_journal *journal);
 /* Entries of what steers connections. */

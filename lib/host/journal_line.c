@@ -42,6 +42,9 @@ enum field {
 	FIELD_NETNS,
 	FIELD_LISTEN,
 	FIELD_INTERFACE,
+	FIELD_QUEUE,
+	FIELD_IFNAME,
+	FIELD_FLOWS,
 	FIELD_GROUP,
 	FIELD_PLAN,
 	FIELD_ORIGINAL,
@@ -51,19 +54,34 @@ enum field {
 };
 
 static const char *const field_names[_FIELD_MAX] = {
-	[FIELD_KNOB] = "knob",	     [FIELD_TID] = "tid",
-	[FIELD_TGID] = "tgid",	     [FIELD_START] = "start",
-	[FIELD_TGSTART] = "tgstart", [FIELD_ALONE] = "alone",
-	[FIELD_ROOT] = "root",	     [FIELD_ROOTSTART] = "rootstart",
-	[FIELD_PLACED] = "placed",   [FIELD_CGROUP] = "cgroup",
-	[FIELD_IRQ] = "irq",	     [FIELD_HWIRQ] = "hwirq",
-	[FIELD_ACTIONS] = "actions", [FIELD_EFFECTIVE] = "effective",
-	[FIELD_PENDING] = "pending", [FIELD_GROUP] = "group",
-	[FIELD_PLAN] = "plan",	     [FIELD_ORIGINAL] = "original",
-	[FIELD_SET] = "set",	     [FIELD_WAS] = "was",
-	[FIELD_COOKIE] = "cookie",   [FIELD_INODE] = "inode",
-	[FIELD_NETNS] = "netns",     [FIELD_LISTEN] = "listen",
+	[FIELD_KNOB] = "knob",
+	[FIELD_TID] = "tid",
+	[FIELD_TGID] = "tgid",
+	[FIELD_START] = "start",
+	[FIELD_TGSTART] = "tgstart",
+	[FIELD_ALONE] = "alone",
+	[FIELD_ROOT] = "root",
+	[FIELD_ROOTSTART] = "rootstart",
+	[FIELD_PLACED] = "placed",
+	[FIELD_CGROUP] = "cgroup",
+	[FIELD_IRQ] = "irq",
+	[FIELD_HWIRQ] = "hwirq",
+	[FIELD_ACTIONS] = "actions",
+	[FIELD_EFFECTIVE] = "effective",
+	[FIELD_PENDING] = "pending",
+	[FIELD_GROUP] = "group",
+	[FIELD_PLAN] = "plan",
+	[FIELD_ORIGINAL] = "original",
+	[FIELD_SET] = "set",
+	[FIELD_WAS] = "was",
+	[FIELD_COOKIE] = "cookie",
+	[FIELD_INODE] = "inode",
+	[FIELD_NETNS] = "netns",
+	[FIELD_LISTEN] = "listen",
 	[FIELD_INTERFACE] = "interface",
+	[FIELD_QUEUE] = "queue",
+	[FIELD_IFNAME] = "ifname",
+	[FIELD_FLOWS] = "flows",
 };
 
 #define BIT(f) (1u << (f))
@@ -74,11 +92,12 @@ static const char *const field_names[_FIELD_MAX] = {
 #define SOCKET_IDENTITY (BIT(FIELD_KNOB) | BIT(FIELD_COOKIE))
 #define PLACE_IDENTITY \
 	(BIT(FIELD_KNOB) | BIT(FIELD_NETNS) | BIT(FIELD_LISTEN) | BIT(FIELD_INTERFACE))
+#define QUEUE_IDENTITY (BIT(FIELD_KNOB) | BIT(FIELD_INTERFACE) | BIT(FIELD_QUEUE))
 #define SOCKET_MUST \
 	(SOCKET_IDENTITY | BIT(FIELD_TGID) | BIT(FIELD_INODE) | BIT(FIELD_NETNS) | MASKS)
 #define MASKS	   (BIT(FIELD_ORIGINAL) | BIT(FIELD_SET))
 #define COMMON_MAY (BIT(FIELD_GROUP) | BIT(FIELD_PLAN) | BIT(FIELD_WAS))
-#define TASK_MAY                                                                    \
+#define TASK_MAY                                                                \
 	(COMMON_MAY | BIT(FIELD_PENDING) | BIT(FIELD_ALONE) | BIT(FIELD_ROOT) | \
 	 BIT(FIELD_ROOTSTART) | BIT(FIELD_PLACED) | BIT(FIELD_CGROUP))
 #define IRQ_MAY (COMMON_MAY | BIT(FIELD_EFFECTIVE) | BIT(FIELD_PENDING))
@@ -132,7 +151,7 @@ static int parse_hex64(const char *value, size_t len, uint64_t *ret)
 	return cb_scan_hex64(&s, ret) && cb_scan_done(&s) ? 0 : -EBADMSG;
 }
 
-/* No mask of a thread or an interrupt is empty: none was ever read or written that is. "none" is a socket's. */
+/* No mask of a thread or an interrupt is empty: none was ever read or written that is. "none" is a socket's or a queue's. */
 static int parse_mask(const char *value, size_t len, struct cb_cpuset *ret)
 {
 	struct cb_cpuset set;
@@ -203,6 +222,18 @@ static int parse_u32(const char *value, size_t len, uint32_t *ret)
 	return r;
 }
 
+/* "0/4096/0": original, set, was. */
+static int parse_flows(const char *value, size_t len, struct cb_journal_entry *e)
+{
+	struct cb_scan s = CB_SCAN(value, len);
+
+	return cb_scan_u32(&s, &e->flows.original) && cb_scan_char(&s, '/') &&
+			       cb_scan_u32(&s, &e->flows.set) && cb_scan_char(&s, '/') &&
+			       cb_scan_u32(&s, &e->flows.was) && cb_scan_done(&s) ?
+		       0 :
+		       -EBADMSG;
+}
+
 static int parse_field(enum field field, const char *value, size_t len, struct cb_journal_entry *e)
 {
 	switch (field) {
@@ -245,6 +276,12 @@ static int parse_field(enum field field, const char *value, size_t len, struct c
 		return cb_listen_parse(value, len, &e->local) < 0 ? -EBADMSG : 0;
 	case FIELD_INTERFACE:
 		return parse_u32(value, len, &e->interface);
+	case FIELD_QUEUE:
+		return parse_u32(value, len, &e->queue);
+	case FIELD_IFNAME:
+		return parse_text(value, len, e->ifname, sizeof(e->ifname));
+	case FIELD_FLOWS:
+		return parse_flows(value, len, e);
 	case FIELD_PENDING:
 		e->pending = len == 1 && *value == '1';
 		return e->pending ? 0 : -EBADMSG;
@@ -317,6 +354,12 @@ static const struct kind {
 	[CB_KNOB_INCOMING_CPU] = { SOCKET_IDENTITY, SOCKET_MUST, COMMON_MAY },
 	[CB_KNOB_REUSEPORT_WEIGHTS] = { PLACE_IDENTITY, PLACE_IDENTITY | BIT(FIELD_TGID),
 					COMMON_MAY },
+	[CB_KNOB_RPS_CPUS] = { QUEUE_IDENTITY, QUEUE_IDENTITY | BIT(FIELD_IFNAME) | MASKS,
+			       COMMON_MAY },
+	[CB_KNOB_RPS_FLOWS] = { QUEUE_IDENTITY,
+				QUEUE_IDENTITY | BIT(FIELD_IFNAME) | BIT(FIELD_FLOWS), COMMON_MAY },
+	[CB_KNOB_XPS_CPUS] = { QUEUE_IDENTITY, QUEUE_IDENTITY | BIT(FIELD_IFNAME) | MASKS,
+			       COMMON_MAY },
 };
 
 /* Are all fields there that such a record needs, and no others? */
@@ -334,7 +377,7 @@ static int check_fields(const struct cb_journal_entry *e, bool drop, uint32_t se
 			return cb_err_set(err, -EBADMSG, "field \"%s\" does not belong here",
 					  field_names[f]);
 	}
-	if (e->knob != CB_KNOB_INCOMING_CPU &&
+	if (e->knob != CB_KNOB_INCOMING_CPU && !cb_entry_is_queue(e) &&
 	    ((seen & BIT(FIELD_ORIGINAL) && cb_cpuset_empty(&e->original)) ||
 	     (seen & BIT(FIELD_SET) && cb_cpuset_empty(&e->set)) ||
 	     (seen & BIT(FIELD_WAS) && cb_cpuset_empty(&e->was))))
@@ -483,6 +526,18 @@ static void put_place(struct line *line, const struct cb_journal_entry *e, bool 
 		put_number(line, FIELD_TGID, (uint64_t)e->tgid);
 }
 
+static void put_queue(struct line *line, const struct cb_journal_entry *e, bool drop)
+{
+	put_number(line, FIELD_INTERFACE, e->interface);
+	put_number(line, FIELD_QUEUE, e->queue);
+	if (drop)
+		return;
+	put_text(line, FIELD_IFNAME, e->ifname);
+	if (e->knob == CB_KNOB_RPS_FLOWS)
+		put(line, " %s=%u/%u/%u", field_names[FIELD_FLOWS], e->flows.original, e->flows.set,
+		    e->flows.was);
+}
+
 static void put_identity(struct line *line, const struct cb_journal_entry *entry, bool drop)
 {
 	switch (entry->knob) {
@@ -497,6 +552,11 @@ static void put_identity(struct line *line, const struct cb_journal_entry *entry
 		break;
 	case CB_KNOB_REUSEPORT_WEIGHTS:
 		put_place(line, entry, drop);
+		break;
+	case CB_KNOB_RPS_CPUS:
+	case CB_KNOB_RPS_FLOWS:
+	case CB_KNOB_XPS_CPUS:
+		put_queue(line, entry, drop);
 		break;
 	case _CB_KNOB_MAX:
 	case _CB_KNOB_INVALID:
@@ -517,7 +577,7 @@ int cb_journal_line_format(const struct cb_journal_entry *entry, bool drop, char
 		if (entry->group[0])
 			put_text(&line, FIELD_GROUP, entry->group);
 		put_number(&line, FIELD_PLAN, entry->plan_id);
-		if (entry->knob != CB_KNOB_REUSEPORT_WEIGHTS) {
+		if (entry->knob != CB_KNOB_REUSEPORT_WEIGHTS && entry->knob != CB_KNOB_RPS_FLOWS) {
 			put_mask(&line, FIELD_ORIGINAL, &entry->original);
 			put_mask(&line, FIELD_SET, &entry->set);
 		}

@@ -58,8 +58,11 @@ void cb_apply_ended(struct cb_journal *journal, uint32_t plan_id)
 /* --- undoing it --- */
 
 struct owner {
-	struct cb_target process; /* or the one thread; tgid 0: an interrupt */
+	struct cb_target process; /* or the one thread; tgid 0: an interrupt, or a queue */
 	uint32_t irq;
+	bool is_queue;
+	enum cb_knob_id knob;
+	struct cb_queue_id queue;
 };
 
 static struct cb_target target_of(const struct cb_journal_entry *e)
@@ -73,12 +76,23 @@ static struct cb_target target_of(const struct cb_journal_entry *e)
 	};
 }
 
+static struct owner owner_of(const struct cb_journal_entry *e)
+{
+	return (struct owner){ .process = target_of(e),
+			       .irq = e->irq,
+			       .is_queue = cb_entry_is_queue(e),
+			       .knob = e->knob,
+			       .queue = { .ifindex = e->interface, .queue = e->queue } };
+}
+
 static bool known(const struct owner *owner, uint32_t n, const struct cb_journal_entry *e)
 {
 	const struct cb_target target = target_of(e);
 
-	for (uint32_t i = 0; i < n; i++)
-		if (owner[i].process.tgid == target.tgid && owner[i].process.tid == target.tid &&
+	/* each queue has an entry of its own for each knob */
+	for (uint32_t i = 0; i < n && !cb_entry_is_queue(e); i++)
+		if (!owner[i].is_queue && owner[i].process.tgid == target.tgid &&
+		    owner[i].process.tid == target.tid &&
 		    owner[i].process.start_ticks == target.start_ticks &&
 		    (target.tgid != 0 || owner[i].irq == e->irq))
 			return true;
@@ -95,7 +109,7 @@ static uint32_t list_owners(const struct cb_journal *journal, uint32_t plan_id, 
 
 		if (e->plan_id != plan_id || cb_entry_steers(e) || known(ret, n, e))
 			continue;
-		ret[n++] = (struct owner){ .process = target_of(e), .irq = e->irq };
+		ret[n++] = owner_of(e);
 	}
 	return n;
 }
@@ -119,7 +133,10 @@ uint32_t cb_undo_unjudged(struct cb_host *host, struct cb_journal *journal, stru
 	for (uint32_t i = 0; i < n; i++) {
 		struct cb_select select = { .group = NULL };
 
-		if (owner[i].process.tgid != 0)
+		if (owner[i].is_queue) {
+			select.knob = &owner[i].knob;
+			select.queue = &owner[i].queue;
+		} else if (owner[i].process.tgid != 0)
 			select.lineage = &owner[i].process;
 		else
 			select.irq = &owner[i].irq;

@@ -43,6 +43,10 @@ void cb_change_say(const struct cb_change *change, const struct cb_journal_entry
 	else if (e->knob == CB_KNOB_REUSEPORT_WEIGHTS)
 		snprintf(line, sizeof(line), "sockets at %s (%s): %s",
 			 cb_listen_format(&e->local, local, sizeof(local)), group, what);
+	else if (cb_entry_is_queue(e))
+		snprintf(line, sizeof(line), "%s of %s queue %u (%s): %s",
+			 cb_knob_get(e->knob)->queue_file, e->ifname[0] ? e->ifname : "the machine",
+			 e->queue, group, what);
 	else
 		snprintf(line, sizeof(line), "interrupt %u (%s): %s", e->irq, e->actions, what);
 	change->say(line, change->userdata);
@@ -65,6 +69,9 @@ static bool selected(const struct cb_select *select, const struct cb_journal_ent
 		return false;
 	if ((select->steering && !cb_entry_steers(e)) || (select->knob && e->knob != *select->knob))
 		return false;
+	if (select->queue && (!cb_entry_is_queue(e) || e->interface != select->queue->ifindex ||
+			      e->queue != select->queue->queue))
+		return false;
 	if (select->group && strcmp(select->group, e->group) != 0)
 		return false;
 	if (select->lineage && (!task || !same_lineage(e, select->lineage)))
@@ -80,6 +87,8 @@ static bool restore_one(struct cb_change *change, const struct cb_journal_entry 
 
 	if (cb_entry_steers(&e))
 		return cb_restore_steering(change, &e);
+	if (cb_entry_is_queue(&e))
+		return cb_restore_queue(change, &e);
 	return e.knob == CB_KNOB_TASK_AFFINITY ? cb_restore_task(change, &e) :
 						 cb_restore_irq(change, &e, now);
 }
@@ -263,6 +272,11 @@ static void check_owner(struct cb_change *change, const struct cb_journal_entry 
 
 	if (cb_entry_steers(&e))
 		return; /* by the sockets, see steer_changed() */
+	if (cb_entry_is_queue(&e)) {
+		if (cb_queue_lives(change->writer, &e) == 0 && !links_unsettled(change->host))
+			cb_journal_forget(change->journal, &e);
+		return;
+	}
 	if ((task ? cb_task_lives(change->writer, &e) : cb_irq_lives(change->writer, &e)) != 0)
 		return;
 	if (!task && links_unsettled(change->host))

@@ -30,6 +30,7 @@ NAMED(detail_name, cb_detail_name, cb_detail)
 NAMED(placement_name, cb_placement_name, cb_placement)
 NAMED(queue_dir_name, cb_queue_dir_name, cb_queue_dir)
 NAMED(steering_name, cb_steering_name, cb_steering)
+NAMED(packets_name, cb_packets_name, cb_packets)
 NAMED(reject_name, cb_reject_name, cb_reject)
 NAMED(item_name, cb_item_kind_name, cb_item_kind)
 NAMED(state_name, cb_step_state_name, cb_step_state)
@@ -93,6 +94,7 @@ static const struct cb_trace_field group_fields[] = {
 	ENUM(struct cb_group_policy, "mode", mode, mode_name, _CB_MODE_MAX),
 	ENUM(struct cb_group_policy, "placement", placement, placement_name, _CB_PLACEMENT_MAX),
 	ENUM(struct cb_group_policy, "steering", steering, steering_name, _CB_STEERING_MAX),
+	ENUM(struct cb_group_policy, "packets", packets, packets_name, _CB_PACKETS_MAX),
 	GROUP("has_allowed", has_allowed, CB_TRACE_BOOL),
 	GROUP("allowed_cpus", allowed_cpus, CB_TRACE_CPUSET),
 	TEXT(struct cb_group_policy, "pid_file", pid_file),
@@ -113,6 +115,29 @@ static const struct cb_trace_field irq_fields[] = {
 	ENUM(struct cb_irq_info, "queue_dir", queue_dir, queue_dir_name, _CB_QUEUE_DIR_MAX),
 	IRQ("affinity", affinity, CB_TRACE_CPUSET),
 	IRQ("placed", placed, CB_TRACE_BOOL),
+};
+
+#define QUEUE(k, member, kind_) FIELD(struct cb_queue_info, k, member, kind_)
+static const struct cb_trace_field queue_fields[] = {
+	QUEUE("ifindex", ifindex, CB_TRACE_U32),
+	QUEUE("queue", queue, CB_TRACE_U32),
+	ENUM(struct cb_queue_info, "dir", dir, queue_dir_name, _CB_QUEUE_DIR_MAX),
+	TEXT(struct cb_queue_info, "ifname", ifname),
+	QUEUE("device", device, CB_TRACE_BOOL),
+	QUEUE("cpus", cpus, CB_TRACE_CPUSET),
+	QUEUE("flows", flows, CB_TRACE_U32),
+	QUEUE("placed", placed, CB_TRACE_BOOL),
+	QUEUE("flows_placed", flows_placed, CB_TRACE_BOOL),
+	TEXT(struct cb_queue_info, "group", group),
+};
+
+#define QUEUES(k, member, kind_) FIELD(struct cb_queues, k, member, kind_)
+static const struct cb_trace_field queues_fields[] = {
+	QUEUES("generation", generation, CB_TRACE_U32),
+	QUEUES("has_table", has_table, CB_TRACE_BOOL),
+	QUEUES("table", table, CB_TRACE_U32),
+	QUEUES("table_placed", table_placed, CB_TRACE_BOOL),
+	TEXT(struct cb_queues, "table_group", table_group),
 };
 
 #define WORKER(k, member, kind_) FIELD(struct cb_worker_added, k, member, kind_)
@@ -151,6 +176,7 @@ static const struct cb_trace_field command_fields[] = {
 	COMMAND("present", present, CB_TRACE_BOOL),
 	COMMAND("mask", mask, CB_TRACE_CPUSET),
 	ENUM(struct cb_command, "steering", steering, steering_name, _CB_STEERING_MAX),
+	ENUM(struct cb_command, "packets", packets, packets_name, _CB_PACKETS_MAX),
 	TEXT(struct cb_command, "shares", shares),
 };
 
@@ -259,6 +285,11 @@ static void put_input(struct cb_trace_out *out, const struct cb_input *input)
 		cb_trace_u64(out, "generation", input->irqs->generation);
 		put_objects(out, "irqs", TABLE(irq_fields, struct cb_irq_info), input->irqs->irq,
 			    input->irqs->n);
+		return;
+	case CB_INPUT_QUEUES:
+		cb_trace_encode(out, queues_fields, CB_ARRAY_SIZE(queues_fields), input->queues);
+		put_objects(out, "queues", TABLE(queue_fields, struct cb_queue_info),
+			    input->queues->queue, input->queues->n);
 		return;
 	case CB_INPUT_SNAPSHOT:
 		cb_trace_put_snapshot(out, input->snapshot);
@@ -379,6 +410,50 @@ static int get_irqs(struct json_object *object, struct cb_trace_record *record, 
 	return 0;
 }
 
+/* Found by search, so they have to be in order: by direction, then key. */
+static bool in_order(const struct cb_queue_info *before, const struct cb_queue_info *now)
+{
+	if (before->dir != now->dir)
+		return before->dir < now->dir;
+	return cb_queue_key(before->ifindex, before->queue) <
+	       cb_queue_key(now->ifindex, now->queue);
+}
+
+static int get_queues(struct json_object *object, struct cb_trace_record *record,
+		      struct cb_err *err)
+{
+	struct cb_queues head = { .n = 0 }, *queues;
+	struct json_object *array;
+	size_t n;
+	int r = cb_trace_decode(object, queues_fields, CB_ARRAY_SIZE(queues_fields), &head, err);
+
+	if (r == 0)
+		r = cb_trace_array(object, "queues", 0, CB_QUEUES_MAX, &array, &n, err);
+	if (r == 0)
+		r = cb_trace_no_more(object, LINE_FIELDS + CB_ARRAY_SIZE(queues_fields) + 1, err);
+	if (r < 0)
+		return r;
+	queues = record->storage = calloc(1, sizeof(*queues) + n * sizeof(queues->queue[0]));
+	if (!queues)
+		return -ENOMEM;
+	*queues = head;
+	queues->n = (uint32_t)n;
+	r = get_objects(array, "queues", TABLE(queue_fields, struct cb_queue_info), queues->queue,
+			err);
+	for (uint32_t i = 0; r == 0 && i < queues->n; i++) {
+		const struct cb_queue_info *info = &queues->queue[i];
+
+		if (info->ifindex == 0 || info->ifindex >= CB_QUEUE_IFINDICES ||
+		    info->queue >= CB_QUEUE_NUMBERS ||
+		    (info->dir != CB_QUEUE_RX && info->dir != CB_QUEUE_TX))
+			return cb_err_set(err, -EBADMSG, "queues[%u]: no queue", i);
+		if (i > 0 && !in_order(info - 1, info))
+			return cb_err_set(err, -EBADMSG, "queues[%u]: not ascending", i);
+	}
+	record->input.queues = queues;
+	return r;
+}
+
 /* An event or a command: one struct of @size bytes and its table. */
 static int get_struct(struct json_object *object, struct cb_trace_record *record,
 		      struct table table, struct cb_err *err)
@@ -431,6 +506,8 @@ static int get_input(struct json_object *object, struct cb_trace_record *record,
 		return r;
 	case CB_INPUT_IRQS:
 		return get_irqs(object, record, err);
+	case CB_INPUT_QUEUES:
+		return get_queues(object, record, err);
 	case CB_INPUT_SNAPSHOT:
 		input->snapshot = &record->snapshot;
 		return cb_trace_get_snapshot(object, &record->snapshot, err);

@@ -315,6 +315,41 @@ static int real_steer_same(struct cb_writer *writer, const struct cb_journal_ent
 	return cb_steer_same(host_of(writer), &writer->steer, entry);
 }
 
+/* --- real: queues of network interfaces --- */
+
+static int real_queue_find(struct cb_writer *writer, struct cb_queue_id *queue)
+{
+	return cb_host_queue_find(host_of(writer), queue->ifindex, queue->ifname);
+}
+
+static int real_queue_get(struct cb_writer *writer, const struct cb_knob *knob,
+			  const struct cb_queue_id *queue, struct cb_queue_value *ret)
+{
+	return cb_host_queue_get(host_of(writer), knob, queue->ifname, queue->queue, ret);
+}
+
+static int real_queue_set(struct cb_writer *writer, const struct cb_knob *knob,
+			  const struct cb_queue_id *queue, const struct cb_queue_value *value)
+{
+	_cleanup_close_ int fd = -1;
+	char path[128], text[CB_QUEUE_TEXT_MAX];
+	int len = cb_knob_queue_format(knob, value, text, sizeof(text));
+	ssize_t n;
+
+	if (len >= 0 &&
+	    cb_knob_queue_path(knob, queue->ifname, queue->queue, path, sizeof(path)) < 0)
+		len = -ENOSPC;
+	if (len < 0)
+		return len;
+	fd = cb_host_openat(host_of(writer), path, O_WRONLY);
+	if (fd < 0)
+		return fd;
+	n = write(fd, text, (size_t)len);
+	if (n < 0)
+		return -errno;
+	return n == len ? 0 : -EMSGSIZE;
+}
+
 static const struct cb_writer_ops real_ops = {
 	.name = "real",
 	.process_list = real_process_list,
@@ -337,6 +372,9 @@ static const struct cb_writer_ops real_ops = {
 	.shares_set = real_shares_set,
 	.shares_clear = real_shares_clear,
 	.steer_same = real_steer_same,
+	.queue_find = real_queue_find,
+	.queue_get = real_queue_get,
+	.queue_set = real_queue_set,
 	.online = real_online,
 	.now_ticks = real_now_ticks,
 	.ticks_per_sec = real_ticks_per_sec,
@@ -345,12 +383,13 @@ static const struct cb_writer_ops real_ops = {
 
 /* --- dry --- */
 
-/* What was pretended of one thread or interrupt. */
+/* What was pretended of one thread, interrupt, socket or queue. */
 struct pretended {
 	enum cb_item_kind kind;
 	int64_t number;
 	uint64_t start_ticks; /* of the thread: its number may be another's later */
 	struct cb_cpuset mask;
+	uint32_t flows;
 };
 
 struct dry_writer {
@@ -377,7 +416,7 @@ static int pretend(struct cb_writer *writer, enum cb_item_kind kind, int64_t num
 	struct dry_writer *dry = (struct dry_writer *)writer;
 	struct pretended *p = find_pretended(writer, kind, number);
 
-	if (cb_cpuset_empty(mask))
+	if (cb_cpuset_empty(mask) && !cb_item_is_queue(kind))
 		return -EINVAL;
 	if (!p && dry->n == dry->cap) {
 		size_t cap = CB_MAX(dry->cap * 2, (size_t)16);
@@ -492,6 +531,29 @@ static int dry_steer_same(struct cb_writer *writer, const struct cb_journal_entr
 	return 1;
 }
 
+static int dry_queue_get(struct cb_writer *writer, const struct cb_knob *knob,
+			 const struct cb_queue_id *queue, struct cb_queue_value *ret)
+{
+	const struct pretended *p =
+		find_pretended(writer, knob->item, cb_queue_key(queue->ifindex, queue->queue));
+	int r = real_queue_get(writer, knob, queue, ret);
+
+	if (r == 0 && p)
+		*ret = (struct cb_queue_value){ .cpus = p->mask, .flows = p->flows };
+	return r;
+}
+
+static int dry_queue_set(struct cb_writer *writer, const struct cb_knob *knob,
+			 const struct cb_queue_id *queue, const struct cb_queue_value *value)
+{
+	int64_t number = cb_queue_key(queue->ifindex, queue->queue);
+	int r = pretend(writer, knob->item, number, 0, &value->cpus);
+
+	if (r == 0)
+		find_pretended(writer, knob->item, number)->flows = value->flows;
+	return r;
+}
+
 static void dry_free(struct cb_writer *writer)
 {
 	free(((struct dry_writer *)writer)->pretended);
@@ -520,6 +582,9 @@ static const struct cb_writer_ops dry_ops = {
 	.shares_set = dry_shares_set,
 	.shares_clear = dry_shares_clear,
 	.steer_same = dry_steer_same,
+	.queue_find = real_queue_find,
+	.queue_get = dry_queue_get,
+	.queue_set = dry_queue_set,
 	.online = real_online,
 	.now_ticks = real_now_ticks,
 	.ticks_per_sec = real_ticks_per_sec,

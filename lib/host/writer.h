@@ -11,6 +11,7 @@
 #include "cpubalance/cpuset.h"
 #include "cpubalance/irqs.h"
 #include "cpubalance/journal.h"
+#include "cpubalance/queues.h"
 #include "cpubalance/sources.h"
 
 struct cb_heirs;
@@ -20,6 +21,12 @@ struct cb_steer_socket;
 struct cb_host;
 struct cb_proc_conn;
 struct cb_writer;
+
+/* A queue of a network interface; all 0 and "": the table of the machine. */
+struct cb_queue_id {
+	uint32_t ifindex, queue;
+	char ifname[CB_IFNAME_MAX];
+};
 
 struct cb_writer_ops {
 	const char *name;
@@ -63,6 +70,13 @@ struct cb_writer_ops {
 			  enum cb_reject *ret_why);
 	int (*shares_clear)(struct cb_writer *writer, const struct cb_journal_entry *entry);
 	int (*steer_same)(struct cb_writer *writer, const struct cb_journal_entry *entry);
+
+	/* The interface's name now, whatever it was called before; -ENOENT when it is gone. Not for the table of the machine, ifindex 0. */
+	int (*queue_find)(struct cb_writer *writer, struct cb_queue_id *queue);
+	int (*queue_get)(struct cb_writer *writer, const struct cb_knob *knob,
+			 const struct cb_queue_id *queue, struct cb_queue_value *ret);
+	int (*queue_set)(struct cb_writer *writer, const struct cb_knob *knob,
+			 const struct cb_queue_id *queue, const struct cb_queue_value *value);
 
 	int (*online)(struct cb_writer *writer, struct cb_cpuset *ret);
 	/* Time since boot in the unit of start times. */

@@ -11,3 +11,7 @@
 #define CB_KNOB_ROW(id, name, item, what) extern const struct cb_knob cb_knob_##name;
 #include "cpubalance/knobs.def"
 #undef CB_KNOB_ROW
+
+/* queue_files.c: what the knobs of queues of network interfaces share */
+enum cb_error_class cb_queue_classify(int errnum);
+int cb_queue_no_shell(uint32_t key, const struct cb_cpuset *mask, char *buf, size_t size);

@@ -76,6 +76,11 @@ static void check_target(const struct stream *s, const struct cb_step *step)
 	struct cb_cpuset online = cb_cpuset_and(&step->to, &s->topology->online);
 	struct cb_worker_view view;
 
+	if (step->item.kind == CB_ITEM_RPS && step->op == CB_OP_SET)
+		MUST(!cb_cpuset_empty(&step->to) &&
+		     cb_cpuset_subset(&step->to, &s->topology->online) &&
+		     (s->policy.use_isolated ||
+		      !cb_cpuset_intersects(&step->to, &s->topology->isolated)));
 	if (step->item.kind != CB_ITEM_WORKER && step->item.kind != CB_ITEM_IRQ)
 		return; /* about connections, not about a place */
 	MUST(!cb_cpuset_empty(&online));
@@ -91,6 +96,7 @@ static void check(const struct stream *s)
 {
 	const struct cb_decision *decision = &s->decision[0];
 	const struct cb_plan *plan = cb_engine_plan(s->engine[0]);
+	uint32_t n_moves = 0;
 
 	check_same(&s->decision[0], &s->decision[1]);
 	MUST(decision->n_steps <= CB_STEPS_MAX && decision->n_notices <= CB_NOTICES_MAX);
@@ -101,7 +107,9 @@ static void check(const struct stream *s)
 	MUST(plan && plan->id == decision->plan_id && decision->n_steps > 0);
 	if (plan->origin != CB_ORIGIN_AUTO || plan->state != CB_PLAN_APPLYING)
 		return;
-	MUST(decision->n_steps <= CB_MAX(s->policy.plan_steps, s->policy.plan_steps_trusted));
+	for (uint32_t i = 0; i < decision->n_steps; i++)
+		n_moves += !cb_item_is_queue(decision->step[i].item.kind);
+	MUST(n_moves <= CB_MAX(s->policy.plan_steps, s->policy.plan_steps_trusted));
 	for (uint32_t i = 0; i < decision->n_steps; i++)
 		check_target(s, &decision->step[i]);
 }
@@ -206,6 +214,36 @@ static void new_irqs(struct stream *s)
 	feed(s, &input);
 }
 
+/* Two receive queues and two transmit queues of the interface, set as the input says. */
+static void new_queues(struct stream *s)
+{
+	static union {
+		struct cb_queues queues;
+		uint8_t room[sizeof(struct cb_queues) + 4 * sizeof(struct cb_queue_info)];
+	} u;
+	struct cb_input input = { .kind = CB_INPUT_QUEUES, .queues = &u.queues };
+	uint8_t flags = take(s);
+
+	memset(&u, 0, sizeof(u));
+	u.queues.has_table = flags & 1;
+	u.queues.n = flags % 5;
+	for (uint32_t i = 0; i < u.queues.n; i++) {
+		u.queues.queue[i] = (struct cb_queue_info){
+			.ifindex = 2,
+			.queue = i % 2,
+			.dir = i < 2 ? CB_QUEUE_RX : CB_QUEUE_TX,
+			.ifname = "eth0",
+			.device = flags & 16,
+			.cpus = take_set(s),
+			.placed = flags & 32,
+		};
+		snprintf(u.queues.queue[i].group, sizeof(u.queues.queue[i].group), "%s",
+			 flags & 32 ? "g1" : "");
+	}
+	feed(s, &input);
+	obey(s);
+}
+
 static void fill_cpus(struct stream *s)
 {
 	for (uint32_t i = 0; i < CPUS; i++) {
@@ -297,6 +335,7 @@ static void event(struct stream *s)
 	e.group.has_allowed = flags & 8;
 	e.group.allowed_cpus = e.mask = take_set(s);
 	e.worker_key = take(s) % 32;
+	e.group.packets = (enum cb_packets)(e.worker_key % _CB_PACKETS_MAX);
 	e.irq = e.worker_key % (IRQS + 1);
 	e.present = flags & 16;
 	if (e.kind == CB_EVENT_WORKER_ADDED) {
@@ -323,6 +362,7 @@ static void command(struct stream *s)
 	c.group_key = flags >> 2 & 3;
 	c.span_usec = flags * CB_USEC_PER_SEC;
 	c.mode = (enum cb_mode)(flags % _CB_MODE_MAX);
+	c.packets = (enum cb_packets)(flags % _CB_PACKETS_MAX);
 	c.present = flags & 8;
 	c.mask = take_set(s);
 	feed(s, &input);
@@ -352,7 +392,9 @@ static void run(struct stream *s)
 	for (uint32_t i = 0; i < 2000 && s->left > 0; i++) {
 		uint8_t what = take(s);
 
-		if (what == 250)
+		if (what == 249)
+			new_queues(s);
+		else if (what == 250)
 			policy(s);
 		else if (what == 251)
 			new_topology(s);

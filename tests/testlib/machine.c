@@ -2,6 +2,7 @@
 #include "machine.h"
 
 #include "lib/host/steer.h"
+#include "machine_queue.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -222,7 +223,7 @@ void machine_online(struct machine *machine, unsigned int cpu)
 /* --- the writer --- */
 
 /* In front of each operation. 0, or what it is to fail with. */
-static int enter(struct machine *machine, enum machine_op op)
+int machine_enter(struct machine *machine, enum machine_op op)
 {
 	uint32_t call = ++machine->n_calls[op];
 
@@ -236,7 +237,7 @@ static int enter(struct machine *machine, enum machine_op op)
 	return 0;
 }
 
-static int leave(struct machine *machine, enum machine_op op, int r)
+int machine_leave(struct machine *machine, enum machine_op op, int r)
 {
 	if (machine->after)
 		machine->after(machine, op, machine->n_calls[op]);
@@ -280,13 +281,13 @@ static int op_process_list(struct cb_writer *writer, int32_t **ret, size_t *ret_
 static int op_task_list(struct cb_writer *writer, int32_t tgid, int32_t **ret, size_t *ret_n)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_TASK_LIST);
+	int r = machine_enter(machine, OP_TASK_LIST);
 
 	if (r == 0 && count_threads(machine, tgid) == 0)
 		r = -ESRCH;
 	if (r == 0)
 		r = list(machine, tgid, 0, ret, ret_n);
-	return leave(machine, OP_TASK_LIST, r);
+	return machine_leave(machine, OP_TASK_LIST, r);
 }
 
 static int op_children(struct cb_writer *writer, int32_t tgid, int32_t **ret, size_t *ret_n)
@@ -307,7 +308,7 @@ static int op_task_stat(struct cb_writer *writer, int32_t tgid, int32_t tid,
 			struct cb_task_stat *ret)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_TASK_STAT);
+	int r = machine_enter(machine, OP_TASK_STAT);
 	const struct machine_thread *t = find_in(machine, tgid, tid);
 
 	if (r == 0 && !t)
@@ -322,26 +323,26 @@ static int op_task_stat(struct cb_writer *writer, int32_t tgid, int32_t tid,
 			.start_ticks = t->start_ticks,
 			.flags = t->flags,
 		};
-	return leave(machine, OP_TASK_STAT, r);
+	return machine_leave(machine, OP_TASK_STAT, r);
 }
 
 static int op_task_get(struct cb_writer *writer, int32_t tgid, int32_t tid, struct cb_cpuset *ret)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_TASK_GET);
+	int r = machine_enter(machine, OP_TASK_GET);
 	const struct machine_thread *t = find_in(machine, tgid, tid);
 
 	if (r == 0 && !t)
 		r = -ESRCH;
 	if (r == 0)
 		*ret = t->mask;
-	return leave(machine, OP_TASK_GET, r);
+	return machine_leave(machine, OP_TASK_GET, r);
 }
 
 static int op_task_set(struct cb_writer *writer, int32_t tid, const struct cb_cpuset *mask)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_TASK_SET);
+	int r = machine_enter(machine, OP_TASK_SET);
 	struct machine_thread *t = machine_find(machine, tid);
 	struct cb_cpuset real = *mask;
 
@@ -354,7 +355,7 @@ static int op_task_set(struct cb_writer *writer, int32_t tid, const struct cb_cp
 		r = -EINVAL;
 	if (r == 0)
 		t->mask = real;
-	return leave(machine, OP_TASK_SET, r);
+	return machine_leave(machine, OP_TASK_SET, r);
 }
 
 static int op_cpuset(struct cb_writer *writer, int32_t tgid, struct cb_cpuset *ret)
@@ -383,7 +384,7 @@ static int op_irq_identity(struct cb_writer *writer, uint32_t irq, uint64_t *ret
 			   char ret_actions[CB_IRQ_NAME_MAX])
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_IRQ_IDENTITY);
+	int r = machine_enter(machine, OP_IRQ_IDENTITY);
 	const struct machine_irq *q = machine_find_irq(machine, irq);
 
 	if (r == 0 && !q)
@@ -392,26 +393,26 @@ static int op_irq_identity(struct cb_writer *writer, uint32_t irq, uint64_t *ret
 		*ret_hwirq = q->hwirq;
 		memcpy(ret_actions, q->actions, CB_IRQ_NAME_MAX);
 	}
-	return leave(machine, OP_IRQ_IDENTITY, r);
+	return machine_leave(machine, OP_IRQ_IDENTITY, r);
 }
 
 static int op_irq_get(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_IRQ_GET);
+	int r = machine_enter(machine, OP_IRQ_GET);
 	const struct machine_irq *q = machine_find_irq(machine, irq);
 
 	if (r == 0 && !q)
 		r = -ENOENT;
 	if (r == 0)
 		*ret = q->mask;
-	return leave(machine, OP_IRQ_GET, r);
+	return machine_leave(machine, OP_IRQ_GET, r);
 }
 
 static int op_irq_set(struct cb_writer *writer, uint32_t irq, const struct cb_cpuset *mask)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_IRQ_SET);
+	int r = machine_enter(machine, OP_IRQ_SET);
 	struct machine_irq *q = machine_find_irq(machine, irq);
 
 	if (r == 0 && !q)
@@ -420,20 +421,20 @@ static int op_irq_set(struct cb_writer *writer, uint32_t irq, const struct cb_cp
 		r = -EINVAL;
 	if (r == 0)
 		q->mask = *mask;
-	return leave(machine, OP_IRQ_SET, r);
+	return machine_leave(machine, OP_IRQ_SET, r);
 }
 
 static int op_irq_effective(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_IRQ_EFFECTIVE);
+	int r = machine_enter(machine, OP_IRQ_EFFECTIVE);
 	const struct machine_irq *q = machine_find_irq(machine, irq);
 
 	if (r == 0 && (!q || q->effective < 0))
 		r = -ENODATA;
 	if (r == 0)
 		*ret = cb_cpuset_of((unsigned int)q->effective);
-	return leave(machine, OP_IRQ_EFFECTIVE, r);
+	return machine_leave(machine, OP_IRQ_EFFECTIVE, r);
 }
 
 static int op_online(struct cb_writer *writer, struct cb_cpuset *ret)
@@ -502,7 +503,7 @@ static int op_steer_resolve(struct cb_writer *writer, struct cb_steer_set *set,
 			    enum cb_reject *ret_why)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_STEER_RESOLVE);
+	int r = machine_enter(machine, OP_STEER_RESOLVE);
 
 	set->n = set->n_places = 0;
 	set->netns = 1;
@@ -524,7 +525,7 @@ static int op_steer_resolve(struct cb_writer *writer, struct cb_steer_set *set,
 		*ret_why = machine->unsteerable;
 		r = 1;
 	}
-	return leave(machine, OP_STEER_RESOLVE, r);
+	return machine_leave(machine, OP_STEER_RESOLVE, r);
 }
 
 static bool op_heeds_cpu(struct cb_writer *writer)
@@ -548,13 +549,13 @@ static int op_socket_get_cpu(struct cb_writer *writer, const struct cb_steer_soc
 {
 	struct machine *machine = machine_of(writer);
 	const struct machine_socket *s = find_socket(machine, socket->cookie);
-	int r = enter(machine, OP_SOCKET_GET);
+	int r = machine_enter(machine, OP_SOCKET_GET);
 
 	if (r == 0 && !s)
 		r = -ESTALE;
 	if (r == 0)
 		*ret = s->cpu;
-	return leave(machine, OP_SOCKET_GET, r);
+	return machine_leave(machine, OP_SOCKET_GET, r);
 }
 
 static int op_socket_set_cpu(struct cb_writer *writer, const struct cb_steer_socket *socket,
@@ -562,20 +563,20 @@ static int op_socket_set_cpu(struct cb_writer *writer, const struct cb_steer_soc
 {
 	struct machine *machine = machine_of(writer);
 	struct machine_socket *s = find_socket(machine, socket->cookie);
-	int r = enter(machine, OP_SOCKET_SET);
+	int r = machine_enter(machine, OP_SOCKET_SET);
 
 	if (r == 0 && !s)
 		r = -ESTALE;
 	if (r == 0)
 		s->cpu = cpu;
-	return leave(machine, OP_SOCKET_SET, r);
+	return machine_leave(machine, OP_SOCKET_SET, r);
 }
 
 static int op_shares_set(struct cb_writer *writer, const struct cb_steer_set *set, uint32_t place,
 			 enum cb_reject *ret_why)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_SHARES_SET);
+	int r = machine_enter(machine, OP_SHARES_SET);
 
 	(void)ret_why;
 	for (uint32_t i = 0; r == 0 && i < set->n; i++)
@@ -584,13 +585,13 @@ static int op_shares_set(struct cb_writer *writer, const struct cb_steer_set *se
 				set->worker[set->socket[i].worker].share;
 			machine->attached = true;
 		}
-	return leave(machine, OP_SHARES_SET, r);
+	return machine_leave(machine, OP_SHARES_SET, r);
 }
 
 static int op_shares_clear(struct cb_writer *writer, const struct cb_journal_entry *entry)
 {
 	struct machine *machine = machine_of(writer);
-	int r = enter(machine, OP_SHARES_CLEAR);
+	int r = machine_enter(machine, OP_SHARES_CLEAR);
 	bool any = false;
 
 	for (size_t i = 0; i < MACHINE_SOCKETS; i++)
@@ -600,7 +601,7 @@ static int op_shares_clear(struct cb_writer *writer, const struct cb_journal_ent
 		r = -ENOENT;
 	if (r == 0)
 		machine->attached = false;
-	return leave(machine, OP_SHARES_CLEAR, r);
+	return machine_leave(machine, OP_SHARES_CLEAR, r);
 }
 
 /* A program is for the sockets that there were: the test closes one to make it another set. */
@@ -639,6 +640,9 @@ static const struct cb_writer_ops ops = {
 	.shares_set = op_shares_set,
 	.shares_clear = op_shares_clear,
 	.steer_same = op_steer_same,
+	.queue_find = machine_queue_find,
+	.queue_get = machine_queue_get,
+	.queue_set = machine_queue_set,
 	.online = op_online,
 	.now_ticks = op_now_ticks,
 	.ticks_per_sec = op_ticks_per_sec,

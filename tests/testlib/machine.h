@@ -31,6 +31,9 @@ enum machine_op {
 	OP_SOCKET_SET,
 	OP_SHARES_SET,
 	OP_SHARES_CLEAR,
+	OP_QUEUE_FIND,
+	OP_QUEUE_GET,
+	OP_QUEUE_SET,
 	_OP_MAX,
 };
 
@@ -66,12 +69,25 @@ struct machine_socket {
 
 #define MACHINE_SOCKETS 8u
 
+/* One file of a queue of a network interface; interface 0 is the machine's. */
+struct machine_queue {
+	enum cb_knob_id knob;
+	uint32_t ifindex, queue;
+	char ifname[CB_IFNAME_MAX];
+	struct cb_queue_value value, original;
+	bool there;
+};
+
+#define MACHINE_QUEUES 8u
+
 struct machine {
 	struct cb_writer writer;
 	struct machine_thread thread[MACHINE_THREADS];
 	struct machine_irq irq[MACHINE_IRQS];
 	struct machine_socket socket[MACHINE_SOCKETS];
-	bool attached;		    /* a program decides between the sockets */
+	struct machine_queue queue[MACHINE_QUEUES];
+	struct cb_cpuset dropped; /* CPUs that the kernel drops from masks of queues without a word */
+	bool attached;		  /* a program decides between the sockets */
 	enum cb_reject unsteerable; /* why they are not to be resolved */
 	bool ignores_cpu;	    /* of sockets, as kernels before 6.2 */
 	struct cb_cpuset online;
@@ -122,6 +138,11 @@ void machine_fire(struct machine_irq *irq); /* it occurs: now it lands where it 
 /* A socket with SO_REUSEPORT at @port that this process serves; @cpu is its SO_INCOMING_CPU, -1 none. */
 struct machine_socket *machine_add_socket(struct machine *machine, int32_t tgid, uint16_t port,
 					  int32_t cpu);
+
+/* The file of @knob of a queue, holding CPUs ("" none), or that many flows. */
+struct machine_queue *machine_add_queue(struct machine *machine, enum cb_knob_id knob,
+					const char *ifname, uint32_t ifindex, uint32_t queue,
+					const char *list, uint32_t flows);
 
 /* Fails the test when somebody does not have the mask that it had without us. */
 void machine_assert_true(struct machine *machine);

@@ -107,10 +107,23 @@ void world_done(struct world *world)
 
 /* --- obeying --- */
 
+static void write_queue(struct world *world, struct cb_step *step)
+{
+	step->state = world->fail_errno ? CB_STEP_FAILED : CB_STEP_DONE;
+	step->errnum = world->fail_errno;
+	step->error_class = world->fail_class;
+	if (!world->fail_errno)
+		world->rps = step->op == CB_OP_RESTORE ? world->rps_original : step->to;
+}
+
 static void write_step(struct world *world, struct cb_step *step)
 {
 	uint32_t index = step->item.key - 1;
 
+	if (step->item.kind == CB_ITEM_RPS) {
+		write_queue(world, step);
+		return;
+	}
 	if (step->item.kind == CB_ITEM_IRQ || index >= world->n_workers ||
 	    !world->worker[index].alive) {
 		step->state = CB_STEP_GONE;
@@ -152,6 +165,7 @@ static void obey(struct world *world, const struct cb_decision *decision, struct
 	if (decision->action == CB_ACTION_RELEASE) {
 		world->n_releases++;
 		world->shared = false;
+		world->rps = world->rps_original;
 		for (uint32_t i = 0; i < world->n_workers; i++) {
 			ret->n_restored += !cb_cpuset_equal(&world->worker[i].mask,
 							    &world->worker[i].original);
@@ -234,11 +248,20 @@ static double demand_of(const struct world *world, const struct world_worker *wo
 	return CB_MAX(worker->demand * share * world->load_factor * (1 + world->drift), 0.0);
 }
 
+/* What receiving takes of a CPU: a quarter stays where the packets come in, at CPU 0. */
+static double softirq_on(const struct world *world, uint32_t cpu)
+{
+	struct cb_cpuset at = cb_cpuset_empty(&world->rps) ? cb_cpuset_of(0) : world->rps;
+	double share = cb_cpuset_has(&at, cpu) ? 0.75 / cb_cpuset_count(&at) : 0;
+
+	return world->softirq_ratio * (share + (cpu == 0 ? 0.25 : 0));
+}
+
 /* The scheduler: pinned ones first, then each floating one to the emptiest CPU of its mask. */
 static void schedule(struct world *world, double *load)
 {
 	for (uint32_t cpu = 0; cpu < world->n_cpus; cpu++)
-		load[cpu] = world->batch[cpu];
+		load[cpu] = world->batch[cpu] + softirq_on(world, cpu);
 	for (int floating = 0; floating <= 1; floating++) {
 		for (uint32_t i = 0; i < world->n_workers; i++) {
 			struct world_worker *worker = &world->worker[i];
@@ -299,11 +322,18 @@ static void fill_snapshot(struct world *world, const double *load)
 	snapshot->ctxt += 1000;
 	snapshot->intr_total += 500;
 	for (uint32_t cpu = 0; cpu < world->n_cpus; cpu++) {
-		uint64_t busy = (uint64_t)(CB_MIN(load[cpu], 1.0) * HZ + 0.5);
+		uint64_t busy = (uint64_t)(CB_MIN(load[cpu], 1.0) * HZ + 0.5), softirq;
 
-		world->ticks[cpu][CB_TIME_USER] += busy;
+		softirq = CB_MIN((uint64_t)(softirq_on(world, cpu) * HZ + 0.5), busy);
+		world->ticks[cpu][CB_TIME_USER] += busy - softirq;
+		world->ticks[cpu][CB_TIME_SOFTIRQ] += softirq;
 		world->ticks[cpu][CB_TIME_IDLE] += HZ - busy;
 		snapshot->cpu[cpu] = (struct cb_cpu_sample){ .present = CB_CPU_HAS_TIMES };
+		if (world->softirq_ratio > 0) {
+			snapshot->cpu[cpu].present |= CB_CPU_HAS_SOFTIRQS;
+			world->softirqs[cpu] += softirq * 100;
+			snapshot->cpu[cpu].softirqs[CB_SOFTIRQ_NET_RX] = world->softirqs[cpu];
+		}
 		memcpy(snapshot->cpu[cpu].time_ticks, world->ticks[cpu], sizeof(world->ticks[cpu]));
 	}
 	for (uint32_t i = 0; i < world->n_workers; i++) {
@@ -349,4 +379,23 @@ void world_ticks(struct world *world, uint32_t n)
 {
 	while (n--)
 		world_tick(world);
+}
+
+void world_queues(struct world *world)
+{
+	struct cb_queues *queues = calloc(1, sizeof(*queues) + sizeof(queues->queue[0]));
+	struct cb_input input = { .kind = CB_INPUT_QUEUES,
+				  .now_usec = world->now_usec,
+				  .queues = queues };
+
+	assert_non_null(queues);
+	queues->n = 1;
+	queues->queue[0] = (struct cb_queue_info){
+		.ifindex = WORLD_IFINDEX, .dir = CB_QUEUE_RX, .ifname = "veth0", .cpus = world->rps
+	};
+	queues->queue[0].placed = !cb_cpuset_equal(&world->rps, &world->rps_original);
+	if (queues->queue[0].placed)
+		snprintf(queues->queue[0].group, sizeof(queues->queue[0].group), "web");
+	world_feed(world, &input);
+	free(queues);
 }

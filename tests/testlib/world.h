@@ -45,6 +45,9 @@ struct world {
 	enum cb_error_class fail_class;
 	bool shared; /* the shares hold */
 	enum cb_reject refuse_steering;
+	double softirq_ratio; /* CPU-seconds per second that receiving takes, at CPU 0 while nothing else is said */
+	struct cb_cpuset rps, rps_original;
+	uint64_t softirqs[WORLD_CPUS];
 	/* seen */
 	uint32_t n_applies, n_releases;
 	struct cb_decision last; /* of the last feed */
@@ -63,4 +66,7 @@ struct cb_decision world_command(struct world *world, const struct cb_command *c
 void world_event(struct world *world, const struct cb_event *event);
 void world_tick(struct world *world); /* one second */
 void world_ticks(struct world *world, uint32_t n);
+/* The inventory of one virtual interface, veth0 with a receive queue, as it is now. */
+void world_queues(struct world *world);
+#define WORLD_IFINDEX 4u
 void world_policy(struct world *world); /* feed world->policy again */

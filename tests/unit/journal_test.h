@@ -48,6 +48,27 @@ static inline struct cb_journal_entry irq(uint32_t number)
 	return e;
 }
 
+static inline struct cb_journal_entry queue(enum cb_knob_id knob, uint32_t number)
+{
+	struct cb_journal_entry e = {
+		.knob = knob,
+		.original_effective_cpu = -1,
+		.interface = 12,
+		.queue = number,
+		.ifname = "eth 0%",
+		.plan_id = 9,
+		.group = "web",
+	};
+
+	if (knob == CB_KNOB_RPS_FLOWS) {
+		e.flows.set = 4096;
+		e.flows.was = 128;
+	} else {
+		e.set = cb_cpuset_of(7);
+	}
+	return e;
+}
+
 static inline void assert_same(const struct cb_journal_entry *a, const struct cb_journal_entry *b)
 {
 	assert_int_equal(a->knob, b->knob);
@@ -71,4 +92,10 @@ static inline void assert_same(const struct cb_journal_entry *a, const struct cb
 	assert_true(cb_cpuset_equal(&a->set, &b->set));
 	assert_true(cb_cpuset_equal(&a->was, &b->was));
 	assert_true(a->pending == b->pending);
+	assert_int_equal(a->interface, b->interface);
+	assert_int_equal(a->queue, b->queue);
+	assert_string_equal(a->ifname, b->ifname);
+	assert_int_equal(a->flows.original, b->flows.original);
+	assert_int_equal(a->flows.set, b->flows.set);
+	assert_int_equal(a->flows.was, b->flows.was);
 }

@@ -56,6 +56,16 @@ static void lines_there_and_back(void **state)
 	e.group[0] = 0;
 	e.was = cb_cpuset_of(CB_CPUS_MAX - 1);
 	round_trip(&e, false);
+	e = queue(CB_KNOB_RPS_CPUS, 3);
+	round_trip(&e, false);
+	round_trip(&e, true);
+	e.set = e.was;
+	round_trip(&e, false);
+	e = queue(CB_KNOB_XPS_CPUS, 0);
+	round_trip(&e, false);
+	e = queue(CB_KNOB_RPS_FLOWS, 3);
+	round_trip(&e, false);
+	round_trip(&e, true);
 	e = irq(38);
 	round_trip(&e, false);
 	round_trip(&e, true);

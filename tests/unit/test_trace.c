@@ -108,6 +108,53 @@ static void interrupts(void **state)
 	cb_trace_record_done(&record);
 }
 
+static void queues(void **state)
+{
+	static union {
+		struct cb_queues queues;
+		uint8_t room[sizeof(struct cb_queues) + 2 * sizeof(struct cb_queue_info)];
+	} u = { .queues = { .generation = 3,
+			    .has_table = true,
+			    .table = 32768,
+			    .table_placed = true,
+			    .table_group = "web",
+			    .n = 2 } };
+	struct cb_input input = { .kind = CB_INPUT_QUEUES, .queues = &u.queues };
+	struct cb_trace_record record;
+	struct cb_err err;
+	char *line;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++)
+		u.queues.queue[i] = (struct cb_queue_info){ .ifindex = 4,
+							    .queue = i,
+							    .dir = CB_QUEUE_RX,
+							    .ifname = "eth0",
+							    .device = true,
+							    .cpus = cb_cpuset_of(i),
+							    .flows = 4096,
+							    .placed = true,
+							    .flows_placed = true,
+							    .group = "web" };
+	round_trip(&input, &record);
+	assert_int_equal(record.input.queues->table, 32768);
+	assert_int_equal(record.input.queues->queue[1].flows, 4096);
+	assert_string_equal(record.input.queues->queue[1].group, "web");
+	assert_memory_equal(&record.input.queues->queue[1].cpus, &u.queues.queue[1].cpus,
+			    sizeof(struct cb_cpuset));
+	cb_trace_record_done(&record);
+	/* they are found by search */
+	u.queues.queue[1].queue = 0;
+	line = cb_trace_input_line(&input);
+	assert_int_equal(parse(line, &record, &err), -EBADMSG);
+	assert_string_equal(err.msg, "queues[1]: not ascending");
+	free(line);
+	u.queues.queue[1].dir = CB_QUEUE_BOTH;
+	line = cb_trace_input_line(&input);
+	assert_int_equal(parse(line, &record, &err), -EBADMSG);
+	free(line);
+}
+
 static void snapshots(void **state)
 {
 	struct cb_input input = { .kind = CB_INPUT_SNAPSHOT, .snapshot = &snapshot };
@@ -269,7 +316,7 @@ static void refuses_fields(void **state)
 	refused(&c, "\"plan\":4294967295,", "", "plan: missing");
 	refused(&c, "\"plan\":4294967295", "\"plan\":1,\"plan\":2", "a field is given twice");
 	refused(&c, "\"plan\":4294967295", "\"plan\":1,\"plam\":2",
-		"13 fields, of which 12 are known");
+		"14 fields, of which 13 are known");
 	refused(&c, "18446744073709551615", "18446744073709551616", "an integer beyond 64 bits");
 	refused(&c, "\"present\":true", "\"present\":1", "present: int, boolean expected");
 	refused(&c, "\"mask\":\"8\"", "\"mask\":\"4096\"",
@@ -312,7 +359,8 @@ static void refuses_rows(void **state)
 	refused(&s, "[0,-1,0,0]", "[4294967295,-1,0,0]", "irqs[1]: not ascending");
 	refused(&s, "[0,-1,0,0]", "[0,-2147483649,0,0]",
 		"irqs[0].effective_cpu: -2147483649 is not in -2147483648 to 2147483647");
-	refused(&s, "\"valid\":8191", "\"valid\":16383", "valid: 0x3fff has bits of unknown sources");
+	refused(&s, "\"valid\":8191", "\"valid\":16383",
+		"valid: 0x3fff has bits of unknown sources");
 	refused(&s, "\"groups\":[", "\"groups\":7,\"x\":[", "groups: int, array expected");
 	refused(&t, "\"n_cpu_ids\":4096", "\"n_cpu_ids\":4097",
 		"n_cpu_ids: 4097 is not in 0 to 4096");
@@ -439,10 +487,10 @@ static void decisions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(policies),	 TEST(topologies),     TEST(interrupts),   TEST(snapshots),
-		TEST(presence),	 TEST(events),	       TEST(commands),	   TEST(outcomes),
-		TEST(doubles),	 TEST(refuses_fields), TEST(refuses_rows), TEST(refuses_text),
-		TEST(decisions),
+		TEST(policies),	    TEST(topologies), TEST(interrupts),	    TEST(snapshots),
+		TEST(queues),	    TEST(presence),   TEST(events),	    TEST(commands),
+		TEST(outcomes),	    TEST(doubles),    TEST(refuses_fields), TEST(refuses_rows),
+		TEST(refuses_text), TEST(decisions),
 	};
 
 	return cmocka_run_group_tests_name("trace", tests, NULL, NULL);

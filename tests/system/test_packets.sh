@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# test_packets.sh - the packets of a real, virtual interface are steered: a hot CPU is relieved of its softirqs by the daemon's own plan,
+# which it keeps for its own reasons; an order that hurts is undone; and every way back to what was set before. Server and daemon are in a
+# network namespace of their own, the generator in another.
+set -u
+
+CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
+CB_BUILD=${CB_BUILD:-$CB_SRC/build}
+export CB_SRC CB_BUILD
+cd "$CB_SRC" || exit 1
+PATH=$PATH:/usr/sbin:/sbin
+# shellcheck source=tests/testlib/loop.bash
+. tests/testlib/loop.bash
+# shellcheck source=tests/testlib/cases.bash
+. tests/testlib/cases.bash
+# shellcheck source=tests/testlib/veth.bash
+. tests/testlib/veth.bash
+
+CASES=(
+	"softirqs_leave_a_hot_cpu_and_that_is_kept"
+	"an_order_that_hurts_is_undone"
+	"a_stop_puts_it_back"
+	"restore_after_a_crash_puts_it_back"
+	"a_start_after_a_crash_keeps_it_and_a_release_puts_it_back"
+	"unregistering_puts_it_back"
+	"who_has_set_it_since_is_left_alone"
+	"transmit_queues_are_shared_out_and_put_back"
+	"a_queue_for_each_cpu_is_enough"
+)
+
+# The share of its time that a CPU spends on the packets of one worker depends on the machine: the threshold is low here.
+packets_policy() {
+	policy 10 30
+	sed -i 's/^\[Plan\]/HotNoHarmSec=2s\nSoftirqOn=10%\nSoftirqOff=5%\n&/' "$loop_dir/test.conf"
+}
+
+# stage OPTION... - one worker on CPU A; options are for veth_start
+stage() {
+	command -v ip >/dev/null || { skip="no ip here"; return 1; }
+	packets_policy
+	veth_start "$@" 2>"$loop_dir/out" || { skip="no veth here: $(head -n 1 "$loop_dir/out")"; return 1; }
+	[ -n "$(queue rx-0/rps_cpus)" ] || { skip="this kernel has no RPS"; return 1; }
+	must loop_rpserv web --address "$veth_here" --port 8080 --workers 1 --cpus "$loop_a" --burn-usec "${burn:-15}" &&
+		mapfile -t w <"$loop_dir/web.pid"
+}
+staged() { stage "$@" || { [ -n "$skip" ]; return; }; }
+
+registered() {
+	must veth_daemon && must quietly ctl register web "${w[@]}" --packet-steering "${1:-rps}" --interfaces veth0 &&
+		must loop_try 10 has_name "${w[0]}"
+}
+
+# ordered MASK-FILE VALUE ARGUMENT... - an order is carried out, without load: nothing to judge it by
+ordered() {
+	local file=$1 value=$2
+	shift 2
+	must loop_try 60 order "$@" && must loop_try 20 queue_is "$file" "$value"
+}
+
+# Refused while a plan of the daemon's own is tried, and until its queues are known.
+order() { ctl packets web "$@" >"$loop_dir/out" 2>&1; }
+
+softirqs_leave_a_hot_cpu_and_that_is_kept() {
+	local kept bad good
+	staged || return
+	[ -z "$skip" ] || return 0
+	queue rx-0/rps_cpus "$(mask_of "$loop_a")" && registered || return 1
+	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
+	load=$loop_pid
+	sleep 1
+	loop_phase "$load" load && must loop_try 60 is_planned && loop_phase "$load" load && bad=$(loop_figure rps "$loop_line")
+	must loop_try 120 any_kept && must queue_is rx-0/rps_cpus "$(mask_of "$loop_b")" || return 1
+	loop_phase "$load" load && sleep 3 && loop_phase "$load" load && good=$(loop_figure rps "$loop_line")
+	must loop_all_on "$loop_a" "${w[0]}" || return 1
+	say "$bad requests/s before, $good after"
+	awk -v bad="$bad" -v good="$good" 'BEGIN { exit good < 1.2 * bad }' || { say "less than 1.2 times"; return 1; }
+	must lists_change && must quietly ctl release --all && must queue_is rx-0/rps_cpus "$(mask_of "$loop_a")" && must lists_none
+}
+is_planned() { [ -n "$(json_in "$(json_row "$(ctl --json plan | json_flat)" Steps Kind=rps)" Name)" ]; }
+
+an_order_that_hurts_is_undone() {
+	local id
+	staged || return
+	[ -z "$skip" ] || return 0
+	registered || return 1
+	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
+	must loop_try 20 has_name "${w[0]}" && must loop_try 60 order rps "$loop_a" || return 1
+	id=$(json_of "$(ctl --json status | json_flat)" Manager.PlanId)
+	must loop_try 60 queue_is rx-0/rps_cpus "$(mask_of "$loop_a")" &&
+		must loop_try 60 has_verdict "$id" rolled_back && must queue_is rx-0/rps_cpus 0 && must lists_none
+}
+
+a_stop_puts_it_back() {
+	staged || return
+	[ -z "$skip" ] || return 0
+	queue rx-0/rps_cpus "$(mask_of "$loop_a")" && registered && ordered rx-0/rps_cpus "$(mask_of "$loop_b")" rps "$loop_b" &&
+		must lists_change && must loop_daemon_stop && must queue_is rx-0/rps_cpus "$(mask_of "$loop_a")"
+}
+
+restore_after_a_crash_puts_it_back() {
+	staged || return
+	[ -z "$skip" ] || return 0
+	registered && ordered rx-0/rps_cpus "$(mask_of "$loop_b")" rps "$loop_b" || return 1
+	kill_daemon
+	must queue_is rx-0/rps_cpus "$(mask_of "$loop_b")" &&
+		must quietly veth_do "$CB_BUILD/cpubalanced" --restore --run-dir="$loop_dir/run" && must queue_is rx-0/rps_cpus 0
+}
+
+a_start_after_a_crash_keeps_it_and_a_release_puts_it_back() {
+	staged || return
+	[ -z "$skip" ] || return 0
+	registered && ordered rx-0/rps_cpus "$(mask_of "$loop_b")" rps "$loop_b" &&
+		must loop_try 60 no_plan || return 1
+	kill_daemon
+	must veth_daemon && must queue_is rx-0/rps_cpus "$(mask_of "$loop_b")" && must lists_change &&
+		must quietly ctl release --all && must queue_is rx-0/rps_cpus 0 && must lists_none
+}
+no_plan() { [ "$(plan_now)" = 0 ] || [ -z "$(plan_now)" ]; }
+
+unregistering_puts_it_back() {
+	staged || return
+	[ -z "$skip" ] || return 0
+	registered && ordered rx-0/rps_cpus "$(mask_of "$loop_b")" rps "$loop_b" &&
+		must quietly ctl unregister web && must queue_is rx-0/rps_cpus 0 && must lists_none
+}
+
+who_has_set_it_since_is_left_alone() {
+	staged || return
+	[ -z "$skip" ] || return 0
+	registered && ordered rx-0/rps_cpus "$(mask_of "$loop_b")" rps "$loop_b" || return 1
+	queue rx-0/rps_cpus "$(mask_of "$loop_a")"
+	must loop_try 20 says_foreign && must quietly ctl release --all && must queue_is rx-0/rps_cpus "$(mask_of "$loop_a")"
+}
+says_foreign() { [ -n "$(json_row "$(changes)" "" Kind=rps State=foreign)" ]; }
+
+transmit_queues_are_shared_out_and_put_back() {
+	staged numtxqueues 2 numrxqueues 2 || return
+	[ -z "$skip" ] || return 0
+	registered xps && must loop_try 60 order xps && must loop_try 20 shared_out || return 1
+	must lists_change && must loop_try 60 order none && must loop_try 20 queue_is tx-0/xps_cpus 0 &&
+		must queue_is tx-1/xps_cpus 0 && must lists_none
+}
+shared_out() { ! queue_is tx-0/xps_cpus 0 && ! queue_is tx-1/xps_cpus 0 && ! queue_is tx-1/xps_cpus "$(queue tx-0/xps_cpus)"; }
+
+a_queue_for_each_cpu_is_enough() {
+	local n
+	n=$(nproc --all)
+	staged numtxqueues "$n" numrxqueues "$n" || return
+	[ -z "$skip" ] || return 0
+	for ((i = 0; i < n; i++)); do
+		queue "rx-$i/rps_cpus" "$(mask_of "$loop_a")" || return 1
+	done
+	registered || return 1
+	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
+	must loop_try 60 refuses_enough && must queue_is rx-0/rps_cpus "$(mask_of "$loop_a")"
+}
+refuses_enough() { ctl explain "$loop_a" 2>&1 | grep -q "a receive queue for each CPU" || ctl --json plan | grep -q QUEUES_ENOUGH; }
+
+# Between cases the interfaces go too.
+clear_stage_of_cases=$(declare -f clear_stage)
+eval "cases_${clear_stage_of_cases}"
+clear_stage() {
+	cases_clear_stage
+	veth_peer=
+	rm -f "$loop_dir/peer"
+}
+
+cases_main "$0" "$@"
