@@ -399,3 +399,33 @@ void world_queues(struct world *world)
 	world_feed(world, &input);
 	free(queues);
 }
+
+const struct cb_finding *world_finding(const struct world *world, enum cb_finding_kind kind)
+{
+	for (uint32_t i = 0; i < cb_engine_n_findings(world->engine); i++)
+		if (cb_engine_finding(world->engine, i)->kind == kind)
+			return cb_engine_finding(world->engine, i);
+	return NULL;
+}
+
+bool world_confirmed(const struct world *world, enum cb_finding_kind kind)
+{
+	const struct cb_finding *finding = world_finding(world, kind);
+
+	return finding && finding->confirmed;
+}
+
+const char *world_sentence(const struct world *world, enum cb_finding_kind kind)
+{
+	static char text[256];
+
+	assert_non_null(world_finding(world, kind));
+	return cb_engine_finding_sentence(world->engine, world_finding(world, kind), text,
+					  sizeof(text));
+}
+
+uint32_t world_n_told(const struct world *world)
+{
+	return world->n_notices[CB_NOTICE_FINDING_BEGAN] +
+	       world->n_notices[CB_NOTICE_FINDING_ENDED];
+}

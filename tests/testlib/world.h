@@ -70,3 +70,10 @@ void world_ticks(struct world *world, uint32_t n);
 void world_queues(struct world *world);
 #define WORLD_IFINDEX 4u
 void world_policy(struct world *world); /* feed world->policy again */
+
+/* The first finding of a kind, NULL none; whether it counts; what is said of it, which has to be there (static storage). */
+const struct cb_finding *world_finding(const struct world *world, enum cb_finding_kind kind);
+bool world_confirmed(const struct world *world, enum cb_finding_kind kind);
+const char *world_sentence(const struct world *world, enum cb_finding_kind kind);
+/* Findings that were told to begin or to end, so far. */
+uint32_t world_n_told(const struct world *world);

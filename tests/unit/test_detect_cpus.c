@@ -86,35 +86,6 @@ static void begin(struct world *world, uint32_t n_cpus)
 	}
 }
 
-static const struct cb_finding *find(const struct world *world, enum cb_finding_kind kind)
-{
-	for (uint32_t i = 0; i < cb_engine_n_findings(world->engine); i++)
-		if (cb_engine_finding(world->engine, i)->kind == kind)
-			return cb_engine_finding(world->engine, i);
-	return NULL;
-}
-
-static bool confirmed(const struct world *world, enum cb_finding_kind kind)
-{
-	const struct cb_finding *finding = find(world, kind);
-
-	return finding && finding->confirmed;
-}
-
-static uint32_t n_told(const struct world *world)
-{
-	return world->n_notices[CB_NOTICE_FINDING_BEGAN] +
-	       world->n_notices[CB_NOTICE_FINDING_ENDED];
-}
-
-static const char *sentence(const struct world *world, enum cb_finding_kind kind)
-{
-	static char text[256];
-
-	assert_non_null(find(world, kind));
-	return cb_engine_finding_sentence(world->engine, find(world, kind), text, sizeof(text));
-}
-
 static void set_online(struct world *world, uint32_t cpu, bool online)
 {
 	struct cb_topology *topology = cb_topology_new(world->n_cpus);
@@ -148,26 +119,27 @@ static void one_cpu_that_receives_nearly_all_is_found(void **state)
 	plant.net_rx_per_sec[2] = 40000;
 	plant.softirq_ratio[2] = 0.45;
 	world_ticks(&world, 20);
-	assert_false(confirmed(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
+	assert_false(world_confirmed(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
 	world_ticks(&world, 30);
-	assert_true(confirmed(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
-	finding = find(&world, CB_FINDING_SOFTIRQ_CONCENTRATION);
+	assert_true(world_confirmed(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
+	finding = world_finding(&world, CB_FINDING_SOFTIRQ_CONCENTRATION);
 	assert_int_equal(finding->cpu, 2);
 	assert_true(finding->net_rx_share_ratio > 0.9 && finding->net_rx_share_ratio <= 1);
 	assert_true(finding->softirq_ratio > 0.4 && finding->softirq_ratio < 0.5);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_SOFTIRQ_CONCENTRATION), "CPU 2 does 9"));
+	assert_non_null(
+		strstr(world_sentence(&world, CB_FINDING_SOFTIRQ_CONCENTRATION), "CPU 2 does 9"));
 	assert_int_equal(world.last_finding.cpu, 2);
-	assert_int_equal(n_told(&world), 1);
+	assert_int_equal(world_n_told(&world), 1);
 
 	/* between the thresholds it stays; below, it ends once */
 	plant.net_rx_per_sec[2] = 6500; /* 68 % */
 	plant.softirq_ratio[2] = 0.25;
 	world_ticks(&world, 60);
-	assert_true(confirmed(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
+	assert_true(world_confirmed(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
 	plant.net_rx_per_sec[2] = 1000;
 	world_ticks(&world, 60);
-	assert_null(find(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -183,7 +155,7 @@ static void little_traffic_on_one_cpu_is_no_finding(void **state)
 	plant.softirq_ratio[0] = 0.1;
 	world_ticks(&world, 600);
 	assert_int_equal(cb_engine_n_findings(world.engine), 0);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -196,12 +168,12 @@ static void another_cpu_is_another_concentration(void **state)
 	plant.net_rx_per_sec[2] = 40000;
 	plant.softirq_ratio[2] = plant.softirq_ratio[3] = 0.4;
 	world_ticks(&world, 60);
-	assert_int_equal(n_told(&world), 1);
+	assert_int_equal(world_n_told(&world), 1);
 	plant.net_rx_per_sec[2] = 1000;
 	plant.net_rx_per_sec[3] = 40000;
 	world_ticks(&world, 60);
-	assert_int_equal(n_told(&world), 3);
-	assert_int_equal(find(&world, CB_FINDING_SOFTIRQ_CONCENTRATION)->cpu, 3);
+	assert_int_equal(world_n_told(&world), 3);
+	assert_int_equal(world_finding(&world, CB_FINDING_SOFTIRQ_CONCENTRATION)->cpu, 3);
 	world_done(&world);
 }
 
@@ -215,7 +187,7 @@ static void without_counters_nothing_is_said_of_receiving(void **state)
 	plant.softirq_ratio[2] = 0.4;
 	plant.no_softirqs = true;
 	world_ticks(&world, 100);
-	assert_null(find(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
+	assert_null(world_finding(&world, CB_FINDING_SOFTIRQ_CONCENTRATION));
 	world_done(&world);
 }
 
@@ -267,7 +239,7 @@ static void begin_with_interrupts(struct world *world, const char *scope)
 	plant.net_rx_per_sec[2] = 40000;
 	plant.softirq_ratio[2] = 0.5;
 	world_ticks(world, 60);
-	assert_true(confirmed(world, CB_FINDING_SOFTIRQ_CONCENTRATION));
+	assert_true(world_confirmed(world, CB_FINDING_SOFTIRQ_CONCENTRATION));
 }
 
 /* A plan may follow, but only of interrupts: nothing is hot. */
@@ -279,7 +251,7 @@ static void a_concentration_of_movable_interrupts_leads_to_a_plan(void **state)
 
 	(void)state;
 	begin_with_interrupts(&world, "feeding");
-	assert_null(find(&world, CB_FINDING_HOT_CPU));
+	assert_null(world_finding(&world, CB_FINDING_HOT_CPU));
 	cb_engine_preview(world.engine, &plan);
 	assert_true(plan.n_steps >= 1);
 	assert_int_equal(plan.finding.kind, CB_FINDING_SOFTIRQ_CONCENTRATION);
@@ -316,20 +288,20 @@ static void a_storm_is_found_and_ends(void **state)
 	assert_int_equal(cb_engine_n_findings(world.engine), 0);
 	plant.switches_per_sec[1] = 150000;
 	world_ticks(&world, 8);
-	assert_false(confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_false(world_confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
 	world_ticks(&world, 10);
-	assert_true(confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
-	finding = find(&world, CB_FINDING_CONTEXT_SWITCH_STORM);
+	assert_true(world_confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	finding = world_finding(&world, CB_FINDING_CONTEXT_SWITCH_STORM);
 	assert_int_equal(finding->cpu, 1);
 	assert_true(finding->usual_per_sec > 2500 && finding->usual_per_sec < 12000);
 	assert_true(finding->peers_per_sec > 2500 && finding->peers_per_sec < 3500);
 	assert_int_equal(finding->worker_key, 0);
 	assert_non_null(
-		strstr(sentence(&world, CB_FINDING_CONTEXT_SWITCH_STORM), "CPU 1 switches"));
+		strstr(world_sentence(&world, CB_FINDING_CONTEXT_SWITCH_STORM), "CPU 1 switches"));
 	plant.switches_per_sec[1] = 3000;
 	world_ticks(&world, 20);
-	assert_null(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -343,7 +315,7 @@ static void a_level_that_all_cpus_have_is_no_storm(void **state)
 	for (uint32_t cpu = 0; cpu < 4; cpu++)
 		plant.switches_per_sec[cpu] = 150000;
 	world_ticks(&world, 600);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -355,7 +327,7 @@ static void a_usual_level_is_no_storm(void **state)
 	begin(&world, 2);
 	plant.switches_per_sec[1] = 150000; /* from the start on, as long as anybody has looked */
 	world_ticks(&world, 3600);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -369,10 +341,10 @@ static void a_storm_that_lasts_becomes_usual(void **state)
 	world_ticks(&world, 1800);
 	plant.switches_per_sec[1] = 150000;
 	world_ticks(&world, 60);
-	assert_true(confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_true(world_confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
 	world_ticks(&world, 3600);
-	assert_null(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -401,11 +373,11 @@ static void storms_are_seen_in_turns_too(void **state)
 	begin(&world, 8);
 	plant.switches_every = 4;
 	world_ticks(&world, 600);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	plant.switches_per_sec[5] = 150000;
 	world_ticks(&world, 40);
-	assert_true(confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
-	assert_int_equal(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM)->cpu, 5);
+	assert_true(world_confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_int_equal(world_finding(&world, CB_FINDING_CONTEXT_SWITCH_STORM)->cpu, 5);
 	world_done(&world);
 }
 
@@ -424,13 +396,14 @@ static void storms_are_seen_where_idle_cpus_are_not_asked(void **state)
 	plant.no_switches = false;
 	plant.switches_per_sec[1] = 150000;
 	world_ticks(&world, 30);
-	assert_true(confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
-	assert_true(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM)->usual_per_sec < 10000);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_CONTEXT_SWITCH_STORM), "are idle"));
+	assert_true(world_confirmed(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_true(world_finding(&world, CB_FINDING_CONTEXT_SWITCH_STORM)->usual_per_sec < 10000);
+	assert_non_null(
+		strstr(world_sentence(&world, CB_FINDING_CONTEXT_SWITCH_STORM), "are idle"));
 	/* the storm ends and so do the readings */
 	plant.no_switches = true;
 	world_ticks(&world, 30);
-	assert_null(find(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
+	assert_null(world_finding(&world, CB_FINDING_CONTEXT_SWITCH_STORM));
 	world_done(&world);
 }
 
@@ -444,7 +417,7 @@ static void without_readings_there_is_no_storm(void **state)
 	world_ticks(&world, 400);
 	plant.switches_per_sec[1] = 1e6;
 	world_ticks(&world, 100);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -460,7 +433,7 @@ static void spikes_are_no_storm(void **state)
 		plant.switches_per_sec[1] = i % 8 ? 3000 : 150000;
 		world_ticks(&world, 1);
 	}
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -473,13 +446,13 @@ static void hotplug_ends_a_storm_and_begins_anew(void **state)
 	world_ticks(&world, 400);
 	plant.switches_per_sec[1] = 150000;
 	world_ticks(&world, 30);
-	assert_int_equal(n_told(&world), 1);
+	assert_int_equal(world_n_told(&world), 1);
 	set_online(&world, 3, false);
-	assert_int_equal(n_told(&world), 2);
+	assert_int_equal(world_n_told(&world), 2);
 	assert_non_null(strstr(world.last_finding.sentence, "CPU 1 ended: the set of CPUs"));
 	/* what was usual before is not known any more, so this is */
 	world_ticks(&world, 400);
-	assert_int_equal(n_told(&world), 2);
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -496,7 +469,7 @@ static void steal_is_one_finding_of_the_machine(void **state)
 	plant.steal_ratio[2] = 0.2;
 	world_ticks(&world, 60);
 	assert_int_equal(cb_engine_n_findings(world.engine), 1);
-	finding = find(&world, CB_FINDING_STOLEN);
+	finding = world_finding(&world, CB_FINDING_STOLEN);
 	assert_non_null(finding);
 	assert_true(finding->confirmed);
 	assert_int_equal(finding->cpu, 1);
@@ -507,11 +480,11 @@ static void steal_is_one_finding_of_the_machine(void **state)
 	assert_int_equal(cb_finding_role(finding->kind), CB_ROLE_INFORMS);
 	plant.steal_ratio[1] = plant.steal_ratio[2] = 0.07; /* StealOff=5%, StealOn=10% */
 	world_ticks(&world, 60);
-	assert_non_null(find(&world, CB_FINDING_STOLEN));
+	assert_non_null(world_finding(&world, CB_FINDING_STOLEN));
 	plant.steal_ratio[1] = plant.steal_ratio[2] = 0;
 	world_ticks(&world, 30);
-	assert_null(find(&world, CB_FINDING_STOLEN));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_STOLEN));
+	assert_int_equal(world_n_told(&world), 2);
 	assert_int_equal(world.n_applies, 0);
 	world_done(&world);
 }
@@ -531,7 +504,7 @@ static void a_calm_machine_shows_nothing(void **state)
 		for (uint32_t cpu = 0; cpu < 8; cpu++)
 			plant.steal_ratio[cpu] = 0.02;
 		world_ticks(&world, 7200);
-		assert_int_equal(n_told(&world), 0);
+		assert_int_equal(world_n_told(&world), 0);
 		world_done(&world);
 	}
 }
@@ -551,12 +524,13 @@ static void saturated_says_how_many_more_cpus(void **state)
 		world.worker[i].mask = world.worker[i].original = cb_cpuset_of(i % 2);
 	}
 	world_ticks(&world, 60);
-	finding = find(&world, CB_FINDING_SATURATED);
+	finding = world_finding(&world, CB_FINDING_SATURATED);
 	assert_non_null(finding);
 	assert_true(finding->known & CB_KNOWS(MORE_CPUS));
 	assert_int_equal(finding->more_cpus, 3);
 	assert_int_equal(finding->spare_cpus, 0);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_SATURATED), "; 3 more CPUs would do"));
+	assert_non_null(
+		strstr(world_sentence(&world, CB_FINDING_SATURATED), "; 3 more CPUs would do"));
 	world_done(&world);
 }
 
@@ -574,11 +548,11 @@ static void saturated_names_cool_cpus_that_are_not_allowed(void **state)
 	world_event(&world, &event);
 	world.worker[0].demand = world.worker[1].demand = 0.8;
 	world_ticks(&world, 60);
-	finding = find(&world, CB_FINDING_SATURATED);
+	finding = world_finding(&world, CB_FINDING_SATURATED);
 	assert_non_null(finding);
 	assert_int_equal(finding->more_cpus, 2); /* 1.6 / 0.7 */
 	assert_int_equal(finding->spare_cpus, 7);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_SATURATED), "they may not use"));
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_SATURATED), "they may not use"));
 	world_done(&world);
 }
 

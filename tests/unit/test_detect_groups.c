@@ -76,35 +76,6 @@ static void begin(struct world *world, uint32_t n_workers)
 	}
 }
 
-static const struct cb_finding *find(const struct world *world, enum cb_finding_kind kind)
-{
-	for (uint32_t i = 0; i < cb_engine_n_findings(world->engine); i++)
-		if (cb_engine_finding(world->engine, i)->kind == kind)
-			return cb_engine_finding(world->engine, i);
-	return NULL;
-}
-
-static bool confirmed(const struct world *world, enum cb_finding_kind kind)
-{
-	const struct cb_finding *finding = find(world, kind);
-
-	return finding && finding->confirmed;
-}
-
-static uint32_t n_told(const struct world *world)
-{
-	return world->n_notices[CB_NOTICE_FINDING_BEGAN] +
-	       world->n_notices[CB_NOTICE_FINDING_ENDED];
-}
-
-static const char *sentence(const struct world *world, enum cb_finding_kind kind)
-{
-	static char text[256];
-
-	assert_non_null(find(world, kind));
-	return cb_engine_finding_sentence(world->engine, find(world, kind), text, sizeof(text));
-}
-
 static uint32_t next_random(uint32_t *seed)
 {
 	*seed = *seed * 1664525u + 1013904223u;
@@ -122,23 +93,24 @@ static void connections_on_one_worker_are_a_skew(void **state)
 	world_ticks(&world, 10);
 	plant.fds[2] = 830;
 	world_ticks(&world, 30);
-	assert_non_null(find(&world, CB_FINDING_CONNECTION_SKEW));
-	assert_false(confirmed(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_non_null(world_finding(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_false(world_confirmed(&world, CB_FINDING_CONNECTION_SKEW));
 	world_ticks(&world, 40);
-	assert_true(confirmed(&world, CB_FINDING_CONNECTION_SKEW));
-	assert_int_equal(find(&world, CB_FINDING_CONNECTION_SKEW)->worker_key, 3);
-	assert_int_equal(find(&world, CB_FINDING_CONNECTION_SKEW)->group_key, 1);
+	assert_true(world_confirmed(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_int_equal(world_finding(&world, CB_FINDING_CONNECTION_SKEW)->worker_key, 3);
+	assert_int_equal(world_finding(&world, CB_FINDING_CONNECTION_SKEW)->group_key, 1);
 	assert_int_equal(world.last_finding.worker_key, 3);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_CONNECTION_SKEW), "web/2 has 830"));
+	assert_non_null(
+		strstr(world_sentence(&world, CB_FINDING_CONNECTION_SKEW), "web/2 has 830"));
 	/* 160 %: between the two thresholds */
 	for (uint32_t i = 0; i < 4; i++)
 		plant.fds[i] = i == 2 ? 480 : 300;
 	world_ticks(&world, 60);
-	assert_true(confirmed(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_true(world_confirmed(&world, CB_FINDING_CONNECTION_SKEW));
 	plant.fds[2] = 320;
 	world_ticks(&world, 5);
-	assert_null(find(&world, CB_FINDING_CONNECTION_SKEW));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -151,7 +123,7 @@ static void two_workers_can_be_skewed_too(void **state)
 	plant.fds[0] = 400;
 	plant.fds[1] = 150;
 	world_ticks(&world, 70);
-	assert_true(confirmed(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_true(world_confirmed(&world, CB_FINDING_CONNECTION_SKEW));
 	world_done(&world);
 }
 
@@ -164,20 +136,20 @@ static void few_connections_and_single_workers_are_no_skew(void **state)
 	begin(&world, 4);
 	plant.fds[1] = 100; /* 70 more than the others */
 	world_ticks(&world, 200);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 
 	begin(&world, 1);
 	plant.fds[0] = 5000;
 	world_ticks(&world, 200);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 
 	begin(&world, 3);
 	plant.fds[1] = 5000;
 	plant.closed[1] = true;
 	world_ticks(&world, 200);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -190,7 +162,7 @@ static void without_descriptor_counts_there_is_no_skew(void **state)
 	plant.no_fds = true;
 	plant.fds[2] = 830;
 	world_ticks(&world, 200);
-	assert_null(find(&world, CB_FINDING_CONNECTION_SKEW));
+	assert_null(world_finding(&world, CB_FINDING_CONNECTION_SKEW));
 	world_done(&world);
 }
 
@@ -207,19 +179,19 @@ static void the_worker_that_lags_is_named(void **state)
 		plant.backlog[0] = plant.backlog[2] = plant.backlog[3] = i % 4;
 		world_tick(&world);
 	}
-	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->worker_key, 2);
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->backlog_max, BACKLOG_MAX);
-	assert_true(find(&world, CB_FINDING_BACKLOG)->other_backlog < 5);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_BACKLOG), "wait for web/1"));
-	assert_null(find(&world, CB_FINDING_WORKER_STUCK));
+	assert_true(world_confirmed(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->worker_key, 2);
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->backlog_max, BACKLOG_MAX);
+	assert_true(world_finding(&world, CB_FINDING_BACKLOG)->other_backlog < 5);
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_BACKLOG), "wait for web/1"));
+	assert_null(world_finding(&world, CB_FINDING_WORKER_STUCK));
 	plant.backlog[1] = 80; /* 16 %: BacklogOff=10% */
 	world_ticks(&world, 10);
-	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
+	assert_true(world_confirmed(&world, CB_FINDING_BACKLOG));
 	plant.backlog[1] = 0;
 	world_ticks(&world, 2);
-	assert_null(find(&world, CB_FINDING_BACKLOG));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -232,11 +204,11 @@ static void a_shared_socket_is_nobodys(void **state)
 	plant.shared = true;
 	plant.backlog[0] = 300;
 	world_ticks(&world, 10);
-	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->worker_key, 0);
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->backlog, 300);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_BACKLOG), "workers of web share"));
-	assert_null(find(&world, CB_FINDING_WORKER_STUCK));
+	assert_true(world_confirmed(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->worker_key, 0);
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->backlog, 300);
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_BACKLOG), "workers of web share"));
+	assert_null(world_finding(&world, CB_FINDING_WORKER_STUCK));
 	world_done(&world);
 }
 
@@ -252,7 +224,7 @@ static void bursts_are_no_backlog(void **state)
 		world_tick(&world);
 		plant.backlog[i % 4] = 0;
 	}
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -277,16 +249,17 @@ static void a_stopped_worker_is_stuck_until_it_goes_on(void **state)
 		plant.backlog[2] = CB_MIN(10 + 10 * i, 40u);
 		world_tick(&world);
 	}
-	assert_true(confirmed(&world, CB_FINDING_WORKER_STUCK));
-	assert_int_equal(find(&world, CB_FINDING_WORKER_STUCK)->worker_key, 3);
-	assert_true(find(&world, CB_FINDING_WORKER_STUCK)->harm);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_WORKER_STUCK), "web/2 accepts nothing"));
-	assert_non_null(strstr(sentence(&world, CB_FINDING_WORKER_STUCK), "SIGCONT"));
+	assert_true(world_confirmed(&world, CB_FINDING_WORKER_STUCK));
+	assert_int_equal(world_finding(&world, CB_FINDING_WORKER_STUCK)->worker_key, 3);
+	assert_true(world_finding(&world, CB_FINDING_WORKER_STUCK)->harm);
+	assert_non_null(
+		strstr(world_sentence(&world, CB_FINDING_WORKER_STUCK), "web/2 accepts nothing"));
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_WORKER_STUCK), "SIGCONT"));
 	stop(&world, 2, false);
 	plant.backlog[2] = 3;
 	world_tick(&world);
-	assert_null(find(&world, CB_FINDING_WORKER_STUCK));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_WORKER_STUCK));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -300,8 +273,8 @@ static void a_worker_that_only_computes_is_stuck(void **state)
 	plant.computes[1] = true;
 	plant.backlog[1] = 20;
 	world_ticks(&world, 15);
-	assert_true(confirmed(&world, CB_FINDING_WORKER_STUCK));
-	assert_non_null(strstr(sentence(&world, CB_FINDING_WORKER_STUCK), "it computes"));
+	assert_true(world_confirmed(&world, CB_FINDING_WORKER_STUCK));
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_WORKER_STUCK), "it computes"));
 	world_done(&world);
 }
 
@@ -315,8 +288,8 @@ static void a_slow_worker_with_a_full_queue_is_not_stuck(void **state)
 	world.worker[1].demand = 0.85;
 	plant.backlog[1] = BACKLOG_MAX + 1;
 	world_ticks(&world, 100);
-	assert_null(find(&world, CB_FINDING_WORKER_STUCK));
-	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
+	assert_null(world_finding(&world, CB_FINDING_WORKER_STUCK));
+	assert_true(world_confirmed(&world, CB_FINDING_BACKLOG));
 	world_done(&world);
 }
 
@@ -333,7 +306,7 @@ static void one_accept_proves_it_lives(void **state)
 		plant.fds[1] = 30 + (i % 8 == 0);
 		world_tick(&world);
 	}
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -346,7 +319,7 @@ static void an_idle_worker_without_a_queue_is_not_stuck(void **state)
 	for (uint32_t i = 0; i < 4; i++)
 		world.worker[i].demand = 0;
 	world_ticks(&world, 300);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -361,7 +334,7 @@ static void without_queues_nothing_is_said(void **state)
 	plant.fds[1] = 2000;
 	stop(&world, 2, true);
 	world_ticks(&world, 300);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -409,16 +382,16 @@ static void a_worker_without_a_successor_is_gone(void **state)
 	world_ticks(&world, 30);
 	end_worker(&world, 1, false);
 	world_ticks(&world, 5);
-	assert_false(confirmed(&world, CB_FINDING_WORKER_GONE));
+	assert_false(world_confirmed(&world, CB_FINDING_WORKER_GONE));
 	world_ticks(&world, 10);
-	assert_true(confirmed(&world, CB_FINDING_WORKER_GONE));
-	assert_int_equal(find(&world, CB_FINDING_WORKER_GONE)->missing, 1);
-	assert_int_equal(find(&world, CB_FINDING_WORKER_GONE)->workers, 3);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_WORKER_GONE), "web/1 (pid 1001)"));
+	assert_true(world_confirmed(&world, CB_FINDING_WORKER_GONE));
+	assert_int_equal(world_finding(&world, CB_FINDING_WORKER_GONE)->missing, 1);
+	assert_int_equal(world_finding(&world, CB_FINDING_WORKER_GONE)->workers, 3);
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_WORKER_GONE), "web/1 (pid 1001)"));
 	start_worker(&world);
 	world_tick(&world);
-	assert_null(find(&world, CB_FINDING_WORKER_GONE));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_WORKER_GONE));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -436,7 +409,7 @@ static void a_respawn_in_time_is_no_finding(void **state)
 		start_worker(&world);
 		world_ticks(&world, 4);
 	}
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -457,11 +430,11 @@ static void a_reload_is_no_finding(void **state)
 			end_worker(&world, i, false);
 		}
 		world_ticks(&world, 60);
-		assert_int_equal(n_told(&world), 0);
+		assert_int_equal(world_n_told(&world), 0);
 		/* all successors are spent: whoever goes now is missing */
 		end_worker(&world, 5, false);
 		world_ticks(&world, 15);
-		assert_true(confirmed(&world, CB_FINDING_WORKER_GONE));
+		assert_true(world_confirmed(&world, CB_FINDING_WORKER_GONE));
 		world_done(&world);
 	}
 }
@@ -478,7 +451,7 @@ static void a_worker_that_drains_is_no_finding(void **state)
 	world_ticks(&world, 8000);
 	end_worker(&world, 1, false);
 	world_ticks(&world, 30);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -491,7 +464,7 @@ static void a_worker_that_is_taken_out_is_no_finding(void **state)
 	world_ticks(&world, 30);
 	end_worker(&world, 1, true);
 	world_ticks(&world, 30);
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
@@ -506,12 +479,13 @@ static void all_at_once_is_one_finding_and_is_forgotten(void **state)
 		end_worker(&world, i, false);
 	world_ticks(&world, 15);
 	assert_int_equal(cb_engine_n_findings(world.engine), 1);
-	assert_int_equal(find(&world, CB_FINDING_WORKER_GONE)->missing, 4);
-	assert_true(find(&world, CB_FINDING_WORKER_GONE)->harm);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_WORKER_GONE), "4 workers are gone"));
+	assert_int_equal(world_finding(&world, CB_FINDING_WORKER_GONE)->missing, 4);
+	assert_true(world_finding(&world, CB_FINDING_WORKER_GONE)->harm);
+	assert_non_null(
+		strstr(world_sentence(&world, CB_FINDING_WORKER_GONE), "4 workers are gone"));
 	world_ticks(&world, 900); /* GoneForgetSec=15min */
-	assert_null(find(&world, CB_FINDING_WORKER_GONE));
-	assert_int_equal(n_told(&world), 2);
+	assert_null(world_finding(&world, CB_FINDING_WORKER_GONE));
+	assert_int_equal(world_n_told(&world), 2);
 	world_done(&world);
 }
 
@@ -557,7 +531,7 @@ static void a_calm_service_shows_nothing(void **state)
 		}
 		world_tick(&world);
 	}
-	assert_int_equal(n_told(&world), 0);
+	assert_int_equal(world_n_told(&world), 0);
 	world_done(&world);
 }
 
