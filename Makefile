@@ -161,7 +161,7 @@ build-tests: all $(tests) $(SIM) $(tools) $(fuzzers) $(benches) ## build everyth
 .PHONY: faulty
 faulty: $(first) $(BUILD)/flags
 	$(submake) BUILD=$(BUILD)/faulty CPPFLAGS='$(CPPFLAGS) -DCB_FAULT_POINTS' $(BUILD)/faulty/cpubalanced \
-		$(BUILD)/faulty/tests/system/test_crash
+		$(BUILD)/faulty/tests/system/test_crash $(BUILD)/faulty/tests/system/test_crash_bans
 
 # --- set-up -----------------------------------------------------------------------------------------
 .PHONY: deps

@@ -8,7 +8,6 @@
  * The process that dies is this program, built with the fault points: test_crash --life.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -18,9 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,9 +26,9 @@
 #include "lib/host/apply_internal.h"
 #include "lib/host/host_internal.h"
 #include "lib/host/journal_internal.h"
+#include "mortal.h"
 
-#define TIMES_MAX   40u	 /* deaths at one boundary */
-#define WAIT_STEPS  600u /* of 20 ms each */
+#define TIMES_MAX   40u /* deaths at one boundary */
 #define WAIT_USEC   20000u
 #define THREADS_MAX 3u
 #define CHURN \
@@ -153,7 +150,7 @@ static int live(char **arg)
 /* --- the setting --- */
 
 static const char *why_not;
-static char dir[128], life_program[4096], daemon_program[4096];
+static struct mortal m;
 static struct cb_host *host;
 static struct child *worker;
 static int32_t tid[THREADS_MAX];
@@ -219,13 +216,6 @@ static void pick_irq(void)
 	free(irqs);
 }
 
-static const char *build_dir(void)
-{
-	const char *build = getenv("CB_BUILD");
-
-	return build ? build : "build";
-}
-
 static int begin(void **state)
 {
 	const struct cb_host_options options = { .sysroot = NULL };
@@ -235,14 +225,9 @@ static int begin(void **state)
 	(void)state;
 	cpu_a = cb_cpuset_first(&both);
 	cpu_b = cb_cpuset_next(&both, cpu_a + 1);
-	snprintf(life_program, sizeof(life_program), "%s/faulty/tests/system/test_crash",
-		 build_dir());
-	snprintf(daemon_program, sizeof(daemon_program), "%s/cpubalanced", build_dir());
-	why_not = geteuid() != 0       ? "needs root" :
-		  cpu_b >= CB_CPUS_MAX ? "needs two CPUs" :
-		  access(life_program, X_OK) ?
-					 "the build with fault points is missing: make faulty" :
-					 NULL;
+	why_not = mortal_find(&m, "test_crash");
+	if (!why_not && cpu_b >= CB_CPUS_MAX)
+		why_not = "needs two CPUs";
 	if (why_not)
 		return 0;
 	assert_int_equal(cb_host_open(&options, &host, NULL), 0);
@@ -276,92 +261,17 @@ static int end(void **state)
 	return 0;
 }
 
-/* In memory where that is possible: there are thousands of flushed writes. */
-static void make_dir(void)
-{
-	snprintf(dir, sizeof(dir), "%s/cpubalance-crash.XXXXXX",
-		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(dir));
-}
-
-static void remove_dir(void)
-{
-	struct dirent *entry;
-	DIR *files = opendir(dir);
-
-	while (files && (entry = readdir(files)))
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(files), entry->d_name, 0);
-	closedir(files);
-	rmdir(dir);
-}
-
-/* --- running programs --- */
-
-static pid_t run(const char *program, const char *const *arguments, const char *fault)
-{
-	const char *argv[12] = { program };
-	char log[160];
-	pid_t pid = fork();
-	int fd;
-
-	assert_true(pid >= 0);
-	if (pid > 0)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	snprintf(log, sizeof(log), "%s/log", dir);
-	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	for (size_t i = 1; i < CB_ARRAY_SIZE(argv) - 1 && *arguments; i++)
-		argv[i] = *arguments++;
-	if (fault)
-		setenv("CB_FAULT", fault, 1);
-	execv(program, (char *const *)(uintptr_t)argv);
-	_exit(127);
-}
-
-static int status_of(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		assert_int_equal(errno, EINTR);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* What the programs have said, for a message. */
-static const char *said(void)
-{
-	static char text[8192];
-	char path[160];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/log", dir);
-	file = fopen(path, "re");
-	text[file ? fread(text, 1, sizeof(text) - 1, file) : 0] = '\0';
-	if (file)
-		fclose(file);
-	return text;
-}
-
-/* True when it was killed at that boundary, false when it came to its end before. */
+/* As mortal_dies_at(), of a plan. */
 static bool die_at(const char *point, unsigned int times)
 {
-	char pid[16], number[16], a[16], b[16], fault[64];
-	int status;
+	char pid[16], number[16], a[16], b[16];
 
 	snprintf(pid, sizeof(pid), "%d", worker->pid);
 	snprintf(number, sizeof(number), "%u", irq);
 	snprintf(a, sizeof(a), "%u", cpu_a);
 	snprintf(b, sizeof(b), "%u", cpu_b);
-	snprintf(fault, sizeof(fault), "%s:%u", point, times);
-	status = status_of(run(life_program,
-			       (const char *const[]){ "--life", dir, pid, number, a, b, NULL },
-			       fault));
-	if (status != 0 && status != 128 + SIGKILL)
-		fail_msg("%s: ended with %d: %s", fault, status, said());
-	return status != 0;
+	return mortal_dies_at(&m, (const char *const[]){ "--life", m.dir, pid, number, a, b, NULL },
+			      point, times);
 }
 
 /* --- looking --- */
@@ -383,7 +293,7 @@ static void assert_originals(const char *how, const char *point, unsigned int ti
 {
 	if (!originals())
 		fail_msg("%s:%u, then %s: not everything is as it was: %s", point, times, how,
-			 said());
+			 mortal_said(&m));
 }
 
 /* The last plan on trial by the records of the file that are whole. */
@@ -395,7 +305,7 @@ static uint32_t on_trial(void)
 	ssize_t len;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/journal", dir);
+	snprintf(path, sizeof(path), "%s/journal", m.dir);
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
@@ -409,60 +319,35 @@ static uint32_t on_trial(void)
 
 static void restore_offline(const char *point, unsigned int times)
 {
-	char run_dir[160];
-	int status;
+	int status = mortal_restore(&m);
 
-	snprintf(run_dir, sizeof(run_dir), "--run-dir=%s", dir);
-	status = status_of(
-		run(daemon_program, (const char *const[]){ "--restore", run_dir, NULL }, NULL));
 	if (status != 0)
-		fail_msg("%s:%u: --restore ended with %d: %s", point, times, status, said());
+		fail_msg("%s:%u: --restore ended with %d: %s", point, times, status,
+			 mortal_said(&m));
 	assert_originals("--restore", point, times);
-}
-
-static bool exists(const char *name)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return access(path, F_OK) == 0;
 }
 
 /* A start undoes what nobody has judged and leaves what was kept; a stop puts back everything. */
 static void start_and_stop(const char *point, unsigned int times)
 {
-	char run_dir[160], state_dir[160], config[160];
 	struct cb_cpuset before[THREADS_MAX], now;
 	uint32_t plan = on_trial();
-	FILE *file;
 	pid_t pid;
 
-	snprintf(run_dir, sizeof(run_dir), "--run-dir=%s", dir);
-	snprintf(state_dir, sizeof(state_dir), "--state-dir=%s", dir);
-	snprintf(config, sizeof(config), "--config=%s/conf", dir);
-	file = fopen(config + strlen("--config="), "we");
-	assert_non_null(file);
-	fprintf(file, "[Manager]\nSampleIntervalSec=250ms\nMetricsTextfile=%s/started\n", dir);
-	fclose(file);
 	for (unsigned int i = 0; i < n_threads; i++)
 		before[i] = mask_of(tid[i]);
-	pid = run(daemon_program,
-		  (const char *const[]){ "--bus=none", config, run_dir, state_dir, NULL }, NULL);
-	for (unsigned int i = 0; i < WAIT_STEPS && !exists("started"); i++)
-		usleep(WAIT_USEC);
-	if (!exists("started"))
-		fail_msg("%s:%u: the daemon did not start: %s", point, times, said());
+	pid = mortal_daemon(&m);
 	for (unsigned int i = 0; i < n_threads; i++) {
 		now = mask_of(tid[i]);
 		if (!cb_cpuset_equal(&now, plan != 0 ? &original[i] : &before[i]))
 			fail_msg("%s:%u: the start has not %s plan %u: %s", point, times,
 				 plan != 0 ? "undone" : "left alone what was kept before", plan,
-				 said());
+				 mortal_said(&m));
 	}
 	n_unjudged += plan != 0;
 	n_adopted += plan == 0;
 	kill(pid, SIGTERM);
-	assert_int_equal(status_of(pid), 0);
+	assert_int_equal(mortal_status(pid), 0);
 	assert_originals("a start and a stop", point, times);
 }
 
@@ -489,7 +374,7 @@ static void die_everywhere(const char *point)
 	for (unsigned int times = 1; n < TIMES_MAX; times = next_time(times), n++) {
 		bool died;
 
-		make_dir();
+		mortal_begin(&m);
 		died = die_at(point, times);
 		n_deaths += died;
 		if (!died)
@@ -498,7 +383,7 @@ static void die_everywhere(const char *point)
 			start_and_stop(point, times);
 		else
 			restore_offline(point, times);
-		remove_dir();
+		mortal_end(&m);
 		if (!died)
 			break;
 	}
@@ -540,8 +425,8 @@ static void no_fault_points_in_the_daemon(void **state)
 	int fd;
 
 	(void)state;
-	snprintf(daemon_program, sizeof(daemon_program), "%s/cpubalanced", build_dir());
-	fd = open(daemon_program, O_RDONLY | O_CLOEXEC);
+	(void)mortal_find(&m, "test_crash");
+	fd = open(m.daemon, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	text = malloc((size_t)st.st_size);

@@ -11,10 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,89 +21,20 @@
 #include "cpubalance/sources.h"
 #include "lib/host/host_internal.h"
 #include "lib/host/irqbalance.h"
+#include "other_irqbalance.h"
 
 #define BOOT  "6f8a1c6e-0a9e-4c53-9f5c-0b3b6f5c1d11"
 #define TICKS 2000u /* of 5 ms: far more than an exchange takes */
 
-/* What the other process has in memory, where both see it. */
-struct other {
-	uint32_t n, irq[CB_BANS_MAX];
-	uint32_t n_settings;
-	bool silent;
-};
-
 struct setting {
 	char dir[64];
-	struct other *other;
+	struct other_irqbalance *other;
 	pid_t pid;
 	struct cb_host host;
 	struct cb_journal *journal;
 };
 
 static struct setting s;
-
-/* --- the other process --- */
-
-static void answer_setup(int fd)
-{
-	char text[CB_IRQBALANCE_ANSWER_MAX];
-	size_t len = (size_t)snprintf(text, sizeof(text), "SLEEP 10 ");
-
-	for (uint32_t i = 0; i < s.other->n; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len,
-					"IRQ %u LOAD 0 DIFF 0 CLASS 0 ", s.other->irq[i]);
-	len += (size_t)snprintf(text + len, sizeof(text) - len, "BANNED 00000000");
-	(void)!write(fd, text, len);
-}
-
-static void take_settings(char *list)
-{
-	s.other->n = 0;
-	s.other->n_settings++;
-	for (char *save, *word = strtok_r(list, " ", &save); word && strcmp(word, "NONE") != 0;
-	     word = strtok_r(NULL, " ", &save))
-		s.other->irq[s.other->n++] = (uint32_t)atoi(word);
-}
-
-static _Noreturn void be_irqbalance(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
-	char message[500], path[128];
-	ssize_t n;
-
-	/* There under its name only once it listens. */
-	snprintf(path, sizeof(path), "%s/irqbalance%d.sock", s.dir, getpid());
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/new.sock", s.dir);
-	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(listener, 1) < 0 || rename(address.sun_path, path) < 0)
-		_exit(1);
-	while ((fd = accept(listener, NULL, NULL)) >= 0) {
-		while (s.other->silent)
-			usleep(2000);
-		n = recv(fd, message, sizeof(message) - 1, 0);
-		message[n > 0 ? n : 0] = '\0';
-		if (strcmp(message, "setup") == 0)
-			answer_setup(fd);
-		else if (strncmp(message, "settings ban irqs ", 18) == 0)
-			take_settings(message + 18);
-		close(fd);
-	}
-	_exit(0);
-}
-
-static void start_other(void)
-{
-	char path[128];
-
-	s.pid = fork();
-	assert_true(s.pid >= 0);
-	if (s.pid == 0)
-		be_irqbalance();
-	snprintf(path, sizeof(path), "%s/irqbalance%d.sock", s.dir, s.pid);
-	while (access(path, F_OK) < 0)
-		usleep(1000);
-}
 
 /* Known to the host, as after a look at all processes. */
 static void introduce(void)
@@ -129,45 +57,26 @@ static int setup(void **state)
 	memset(&s, 0, sizeof(s));
 	snprintf(s.dir, sizeof(s.dir), "/tmp/irqbalance.XXXXXX");
 	assert_non_null(mkdtemp(s.dir));
-	s.other = mmap(NULL, sizeof(*s.other), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		       -1, 0);
-	assert_true(s.other != MAP_FAILED);
+	s.other = other_new(s.dir);
 	s.host.live = true;
 	assert_int_equal(cb_journal_open(NULL, BOOT, &s.journal, NULL), 0);
-	start_other();
+	s.pid = other_start(s.other, NULL);
 	introduce();
 	return 0;
 }
 
-static void end_other(void)
-{
-	kill(s.pid, SIGKILL);
-	waitpid(s.pid, NULL, 0);
-}
-
 static int teardown(void **state)
 {
-	char path[128];
-
 	(void)state;
-	end_other();
-	snprintf(path, sizeof(path), "%s/irqbalance%d.sock", s.dir, s.pid);
-	unlink(path);
+	other_end(s.other, s.pid);
 	rmdir(s.dir);
 	s.host.irqbalance = cb_irqbalance_free(s.host.irqbalance);
 	cb_journal_close(s.journal);
-	munmap(s.other, sizeof(*s.other));
+	other_free(s.other);
 	return 0;
 }
 
 /* --- steps --- */
-
-static void others_ban(uint32_t a, uint32_t b)
-{
-	s.other->irq[0] = a;
-	s.other->irq[1] = b;
-	s.other->n = (a != 0 ? 1u : 0) + (b != 0 ? 1u : 0);
-}
 
 static bool tick(const uint32_t *irq, uint32_t n, const char **ret_why)
 {
@@ -210,20 +119,9 @@ static void some_ticks(const uint32_t *irq, uint32_t n)
 	}
 }
 
-static void assert_banned(uint32_t n, const uint32_t *irq)
-{
-	assert_int_equal(s.other->n, n);
-	for (uint32_t i = 0; i < n; i++) {
-		bool there = false;
-
-		for (uint32_t k = 0; k < s.other->n; k++)
-			there = there || s.other->irq[k] == irq[i];
-		assert_true(there);
-	}
-}
-#define BANNED(...)                                                           \
-	assert_banned(sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t), \
-		      (uint32_t[]){ __VA_ARGS__ })
+#define BANNED(...)                                                                            \
+	assert_true(other_has(s.other, sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t), \
+			      (uint32_t[]){ __VA_ARGS__ }))
 
 static const uint32_t ours[] = { 38, 39 };
 
@@ -232,7 +130,7 @@ static const uint32_t ours[] = { 38, 39 };
 static void bans_are_merged_and_given_back(void **state)
 {
 	(void)state;
-	others_ban(7, 0);
+	other_bans(s.other, 7, 0);
 	hold(ours, 2);
 	BANNED(7, 38, 39);
 	assert_int_equal(cb_journal_bans(s.journal)->n, 2);
@@ -261,7 +159,7 @@ static void nothing_is_said_twice(void **state)
 static void what_others_ban_is_not_ours(void **state)
 {
 	(void)state;
-	others_ban(38, 7);
+	other_bans(s.other, 38, 7);
 	hold(ours, 2);
 	assert_int_equal(cb_journal_bans(s.journal)->n, 1);
 	assert_int_equal(cb_journal_bans(s.journal)->irq[0], 39);
@@ -276,7 +174,8 @@ static void an_irqbalance_that_ends_takes_them_along(void **state)
 
 	(void)state;
 	hold(ours, 2);
-	end_other();
+	other_end(s.other, s.pid);
+	s.pid = 0;
 	s.host.owner_pid[CB_PROCESS_IRQBALANCE] = 0;
 	assert_false(tick(ours, 2, &why));
 	assert_int_equal(cb_journal_bans(s.journal)->n, 0);
@@ -287,7 +186,7 @@ static void a_crash_before_the_message_leaves_nothing(void **state)
 	struct cb_bans bans = { .pid = s.pid, .start_ticks = 4711, .n = 2, .irq = { 38, 39 } };
 
 	(void)state;
-	others_ban(7, 0);
+	other_bans(s.other, 7, 0);
 	assert_int_equal(cb_journal_set_bans(s.journal, &bans, NULL), 0);
 	let_go();
 	BANNED(7);
@@ -297,7 +196,7 @@ static void a_crash_before_the_message_leaves_nothing(void **state)
 static void a_crash_after_the_message_leaves_nothing(void **state)
 {
 	(void)state;
-	others_ban(7, 0);
+	other_bans(s.other, 7, 0);
 	hold(ours, 2);
 	introduce(); /* all that was known is lost but the journal */
 	let_go();
@@ -307,7 +206,7 @@ static void a_crash_after_the_message_leaves_nothing(void **state)
 static void a_restart_adopts_them(void **state)
 {
 	(void)state;
-	others_ban(7, 0);
+	other_bans(s.other, 7, 0);
 	hold(ours, 2);
 	introduce();
 	hold(ours, 2);
@@ -322,7 +221,7 @@ static void two_who_set_the_list_do_not_fight(void **state)
 
 	(void)state;
 	hold(ours, 2);
-	others_ban(5, 0);
+	other_bans(s.other, 5, 0);
 	some_ticks(ours, 2);
 	assert_false(tick(ours, 2, &why));
 	assert_non_null(strstr(why, "somebody else"));
