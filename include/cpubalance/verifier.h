@@ -13,7 +13,7 @@
 #define CB_WINDOWS_MAX 60u
 
 struct cb_window {
-	bool has_served, has_wait, has_control, has_metric, has_heat;
+	bool has_served, has_wait, has_control, has_metric, has_heat, has_others;
 	double served_per_sec;     /* packets, or CPU-seconds where packets cannot be counted */
 	double wait_ratio;         /* run-queue wait per CPU-second of the workers */
 	double long_wait_ratio;    /* how long those wait who wait: the workers' waits per second, each weighed by itself */
@@ -21,6 +21,8 @@ struct cb_window {
 	double drops_per_sec;      /* connections dropped at the listeners */
 	double heat_ratio;         /* how full the busiest of the CPUs was that the plan takes something from or puts something on */
 	double metric;             /* ServiceMetric=: what the operator counts instead of served work */
+	double cpu_per_sec;        /* CPU-seconds of the group's workers */
+	double others_per_sec;     /* CPU-seconds that were neither a worker's nor an interrupt's, and what the hypervisor took */
 };
 
 struct cb_verifier_params {

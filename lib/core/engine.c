@@ -161,7 +161,9 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 	/* nothing is patched: counters of another set of CPUs are no base for a rate */
 	if (engine->topology)
 		for (uint32_t i = 0; i < engine->n_groups; i++)
-			engine_disturb(engine, engine->group[i]);
+			engine_part(
+				engine, engine->group[i],
+				"the CPUs changed or the machine was suspended, so nothing can be compared");
 	engine->totals.quiet_until_usec = engine->now_usec + engine->policy.quiet_start_usec;
 	engine->has_snapshot = false;
 	engine->n_findings = 0;

@@ -208,6 +208,8 @@ struct group_state {
 	uint64_t cooldown_until_usec, quiet_until_usec;
 	struct quarantine futile; /* of moves where nobody suffers */
 	uint64_t disturbed_usec;  /* last time that something but the load changed */
+	uint64_t parted_usec;	  /* what is before and what is after cannot be compared */
+	const char *parted_why;	  /* a sentence; not owned */
 	bool beside;	    /* shares CPUs with what the plan in flight moves: no control for it */
 	uint32_t n_windows; /* ever; the ring holds the last WINDOWS_KEPT */
 	struct window window[WINDOWS_KEPT];
@@ -375,6 +377,7 @@ uint32_t engine_windows_since(const struct cb_engine *engine, const struct group
 /* Before a plan is applied: which groups are no control for it. */
 void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan);
 void engine_disturb(struct cb_engine *engine, struct group_state *group);
+void engine_part(struct cb_engine *engine, struct group_state *group, const char *why);
 
 /* findings.c: what findings of all kinds have in common */
 /*

@@ -46,6 +46,14 @@ static bool untouched(const struct cb_engine *engine, const struct cb_plan *plan
 	return true;
 }
 
+/* The windows of before tell of another machine, or of another time. */
+static bool parted(const struct cb_engine *engine, const struct done *done)
+{
+	const struct group_state *group = engine_group(engine, done->plan.group_key);
+
+	return group && group->parted_usec > done->plan.applied_usec;
+}
+
 /* True when there was enough to look at. */
 static bool look(struct cb_engine *engine, struct done *done, struct cb_judgement *ret)
 {
@@ -84,7 +92,7 @@ void engine_late_looks(struct cb_engine *engine, struct cb_decision *decision)
 		due_usec = done->plan.done_usec + late_usec[done->n_late];
 		if (engine->now_usec < due_usec)
 			continue;
-		if (!untouched(engine, &done->plan)) {
+		if (!untouched(engine, &done->plan) || parted(engine, done)) {
 			done->n_late = CB_ARRAY_SIZE(late_usec);
 			continue;
 		}

@@ -336,6 +336,13 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_undo(engine, CB_VERDICT_VOID, "its group is gone", decision);
 		return;
 	}
+	if (group->parted_usec > flight->plan.applied_usec) {
+		flight->plan.judgement.verdict = CB_VERDICT_VOID;
+		snprintf(flight->plan.judgement.sentence, sizeof(flight->plan.judgement.sentence),
+			 "%s", group->parted_why);
+		conclude(engine, decision);
+		return;
+	}
 	flight->n_after = engine_windows_since(
 		engine, group, flight->plan.applied_usec + engine->policy.settle_usec, needed,
 		flight->after);

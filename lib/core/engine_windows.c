@@ -20,6 +20,28 @@ void engine_disturb(struct cb_engine *engine, struct group_state *group)
 	group->disturbed_usec = engine->now_usec;
 }
 
+/* A disturbance that no verdict may look across, even if all windows of its own side are clean. */
+void engine_part(struct cb_engine *engine, struct group_state *group, const char *why)
+{
+	engine_disturb(engine, group);
+	group->parted_usec = engine->now_usec;
+	group->parted_why = why;
+}
+
+/* After a gap as long as a comparison takes the load may be any other; after a shorter one, only its window is left out. */
+static void note_gap(struct cb_engine *engine, struct group_state *group, uint64_t dt_usec)
+{
+	const struct cb_policy *policy = &engine->policy;
+
+	if (dt_usec <= 2 * policy->sample_interval_usec + GAP_USEC)
+		return;
+	if (dt_usec > policy->verify_windows * policy->sample_interval_usec)
+		engine_part(engine, group,
+			    "nothing was measured for a while, so nothing can be compared");
+	else
+		engine_disturb(engine, group);
+}
+
 static const struct cb_group_sample *sample_of(const struct cb_snapshot *snapshot, uint32_t key)
 {
 	for (uint32_t i = 0; i < snapshot->n_groups; i++)
@@ -110,8 +132,29 @@ static void note_heat(const struct cb_engine *engine, const struct group_state *
 	}
 }
 
+/* What programs that are no workers had of all CPUs in this interval; false where that is not known of each. */
+static bool others_rate(const struct cb_engine *engine, double *ret)
+{
+	double sum = 0;
+
+	CB_CPUSET_FOREACH(i, &engine->topology->online) {
+		const struct cpu_state *cpu = &engine->cpu[i];
+
+		if (!(cpu->present & CB_CPU_HAS_TIMES))
+			return false;
+		sum += cpu->busy.raw + cpu->steal.raw - cpu->irq.raw - cpu->softirq.raw;
+	}
+	for (uint32_t i = 0; i < engine->n_workers; i++)
+		sum -= engine->worker[i].cpu.raw;
+	*ret = CB_MAX(sum, 0.0);
+	return true;
+}
+
 void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot, uint64_t dt_usec)
 {
+	double others = 0;
+	bool has_others = others_rate(engine, &others);
+
 	for (uint32_t i = 0; i < engine->n_groups; i++) {
 		struct group_state *group = engine->group[i];
 		struct window *window = &group->window[group->n_windows % WINDOWS_KEPT];
@@ -121,11 +164,13 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 					   snapshot->time_usec, engine->policy.smooth_usec,
 					   &packets, &drops);
 
-		if (dt_usec > 2 * engine->policy.sample_interval_usec + GAP_USEC)
-			group->disturbed_usec = snapshot->time_usec;
+		note_gap(engine, group, dt_usec);
 		*window = (struct window){ .time_usec = snapshot->time_usec, .cpu_per_sec = work };
 		window->clean = group->n_workers > 0 &&
 				group->disturbed_usec + dt_usec < snapshot->time_usec;
+		window->w.has_others = has_others;
+		window->w.others_per_sec = others;
+		window->w.cpu_per_sec = group->cpu.raw;
 		window->w.has_served = true;
 		window->w.served_per_sec = group->served_packets ? group->packets_per_sec.raw :
 								   work;

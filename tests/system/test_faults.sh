@@ -32,6 +32,7 @@ CASES=(
 	"a_bus_that_goes_away_loses_nothing"
 	"a_daemon_that_is_held_up_counts_it"
 	"a_suspend_starts_the_measuring_anew"
+	"a_clock_that_is_set_changes_nothing"
 	"a_worker_that_dies_before_its_move_ends_the_plan"
 	"workers_that_die_after_their_move_leave_nothing"
 	"a_foreign_write_to_an_interrupt_is_found"
@@ -210,52 +211,126 @@ a_bus_that_goes_away_loses_nothing() {
 overruns() { json_of "$(ctl --json status | json_flat)" Manager.Overruns; }
 more_overruns() { [ "$(overruns)" -ge $(($1 + 8)) ]; }
 
-# Four seconds are sixteen of the intervals here. The plan in flight is judged by what comes later, or void.
+# Four seconds are sixteen of the intervals here, more than there are windows: the plan in flight is void.
 a_daemon_that_is_held_up_counts_it() {
-	local before
-	fresh && place "${w[0]}" || return 1
+	local before plan
+	fresh 14 && place "${w[0]}" || return 1
+	plan=$(plan_now)
 	before=$(overruns)
 	kill -STOP "$loop_daemon"
 	sleep 4
 	kill -CONT "$loop_daemon"
 	must loop_try 10 more_overruns "$before" && invariant "${w[@]}" && must loop_try 60 no_plan &&
-		! has_verdict "$(json_of "$(ctl --json status | json_flat)" Manager.LastPlanId)" rolled_back &&
-		invariant "${w[@]}" && must quietly ctl release --all && must back "${w[@]}"
+		must has_verdict "$plan" void && must says_of "$plan" "nothing was measured" && invariant "${w[@]}" && must quietly ctl release --all && must back "${w[@]}"
 }
 
-# A machine that tests run on cannot be suspended: the clock that goes on meanwhile is told to have gone on.
-suspend_library() {
-	cat >"$loop_dir/suspend.c" <<-'END'
+# A machine that tests run on can neither be suspended nor have its clock set: the daemon's clocks are told to have gone on or back, by
+# as many seconds as the file says, "WALL SUSPENDED".
+clock_library() {
+	cat >"$loop_dir/clocks.c" <<-'END'
 		#define _GNU_SOURCE
 		#include <stdio.h>
 		#include <stdlib.h>
 		#include <sys/syscall.h>
+		#include <sys/time.h>
 		#include <time.h>
 		#include <unistd.h>
+		static long moved(int by_suspend)
+		{
+			FILE *file = fopen(getenv("CLOCKS"), "re");
+			long wall = 0, suspended = 0;
+			if (!file)
+				return 0;
+			if (fscanf(file, "%ld %ld", &wall, &suspended) != 2)
+				wall = suspended = 0;
+			fclose(file);
+			return by_suspend ? suspended : wall;
+		}
 		int clock_gettime(clockid_t id, struct timespec *ts)
 		{
 			long r = syscall(SYS_clock_gettime, id, ts);
-			FILE *file = id == CLOCK_BOOTTIME ? fopen(getenv("SUSPENDED"), "r") : NULL;
-			long seconds = 0;
-			if (file) {
-				if (fscanf(file, "%ld", &seconds) == 1)
-					ts->tv_sec += seconds;
-				fclose(file);
-			}
+			if (id == CLOCK_BOOTTIME || id == CLOCK_REALTIME)
+				ts->tv_sec += moved(id == CLOCK_BOOTTIME);
 			return (int)r;
 		}
+		time_t time(time_t *ret)
+		{
+			struct timespec ts;
+			clock_gettime(CLOCK_REALTIME, &ts);
+			if (ret)
+				*ret = ts.tv_sec;
+			return ts.tv_sec;
+		}
 	END
-	"${CC:-cc}" -shared -fPIC -o "$loop_dir/suspend.so" "$loop_dir/suspend.c"
+	# CC may be several words
+	# shellcheck disable=SC2086
+	${CC:-cc} -shared -fPIC -o "$loop_dir/clocks.so" "$loop_dir/clocks.c"
 }
 
+# clocks WALL SUSPENDED - in one piece, as it is read
+clocks() { echo "$1 $2" >"$CLOCKS.new" && mv "$CLOCKS.new" "$CLOCKS"; }
+
+with_clocks() {
+	clock_library >"$loop_dir/out" 2>&1 || { skip="no compiler for a shared library"; return 1; }
+	export CLOCKS=$loop_dir/clocks
+	clocks 0 0
+}
+preloaded() { LD_PRELOAD=$loop_dir/clocks.so "$@"; }
+
+last_plan() { json_of "$(ctl --json status | json_flat)" Manager.LastPlanId; }
+says_of() { grep -q "$2" <<<"$(sentence_of "$1")"; }
+suspends() { grep -c "The machine was suspended" "$loop_dir/daemon.log"; }
+
+# A plan that is being judged is void, an operator's stays all the same; what was kept, the journal and the history are as they were.
 a_suspend_starts_the_measuring_anew() {
-	suspend_library >"$loop_dir/out" 2>&1 || { skip="no compiler for a shared library"; return 0; }
-	export SUSPENDED=$loop_dir/suspended
-	LD_PRELOAD=$loop_dir/suspend.so fresh || return 1
-	place "${w[0]}" || return 1
-	echo 3600 >"$SUSPENDED"
+	local plan
+	with_clocks || return 0
+	preloaded fresh 24 && place "${w[0]}" || return 1
+	plan=$(plan_now)
+	clocks 0 3600
 	must loop_try 10 grep -q "suspended for 3600 s" "$loop_dir/daemon.log" && invariant "${w[@]}" &&
-		must loop_try 60 no_plan && invariant "${w[@]}" && must quietly ctl release --all && must back "${w[@]}"
+		must loop_try 60 no_plan && must has_verdict "$plan" void && must says_of "$plan" suspended || return 1
+	invariant "${w[@]}" && must [ "$(suspends)" = 1 ] && must lists_change && must quietly ctl release --all && must back "${w[@]}"
+}
+
+quarantine_of() { json_in "$(json_row "$(ctl --json workers | json_flat)" "" "PID=$1")" QuarantineLeftUSec; }
+history_plans() { json_rows "$(ctl --json history | json_flat)" "" | while IFS= read -r row; do json_in "$row" Plan; done | paste -sd' '; }
+ticks_are() { [ "$(ctl metrics | awk '$1 == "cpubalance_ticks_total" { print $2 }')" -ge "$1" ]; }
+ticks_more() { loop_try 30 ticks_are $(($(ctl metrics | awk '$1 == "cpubalance_ticks_total" { print $2 }') + $1)); }
+
+# stands_as_before - nothing that was there has been lost, whatever the wall clock says
+stands_as_before() {
+	local left
+	left=$(quarantine_of "${w[0]}")
+	must [ -n "$left" ] && must [ "$left" -le "$quarantine" ] && must [ "$left" -gt $((quarantine / 2)) ] &&
+		must [ "$(history_plans)" = "$plans" ] && must lists_change && must loop_all_on "$loop_b" "${w[1]}" &&
+		must [ "$(suspends)" = 0 ] && must healthy && invariant "${w[@]}"
+}
+
+# Ten years forward, twenty back, and once more while the daemon is away: one worker is in quarantine, one is placed.
+a_clock_that_is_set_changes_nothing() {
+	local plan plans quarantine
+	with_clocks || return 0
+	preloaded fresh && place "${w[0]}" || return 1
+	plan=$(plan_now)
+	clocks 315360000 0
+	# What is being judged meanwhile is judged.
+	must loop_try 60 no_plan && must [ -n "$(verdict_of "$plan")" ] && must quietly ctl veto "$plan" &&
+		must back "${w[@]}" || return 1
+	place_other && must loop_try 60 no_plan || return 1
+	quarantine=$(quarantine_of "${w[0]}")
+	plans=$(history_plans)
+	must [ -n "$quarantine" ] && stands_as_before || return 1
+	clocks -315360000 0
+	ticks_more 8 && stands_as_before || return 1
+	clocks 0 0
+	ticks_more 8 && stands_as_before && must quietly ctl history || return 1
+	# The next daemon lives in another decade, and adopts what the first has left.
+	kill_daemon
+	clocks -315360000 0
+	preloaded daemon && must healthy && must lists_change && must [ "$(history_plans)" = "$plans" ] &&
+		must loop_all_on "$loop_b" "${w[1]}" && invariant "${w[@]}" && must loop_try 10 has_name "${w[1]}" &&
+		must quietly ctl release --all && must back "${w[@]}" && must lists_none
 }
 
 # --- workers ----------------------------------------------------------------------------------------------

@@ -49,8 +49,9 @@ idle_workers() {
 	must loop_all_on "$loop_a" "${w[@]}"
 }
 
+# fresh [WINDOWS]
 fresh() {
-	policy 6 6
+	policy "${1:-6}" "${1:-6}"
 	idle_workers && daemon && must quietly ctl register web "${w[@]}"
 }
 
@@ -70,6 +71,7 @@ lists_change() { [ "$(n_changes)" -gt 0 ]; }
 lists_none() { [ "$(n_changes)" = 0 ]; }
 
 verdict_of() { json_in "$(json_row "$(ctl --json history | json_flat)" "" "Plan=$1")" Verdict; }
+sentence_of() { json_in "$(json_row "$(ctl --json history | json_flat)" "" "Plan=$1")" Sentence; }
 has_verdict() { [ "$(verdict_of "$1")" = "$2" ]; }
 any_kept() { kept=$(json_in "$(json_row "$(ctl --json history | json_flat)" "" Verdict=kept)" Plan) && [ -n "$kept" ]; }
 plan_now() { json_of "$(ctl --json status | json_flat)" Manager.PlanId; }

@@ -263,6 +263,42 @@ static void what_changed_everywhere_was_not_us(void **state)
 	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
 }
 
+static void set_others(struct series *s, double before, double after)
+{
+	for (uint32_t i = 0; i < 10; i++) {
+		s->before[i].has_others = s->after[i].has_others = true;
+		s->before[i].cpu_per_sec = s->after[i].cpu_per_sec = 1;
+		s->before[i].others_per_sec = before * (1 + 0.05 * normal());
+		s->after[i].others_per_sec = after * (1 + 0.05 * normal());
+	}
+}
+
+/* A build next door that ends in the same moment: there was a third of a CPU to be had, whoever moved where. */
+static void what_other_programs_left_was_not_us(void **state)
+{
+	struct series s = make(1000, 1200, 0.1, 0.1, 0.01);
+
+	(void)state;
+	set_others(&s, 0.9, 0.6);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_VOID);
+	assert_non_null(strstr(judge(&s, false).sentence, "other programs left"));
+	/* not enough for half of the effect */
+	set_others(&s, 0.9, 0.85);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	/* who generates the load has more to do when more is served */
+	set_others(&s, 0.5, 0.6);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	set_others(&s, 0.9, 0.6);
+	s.before[3].has_others = false; /* not known throughout */
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	/* a move that hurts makes room for others: no excuse */
+	s = make(1000, 800, 0.1, 0.1, 0.01);
+	set_others(&s, 0.6, 0.9);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_ROLLED_BACK);
+	set_others(&s, 0.9, 0.6);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_ROLLED_BACK);
+}
+
 static void new_drops_are_a_guardrail(void **state)
 {
 	struct series s = make(1000, 1300, 0.1, 0.1, 0.01);
@@ -272,6 +308,42 @@ static void new_drops_are_a_guardrail(void **state)
 		s.after[i].drops_per_sec = 20 + i;
 	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_ROLLED_BACK);
 	assert_string_equal(judge(&s, false).measure, "dropped connections");
+}
+
+/* A percentage of next to nothing has ten digits and tells nobody anything. */
+static void growth_is_told_in_words(void **state)
+{
+	static const struct {
+		double before, after;
+		const char *sentence;
+	} cases[] = {
+		{ 1000, 1870, "served work +87 % (p " },
+		{ 1000, 9900, "served work +890 % (p " },
+		{ 100, 3700, "served work times 37 (p " },
+		{ 1e-5, 680, "served work up from almost nothing (p " },
+	};
+	struct cb_judgement judgement;
+	struct series s;
+
+	(void)state;
+	for (size_t i = 0; i < CB_ARRAY_SIZE(cases); i++) {
+		s = make(cases[i].before, cases[i].after, 0.1, 0.1, 0);
+		judgement = judge(&s, false);
+		assert_int_equal(judgement.verdict, CB_VERDICT_KEPT);
+		assert_memory_equal(judgement.sentence, cases[i].sentence,
+				    strlen(cases[i].sentence));
+		assert_true(isfinite(judgement.effect_ratio));
+	}
+	s = make(1000, 1300, 0.1, 0.1, 0.01);
+	for (uint32_t i = 0; i < 10; i++)
+		s.after[i].drops_per_sec = 20;
+	assert_non_null(strstr(judge(&s, false).sentence, "dropped connections up from none (p "));
+	s = make(1000, 1000, 0, 0.4, 0);
+	assert_non_null(strstr(judge(&s, false).sentence, "run-queue wait up from none (p "));
+	s = make(1e-7, 1e-7, 0.1, 0.1, 0);
+	s.after[5].served_per_sec = 6500; /* no evidence, but told */
+	assert_non_null(strstr(judge(&s, true).sentence, "up from almost nothing"));
+	assert_null(strchr(judge(&s, true).sentence, '%'));
 }
 
 static void set_metric(struct series *s, double before, double after)
@@ -430,7 +502,9 @@ int main(void)
 		cmocka_unit_test(a_wait_against_the_drift_is_judged),
 		cmocka_unit_test(headroom_is_kept_where_nothing_is_worse),
 		cmocka_unit_test(what_changed_everywhere_was_not_us),
+		cmocka_unit_test(what_other_programs_left_was_not_us),
 		cmocka_unit_test(new_drops_are_a_guardrail),
+		cmocka_unit_test(growth_is_told_in_words),
 		cmocka_unit_test(the_operators_number_has_the_first_word),
 		cmocka_unit_test(without_the_operators_number_served_work_decides),
 		cmocka_unit_test(the_operators_number_may_be_void_too),
