@@ -9,17 +9,6 @@
 /* Pids named in a table; more are counted. */
 #define PIDS_MAX 8u
 
-static bool show_backlog(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
-{
-	uint64_t backlog, max;
-
-	(void)style;
-	if (!cb_json_u64(row, "Backlog", &backlog) || !cb_json_u64(row, "BacklogMax", &max))
-		return false;
-	cb_buf_add(buf, "%llu/%llu", (unsigned long long)backlog, (unsigned long long)max);
-	return true;
-}
-
 static bool show_where(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
 {
 	uint64_t netns;
@@ -97,7 +86,7 @@ void cb_render_discover(FILE *out, const struct cb_style *style, struct json_obj
 		{ .title = "WORKERS", .show = show_count, .right = true },
 		{ .title = "CONNS", .show = show_connections, .right = true },
 		{ .title = "SKEW", .cell = CB_CELL_RATIO, .key = "Skew", .drop = 1 },
-		{ .title = "BACKLOG", .show = show_backlog, .right = true, .drop = 2 },
+		{ .title = "BACKLOG", .show = cb_show_backlog, .right = true, .drop = 2 },
 		{ .title = "DROPS", .cell = CB_CELL_NUMBER, .key = "Drops", .drop = 4 },
 		{ .title = "SERVED BY", .show = show_workers, .min_cols = 16 },
 	};

@@ -8,19 +8,6 @@
 #include "render.h"
 #include "table.h"
 
-static bool show_backlog(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
-{
-	uint64_t backlog, max;
-
-	(void)style;
-	if (!cb_json_u64(row, "Backlog", &backlog))
-		return false;
-	cb_buf_add(buf, "%llu", (unsigned long long)backlog);
-	if (cb_json_u64(row, "BacklogMax", &max))
-		cb_buf_add(buf, "/%llu", (unsigned long long)max);
-	return true;
-}
-
 static bool show_note(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
 {
 	const char *note = cb_json_text(row, "Note");
@@ -45,7 +32,7 @@ void cb_render_groups(FILE *out, const struct cb_style *style, struct json_objec
 		{ .title = "CPU%", .cell = CB_CELL_PERCENT, .key = "CPUTime" },
 		{ .title = "WAIT ms/s", .cell = CB_CELL_WAIT, .key = "WaitPerSec" },
 		{ .title = "PKTS/s", .cell = CB_CELL_RATE, .key = "PacketsPerSec", .drop = 5 },
-		{ .title = "BACKLOG", .show = show_backlog, .right = true, .drop = 1 },
+		{ .title = "BACKLOG", .show = cb_show_backlog, .right = true, .drop = 1 },
 		{ .title = "DROPS/s", .cell = CB_CELL_RATE, .key = "DropsPerSec", .drop = 2 },
 		{ .title = "SKEW",
 		  .cell = CB_CELL_RATIO,
@@ -77,9 +64,11 @@ const struct cb_verb cb_verb_groups = {
 	.name = "groups",
 	.arguments = "",
 	.summary = "registered groups and how they fare",
-	.details = "CPU% is the sum of the workers': 250 is two and a half CPUs. WAIT is "
-		   "time spent runnable without a CPU. SKEW is the most connections of a "
-		   "worker over the mean; 1 is even.",
+	.details =
+		"CPU% is the sum of the workers': 250 is two and a half CPUs. WAIT is "
+		"time spent runnable without a CPU. BACKLOG is what waits at the sockets, of "
+		"at most how much: connections and, in KiB, datagrams. SKEW is the most connections of a "
+		"worker over the mean; 1 is even.",
 	.example = "cpubalctl groups",
 	.run = run_groups,
 };
@@ -125,7 +114,7 @@ void cb_render_workers(FILE *out, const struct cb_style *style, struct json_obje
 		{ .title = "THREADS", .cell = CB_CELL_NUMBER, .key = "Threads", .drop = 7 },
 		{ .title = "FDS", .cell = CB_CELL_NUMBER, .key = "FDs", .drop = 3 },
 		{ .title = "BACKLOG",
-		  .show = show_backlog,
+		  .show = cb_show_backlog,
 		  .right = true,
 		  .drop = 2,
 		  .optional = true },

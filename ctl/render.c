@@ -55,6 +55,22 @@ void cb_show_steps(struct cb_buf *buf, struct json_object *steps, size_t max)
 		cb_buf_add(buf, ", %zu more", n - max);
 }
 
+bool cb_show_backlog(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	uint64_t waiting, max;
+
+	(void)style;
+	if (cb_json_u64(row, "Backlog", &waiting)) {
+		cb_buf_add(buf, "%llu", (unsigned long long)waiting);
+		if (cb_json_u64(row, "BacklogMax", &max))
+			cb_buf_add(buf, "/%llu", (unsigned long long)max);
+	}
+	if (cb_json_u64(row, "QueuedBytes", &waiting) && cb_json_u64(row, "QueuedMaxBytes", &max))
+		cb_buf_join(buf, ", ", "%llu/%llu KiB", (unsigned long long)waiting / 1024,
+			    (unsigned long long)max / 1024);
+	return buf->length > 0;
+}
+
 void cb_show_shell(FILE *out, const struct cb_style *style, struct json_object *rows)
 {
 	for (size_t i = 0; i < cb_json_length(rows); i++) {

@@ -72,6 +72,9 @@ void cb_render_explain(FILE *out, const struct cb_style *style, struct json_obje
  */
 void cb_show_steps(struct cb_buf *buf, struct json_object *steps, size_t max);
 
+/* What waits at the sockets of a row, "3/511" connections, "12/208 KiB" of datagrams; a column's show. */
+bool cb_show_backlog(struct json_object *row, const struct cb_style *style, struct cb_buf *buf);
+
 /*
  * The Shell commands of @rows, one a line; one that a shell might take for something else becomes a
  * comment.

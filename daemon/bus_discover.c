@@ -75,6 +75,9 @@ static void row_of_group(struct cb_rows *rows, const struct cb_manager *m,
 	if (group->local.protocol == CB_PROTOCOL_TCP) {
 		cb_row_u32(rows, "Backlog", group->backlog);
 		cb_row_u32(rows, "BacklogMax", group->backlog_max);
+	} else {
+		cb_row_u64(rows, "QueuedBytes", group->queued_bytes);
+		cb_row_u64(rows, "QueuedMaxBytes", group->queued_max_bytes);
 	}
 	cb_row_u64(rows, "Drops", group->drops);
 	if (group->skew_ratio > 0)

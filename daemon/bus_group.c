@@ -24,15 +24,16 @@ struct facts {
 	char selector_text[CB_SELECTOR_TEXT_MAX * 2], note_text[256];
 	const char *selector;
 	uint32_t workers, changed, queues, backlog, backlog_max, moves_hour;
-	uint64_t cooldown_left_usec;
+	uint64_t cooldown_left_usec, queued_bytes, queued_max_bytes;
 	double cpu, wait_per_sec, packets_per_sec, drops_per_sec, skew, metric;
 };
 
 #define UNKNOWN_U32 UINT32_MAX
+#define UNKNOWN_U64 UINT64_MAX
 
 enum when {
 	ALWAYS,
-	KNOWN, /* when it is not NaN or UNKNOWN_U32 */
+	KNOWN, /* when it is not NaN or UNKNOWN_* */
 };
 
 static const struct field {
@@ -56,6 +57,8 @@ static const struct field {
 	{ "PacketsPerSec", 'd', offsetof(struct facts, packets_per_sec), KNOWN },
 	{ "Backlog", 'u', offsetof(struct facts, backlog), KNOWN },
 	{ "BacklogMax", 'u', offsetof(struct facts, backlog_max), KNOWN },
+	{ "QueuedBytes", 't', offsetof(struct facts, queued_bytes), KNOWN },
+	{ "QueuedMaxBytes", 't', offsetof(struct facts, queued_max_bytes), KNOWN },
 	{ "DropsPerSec", 'd', offsetof(struct facts, drops_per_sec), KNOWN },
 	{ "Skew", 'd', offsetof(struct facts, skew), KNOWN },
 	{ "ServiceMetric", 'd', offsetof(struct facts, metric), KNOWN },
@@ -94,8 +97,13 @@ static void fill_view(struct facts *ret, const struct cb_registration *registrat
 	if (view->has_listen) {
 		ret->backlog = view->backlog;
 		ret->backlog_max = view->backlog_max;
-		ret->drops_per_sec = view->drops_per_sec.smooth;
 	}
+	if (view->has_datagrams) {
+		ret->queued_bytes = view->queued_bytes;
+		ret->queued_max_bytes = view->queued_max_bytes;
+	}
+	if (view->has_listen || view->has_datagrams)
+		ret->drops_per_sec = view->drops_per_sec.smooth;
 	if (view->has_fds && view->skew_ratio > 0)
 		ret->skew = view->skew_ratio;
 	if (view->has_metric)
@@ -147,6 +155,8 @@ static void fill(struct facts *ret, const struct cb_registration *registration)
 			       .path_owned = cb_bus_group_path(policy->name),
 			       .backlog = UNKNOWN_U32,
 			       .backlog_max = UNKNOWN_U32,
+			       .queued_bytes = UNKNOWN_U64,
+			       .queued_max_bytes = UNKNOWN_U64,
 			       .moves_hour = UNKNOWN_U32,
 			       .cpu = (double)NAN,
 			       .wait_per_sec = (double)NAN,
@@ -174,11 +184,16 @@ static const void *field_of(const struct facts *facts, const struct field *field
 static bool known(const struct facts *facts, const struct field *field)
 {
 	const void *value = field_of(facts, field);
+	uint64_t big;
 	uint32_t number;
 	double figure;
 
 	if (field->when == ALWAYS)
 		return true;
+	if (field->type == 't') {
+		memcpy(&big, value, sizeof(big));
+		return big != UNKNOWN_U64;
+	}
 	if (field->type == 'd') {
 		memcpy(&figure, value, sizeof(figure));
 		return !isnan(figure);
@@ -249,6 +264,8 @@ static const sd_bus_vtable vtable[] = { SD_BUS_VTABLE_START(0),
 					PROPERTY("PacketsPerSec", "d", 0),
 					PROPERTY("Backlog", "u", 0),
 					PROPERTY("BacklogMax", "u", 0),
+					PROPERTY("QueuedBytes", "t", 0),
+					PROPERTY("QueuedMaxBytes", "t", 0),
 					PROPERTY("DropsPerSec", "d", 0),
 					PROPERTY("Skew", "d", 0),
 					PROPERTY("ServiceMetric", "d", 0),

@@ -251,8 +251,13 @@ static void worker_figures(struct cb_rows *rows, const struct cb_worker_view *vi
 		cb_row_u32(rows, "Listeners", view->n_listeners);
 		cb_row_u32(rows, "Backlog", view->backlog);
 		cb_row_u32(rows, "BacklogMax", view->backlog_max);
-		cb_row_double(rows, "DropsPerSec", view->drops_per_sec.smooth);
 	}
+	if (view->present & CB_WORKER_HAS_DATAGRAMS) {
+		cb_row_u64(rows, "QueuedBytes", view->queued_bytes);
+		cb_row_u64(rows, "QueuedMaxBytes", view->queued_max_bytes);
+	}
+	if (view->present & (CB_WORKER_HAS_LISTEN | CB_WORKER_HAS_DATAGRAMS))
+		cb_row_double(rows, "DropsPerSec", view->drops_per_sec.smooth);
 	if (view->present & CB_WORKER_HAS_LAST_CPU)
 		cb_row_index(rows, "LastCPU", view->last_cpu);
 }

@@ -338,6 +338,33 @@ METRIC(GROUP_BACKLOG_MAX)
 			cb_metric_count(metrics, view.backlog_max, view.policy->name, NULL);
 }
 
+METRIC(GROUP_QUEUED)
+{
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_datagrams)
+			cb_metric_count(metrics, view.queued_bytes, view.policy->name, NULL);
+}
+
+METRIC(GROUP_QUEUED_MAX)
+{
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_datagrams)
+			cb_metric_count(metrics, view.queued_max_bytes, view.policy->name, NULL);
+}
+
+METRIC(GROUP_DROPS)
+{
+	struct cb_group_view view;
+
+	for (uint32_t i = 0; next_group(m, &i, &view);)
+		if (view.has_listen || view.has_datagrams)
+			cb_metric_value(metrics, view.drops_per_sec.raw, view.policy->name, NULL);
+}
+
 METRIC(GROUP_SKEW)
 {
 	struct cb_group_view view;
@@ -399,6 +426,14 @@ METRIC(WORKER_BACKLOG)
 
 	while (next_worker(&each))
 		cb_metric_count(metrics, each.use.backlog, each.use.group, each.label);
+}
+
+METRIC(WORKER_QUEUED)
+{
+	struct each_worker each = { .m = m, .present = CB_WORKER_HAS_DATAGRAMS };
+
+	while (next_worker(&each))
+		cb_metric_count(metrics, each.use.queued_bytes, each.use.group, each.label);
 }
 
 METRIC(WORKER_FDS)

@@ -238,7 +238,8 @@ struct cb_worker_view {
 	uint32_t n_threads, n_fds;
 	/* CB_WORKER_HAS_LISTEN: of the listening sockets that it alone serves */
 	uint32_t n_listeners, backlog, backlog_max;
-	struct cb_rate drops_per_sec;
+	struct cb_rate drops_per_sec; /* and datagrams lost */
+	uint64_t queued_bytes, queued_max_bytes; /* CB_WORKER_HAS_DATAGRAMS: of UDP sockets that it alone serves */
 	int32_t last_cpu;
 	int32_t cpu_attributed; /* the CPU its load is counted on, -1 unknown */
 	struct cb_cpuset mask, original;
@@ -271,10 +272,11 @@ struct cb_group_view {
 	enum cb_mode mode; /* effective */
 	uint32_t n_workers, n_placed;
 	struct cb_rate cpu, wait_per_sec; /* sums over its workers */
-	bool has_packets, has_listen, has_fds, has_metric;
+	bool has_packets, has_listen, has_datagrams, has_fds, has_metric;
 	double metric; /* ServiceMetric=, as it came last */
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;
+	uint64_t queued_bytes, queued_max_bytes; /* of UDP */
 	double skew_ratio;      /* most connections of a worker over the mean, by fds; 1 is even; 0 unknown */
 	uint32_t moves_hour;
 	uint64_t cooldown_until_usec;
@@ -326,6 +328,7 @@ struct cb_worker_use {
 	uint32_t slot, present; /* CB_WORKER_HAS_* with a rate */
 	double cpu_per_sec, wait_per_sec; /* last interval */
 	uint32_t backlog, n_fds;
+	uint64_t queued_bytes;
 };
 struct cb_irq_use {
 	uint32_t irq;

@@ -299,6 +299,7 @@ struct cb_census_group {
 	uint32_t n_sockets;
 	uint32_t n_unserved; /* that nobody was seen to serve */
 	uint32_t backlog, backlog_max; /* TCP */
+	uint64_t queued_bytes, queued_max_bytes; /* UDP */
 	uint64_t drops;		       /* since they were opened */
 	double skew_ratio; /* most connections of a worker over the mean, 0 with less than two workers or no connection */
 	uint32_t first_worker, n_workers; /* of worker[] */

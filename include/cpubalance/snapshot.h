@@ -88,6 +88,7 @@ struct cb_irq_sample {
 #define CB_WORKER_HAS_FDS (1u << 6)
 #define CB_WORKER_HAS_LISTEN (1u << 7)   /* n_listeners, backlog, backlog_max, drops */
 #define CB_WORKER_HAS_STATE (1u << 8)    /* state, system_ticks */
+#define CB_WORKER_HAS_DATAGRAMS (1u << 9) /* queued_bytes, queued_max_bytes, lost */
 
 struct cb_worker_sample {
 	uint32_t key; /* the worker's number, unique while the daemon runs; 0 is none */
@@ -104,6 +105,10 @@ struct cb_worker_sample {
 	uint32_t backlog;     /* connections waiting to be accepted, now */
 	uint32_t backlog_max; /* what the sockets allow */
 	uint64_t drops;       /* since they were opened */
+	/* The same of its UDP sockets, at addresses that its group names. */
+	uint64_t queued_bytes;     /* waiting to be read, now, as the kernel counts them */
+	uint64_t queued_max_bytes; /* what SO_RCVBUF allows */
+	uint64_t lost;             /* datagrams for which there was no room, since they were opened */
 	char state;	       /* 'R', 'S', 'T', ... of the main thread */
 	uint64_t system_ticks; /* in the kernel, of 1/USER_HZ s, all threads */
 	struct cb_cpuset mask; /* of the main thread */
@@ -112,6 +117,7 @@ struct cb_worker_sample {
 #define CB_GROUP_HAS_PACKETS (1u << 0) /* packets */
 #define CB_GROUP_HAS_LISTEN (1u << 1)  /* backlog, backlog_max, drops */
 #define CB_GROUP_HAS_METRIC (1u << 2)  /* metric, metric_falls */
+#define CB_GROUP_HAS_DATAGRAMS (1u << 3) /* queued_bytes, queued_max_bytes, lost */
 
 /* Counters that belong to a group as a whole: its network namespace's packets, its listening sockets. */
 struct cb_group_sample {
@@ -121,6 +127,7 @@ struct cb_group_sample {
 	uint32_t backlog;     /* connections waiting to be accepted, now, all listeners of the group */
 	uint32_t backlog_max; /* what the listeners allow, summed */
 	uint64_t drops;       /* connections dropped at the group's listeners since they were opened */
+	uint64_t queued_bytes, queued_max_bytes, lost; /* of its UDP sockets, as for a worker */
 	double metric;        /* ServiceMetric=: the number that the operator's command printed last; finite */
 	bool metric_falls;    /* less is better */
 };

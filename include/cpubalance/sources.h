@@ -150,6 +150,7 @@ int cb_taskstats_parse(const void *payload, size_t len, struct cb_taskstats *ret
 
 struct cb_listener {
 	uint32_t inode;
+	bool datagrams; /* of UDP: the backlog is bytes that wait to be read */
 	uint32_t backlog, backlog_max;
 	uint32_t drops;
 	bool has_drops;

@@ -28,6 +28,7 @@ struct group_view {
 	uint32_t first, n; /* of engine->worker[] */
 	uint32_t n_listen; /* workers with sockets of their own */
 	uint32_t own_backlog, own_max;
+	uint64_t own_queued, own_queued_max; /* bytes, of UDP sockets */
 };
 
 static const struct worker_state *worker_at(const struct cb_engine *engine,
@@ -125,15 +126,65 @@ static void detect_skew(struct cb_engine *engine, const struct group_view *view,
 
 /* --- BACKLOG --- */
 
-static void take_queue(const struct cb_engine *engine, struct queue *queue, bool known,
-		       uint32_t backlog, uint32_t backlog_max)
+/* What waits at some sockets: connections, bytes of datagrams, or both. */
+struct waiting {
+	bool connects, datagrams;
+	uint64_t backlog, backlog_max, queued, queued_max;
+};
+
+static struct waiting waiting_for(const struct worker_state *worker)
 {
-	if (!known || backlog_max == 0) {
+	return (struct waiting){ .connects = has(worker, CB_WORKER_HAS_LISTEN),
+				 .datagrams = has(worker, CB_WORKER_HAS_DATAGRAMS),
+				 .backlog = worker->last.backlog,
+				 .backlog_max = worker->last.backlog_max,
+				 .queued = worker->last.queued_bytes,
+				 .queued_max = worker->last.queued_max_bytes };
+}
+
+/* What the workers have of their own is no part of what they share. */
+static struct waiting waiting_shared(const struct group_view *view)
+{
+	const struct group_state *group = view->group;
+	const struct cb_group_sample *last = &group->last;
+
+	return (struct waiting){
+		.connects = group->has_listen,
+		.datagrams = group->has_datagrams,
+		.backlog = group->backlog - CB_MIN(group->backlog, view->own_backlog),
+		.backlog_max = group->backlog_max - CB_MIN(group->backlog_max, view->own_max),
+		.queued = last->queued_bytes - CB_MIN(last->queued_bytes, view->own_queued),
+		.queued_max = last->queued_max_bytes -
+			      CB_MIN(last->queued_max_bytes, view->own_queued_max),
+	};
+}
+
+static double connects_ratio(const struct waiting *waiting)
+{
+	return waiting->connects && waiting->backlog_max ?
+		       (double)waiting->backlog / (double)waiting->backlog_max :
+		       0;
+}
+
+static double datagrams_ratio(const struct waiting *waiting)
+{
+	return waiting->datagrams && waiting->queued_max ?
+		       (double)waiting->queued / (double)waiting->queued_max :
+		       0;
+}
+
+/* The fuller of the two is what counts. */
+static void take_queue(const struct cb_engine *engine, struct queue *queue,
+		       const struct waiting *waiting)
+{
+	if ((!waiting->connects || waiting->backlog_max == 0) &&
+	    (!waiting->datagrams || waiting->queued_max == 0)) {
 		*queue = (struct queue){ .usec = 0 };
 		return;
 	}
 	if (queue->usec)
-		cb_rate_update(&queue->full, (double)backlog / backlog_max,
+		cb_rate_update(&queue->full,
+			       CB_MAX(connects_ratio(waiting), datagrams_ratio(waiting)),
 			       engine->snapshot_usec - queue->usec, engine->policy.smooth_usec, 0);
 	queue->usec = engine->snapshot_usec;
 }
@@ -160,7 +211,8 @@ static const struct worker_state *fullest(const struct cb_engine *engine,
 }
 
 static void fill_backlog(struct cb_engine *engine, const struct group_view *view,
-			 const struct worker_state *worker, struct cb_finding *ret)
+			 const struct worker_state *worker, const struct waiting *waiting,
+			 struct cb_finding *ret)
 {
 	const struct group_state *group = view->group;
 
@@ -168,22 +220,24 @@ static void fill_backlog(struct cb_engine *engine, const struct group_view *view
 		.kind = CB_FINDING_BACKLOG,
 		.cpu = -1,
 		.group_key = group->key,
+		.worker_key = worker ? worker->key : 0,
 		.confirm_usec = engine->policy.backlog_usec,
 		.harm = true,
-		.known = CB_KNOWS(BACKLOG) | CB_KNOWS(BACKLOG_MAX) | CB_KNOWS(LIMIT) |
-			 CB_KNOWS(DROPS),
-		.backlog = group->backlog,
-		.backlog_max = group->backlog_max,
+		.known = CB_KNOWS(LIMIT) | CB_KNOWS(DROPS),
 		.limit_ratio = engine->policy.backlog_on_ratio,
-		.drops_per_sec = group->drops_per_sec.smooth,
+		.drops_per_sec = worker ? worker->drops_per_sec.smooth :
+					  group->drops_per_sec.smooth,
 	};
-	if (!worker)
+	if (datagrams_ratio(waiting) > connects_ratio(waiting)) {
+		ret->known |= CB_KNOWS(QUEUED) | CB_KNOWS(QUEUED_MAX);
+		ret->queued_bytes = (uint32_t)CB_MIN(waiting->queued, (uint64_t)UINT32_MAX);
+		ret->queued_max_bytes = (uint32_t)CB_MIN(waiting->queued_max, (uint64_t)UINT32_MAX);
 		return;
-	ret->worker_key = worker->key;
-	ret->backlog = worker->last.backlog;
-	ret->backlog_max = worker->last.backlog_max;
-	ret->drops_per_sec = worker->drops_per_sec.smooth;
-	if (view->n_listen < 2)
+	}
+	ret->known |= CB_KNOWS(BACKLOG) | CB_KNOWS(BACKLOG_MAX);
+	ret->backlog = (uint32_t)waiting->backlog;
+	ret->backlog_max = (uint32_t)waiting->backlog_max;
+	if (!worker || view->n_listen < 2)
 		return;
 	ret->known |= CB_KNOWS(OTHER_BACKLOG);
 	ret->other_backlog =
@@ -196,13 +250,11 @@ static void detect_backlog(struct cb_engine *engine, const struct group_view *vi
 	struct group_state *group = view->group;
 	struct finding_state *state = &group->backlogged;
 	const struct worker_state *worker = fullest(engine, view);
-	/* what the workers have of their own is no part of what they share */
-	uint32_t shared = group->backlog - CB_MIN(group->backlog, view->own_backlog);
-	uint32_t shared_max = group->backlog_max - CB_MIN(group->backlog_max, view->own_max);
+	struct waiting waiting = waiting_shared(view);
 	double full = worker ? worker->queue.full.smooth : 0;
 	struct cb_finding finding;
 
-	take_queue(engine, &group->queue, group->has_listen, shared, shared_max);
+	take_queue(engine, &group->queue, &waiting);
 	if (state->holds ? group->lagging_key == 0 : group->queue.full.smooth > full) {
 		full = group->queue.full.smooth;
 		worker = NULL;
@@ -217,11 +269,9 @@ static void detect_backlog(struct cb_engine *engine, const struct group_view *vi
 		return;
 	}
 	group->lagging_key = worker ? worker->key : 0;
-	fill_backlog(engine, view, worker, &finding);
-	if (!worker) {
-		finding.backlog = shared;
-		finding.backlog_max = shared_max;
-	}
+	if (worker)
+		waiting = waiting_for(worker);
+	fill_backlog(engine, view, worker, &waiting, &finding);
 	engine_finding_hold(engine, state, &finding, decision);
 }
 
@@ -418,6 +468,7 @@ void engine_detect_groups(struct cb_engine *engine, struct cb_decision *decision
 		for (; at < engine->n_workers && engine->worker[at].group_key == view.group->key;
 		     at++) {
 			struct worker_state *worker = &engine->worker[at];
+			struct waiting waiting;
 
 			view.n++;
 			if (has(worker, CB_WORKER_HAS_LISTEN)) {
@@ -425,8 +476,12 @@ void engine_detect_groups(struct cb_engine *engine, struct cb_decision *decision
 				view.own_backlog += worker->last.backlog;
 				view.own_max += worker->last.backlog_max;
 			}
-			take_queue(engine, &worker->queue, has(worker, CB_WORKER_HAS_LISTEN),
-				   worker->last.backlog, worker->last.backlog_max);
+			if (has(worker, CB_WORKER_HAS_DATAGRAMS)) {
+				view.own_queued += worker->last.queued_bytes;
+				view.own_queued_max += worker->last.queued_max_bytes;
+			}
+			waiting = waiting_for(worker);
+			take_queue(engine, &worker->queue, &waiting);
 			watch_drain(worker);
 			detect_stuck(engine, worker, decision);
 		}

@@ -220,7 +220,10 @@ static void look_at_workers(const struct cb_engine *engine, struct cb_finding *f
 		if (worker->wait_per_sec.smooth > limit_per_sec ||
 		    group->drops_per_sec.smooth > DROPS_HARM ||
 		    (group->backlog_max &&
-		     group->backlog >= policy->harm_backlog_ratio * group->backlog_max))
+		     group->backlog >= policy->harm_backlog_ratio * group->backlog_max) ||
+		    (group->has_datagrams && group->last.queued_max_bytes &&
+		     (double)group->last.queued_bytes >=
+			     policy->harm_backlog_ratio * (double)group->last.queued_max_bytes))
 			finding->harm = true;
 		/* the group that suffers or, with nobody suffering, works most here is the one to plan for */
 		if (worker->wait_per_sec.smooth + worker->cpu_share_ratio > worst) {

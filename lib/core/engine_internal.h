@@ -89,7 +89,7 @@ struct vacant {
 
 #define NO_WORKER UINT32_MAX
 
-/* How full accept queues are, smoothed: a burst is no backlog. */
+/* How full accept queues, or those of UDP sockets, are, smoothed: a burst is no backlog. */
 struct queue {
 	struct cb_rate full;
 	uint64_t usec; /* of the last sample, 0 none */
@@ -189,7 +189,7 @@ struct group_state {
 	uint32_t n_workers;
 	struct cb_group_sample last;
 	uint64_t last_usec;
-	bool has_packets, has_listen;
+	bool has_packets, has_listen, has_datagrams;
 	bool served_packets; /* served work is counted in packets, otherwise in CPU time */
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;

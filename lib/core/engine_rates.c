@@ -180,6 +180,24 @@ static void worker_rate(struct worker_state *worker, const struct cb_worker_samp
 		       !(worker->present & bit));
 }
 
+/* Connections and datagrams for which there was no room at the sockets that are its own. */
+static void drop_rate(struct worker_state *worker, const struct cb_worker_sample *now,
+		      uint64_t dt_usec, uint64_t tau_usec)
+{
+	const struct cb_worker_sample *last = &worker->last;
+	uint32_t both = now->present & last->present;
+	double rate = 0;
+
+	if (!(both & (CB_WORKER_HAS_LISTEN | CB_WORKER_HAS_DATAGRAMS)))
+		return;
+	if (both & CB_WORKER_HAS_LISTEN)
+		rate += per_sec(now->drops, last->drops, dt_usec);
+	if (both & CB_WORKER_HAS_DATAGRAMS)
+		rate += per_sec(now->lost, last->lost, dt_usec);
+	cb_rate_update(&worker->drops_per_sec, rate, dt_usec, tau_usec, !worker->has_drops);
+	worker->has_drops = true;
+}
+
 static void rate_worker(struct cb_engine *engine, struct worker_state *worker,
 			const struct cb_worker_sample *now, uint64_t now_usec)
 {
@@ -198,12 +216,7 @@ static void rate_worker(struct cb_engine *engine, struct worker_state *worker,
 		worker_rate(worker, now, CB_WORKER_HAS_SWITCHES, &worker->invol_per_sec,
 			    now->invol_switches, last->invol_switches, 1, dt_usec, tau_usec);
 		worker->present |= now->present & last->present & counters;
-		if (now->present & last->present & CB_WORKER_HAS_LISTEN) {
-			cb_rate_update(&worker->drops_per_sec,
-				       per_sec(now->drops, last->drops, dt_usec), dt_usec, tau_usec,
-				       !worker->has_drops);
-			worker->has_drops = true;
-		}
+		drop_rate(worker, now, dt_usec, tau_usec);
 	}
 	worker->present = (worker->present & (now->present | ~counters) & counters) |
 			  (now->present & ~counters);

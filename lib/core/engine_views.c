@@ -164,6 +164,8 @@ void cb_engine_worker(const struct cb_engine *engine, uint32_t index, struct cb_
 		.n_listeners = worker->last.n_listeners,
 		.backlog = worker->last.backlog,
 		.backlog_max = worker->last.backlog_max,
+		.queued_bytes = worker->last.queued_bytes,
+		.queued_max_bytes = worker->last.queued_max_bytes,
 		.drops_per_sec = worker->drops_per_sec,
 		.last_cpu = worker->last.last_cpu,
 		.cpu_attributed = worker->cpu_attributed,
@@ -195,6 +197,7 @@ void cb_engine_worker_use(const struct cb_engine *engine, uint32_t index, struct
 		.wait_per_sec = worker->wait_per_sec.raw,
 		.backlog = worker->last.backlog,
 		.n_fds = worker->last.n_fds,
+		.queued_bytes = worker->last.queued_bytes,
 	};
 }
 
@@ -287,12 +290,15 @@ void cb_engine_group(const struct cb_engine *engine, uint32_t index, struct cb_g
 		.wait_per_sec = group->wait_per_sec,
 		.has_packets = group->has_packets,
 		.has_listen = group->has_listen,
+		.has_datagrams = group->has_datagrams,
 		.has_metric = group->last.present & CB_GROUP_HAS_METRIC,
 		.metric = group->last.metric,
 		.packets_per_sec = group->packets_per_sec,
 		.drops_per_sec = group->drops_per_sec,
 		.backlog = group->backlog,
 		.backlog_max = group->backlog_max,
+		.queued_bytes = group->last.queued_bytes,
+		.queued_max_bytes = group->last.queued_max_bytes,
 		.skew_ratio = skew_of(engine, group),
 		.moves_hour = engine_moves_hour(engine, group),
 		.cooldown_until_usec = group->cooldown_until_usec > engine->now_usec ?

@@ -12,6 +12,8 @@
 /* Groups with less CPU time than this say nothing about the load of the machine. */
 #define CONTROL_MIN_RATIO 0.05
 
+#define HAS_DROPS (CB_GROUP_HAS_LISTEN | CB_GROUP_HAS_DATAGRAMS)
+
 /* A sampler that was starved, stopped or suspended: what happened meanwhile is in one window that says nothing of any second. */
 #define GAP_USEC CB_USEC_PER_SEC
 
@@ -67,11 +69,13 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 			       (double)*ret_packets * 1e6 / (double)dt_usec, dt_usec, tau_usec,
 			       !group->has_packets);
 	}
-	if (both & CB_GROUP_HAS_LISTEN) {
-		*ret_drops = cb_counter_delta(now->drops, group->last.drops);
+	if (both & CB_GROUP_HAS_LISTEN)
+		*ret_drops += cb_counter_delta(now->drops, group->last.drops);
+	if (both & CB_GROUP_HAS_DATAGRAMS)
+		*ret_drops += cb_counter_delta(now->lost, group->last.lost);
+	if (both & HAS_DROPS)
 		cb_rate_update(&group->drops_per_sec, (double)*ret_drops * 1e6 / (double)dt_usec,
-			       dt_usec, tau_usec, !group->has_listen);
-	}
+			       dt_usec, tau_usec, !group->has_listen && !group->has_datagrams);
 	group->has_packets = both & CB_GROUP_HAS_PACKETS;
 	/* where there has never been one, the work comes another way: no packets are then no lack of work */
 	served = group->has_packets && (group->served_packets || *ret_packets > 0);
@@ -82,6 +86,7 @@ static uint32_t group_rates(struct group_state *group, const struct cb_group_sam
 		group->disturbed_usec = now_usec;
 	group->served_packets = served;
 	group->has_listen = both & CB_GROUP_HAS_LISTEN;
+	group->has_datagrams = both & CB_GROUP_HAS_DATAGRAMS;
 	if (now) {
 		group->backlog = now->backlog;
 		group->backlog_max = now->backlog_max;
@@ -182,7 +187,7 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 						    0;
 		window->w.has_metric = group->last.present & CB_GROUP_HAS_METRIC;
 		window->w.metric = window->w.has_metric ? group->last.metric : 0;
-		window->w.drops_per_sec = has & CB_GROUP_HAS_LISTEN ? group->drops_per_sec.raw : 0;
+		window->w.drops_per_sec = has & HAS_DROPS ? group->drops_per_sec.raw : 0;
 		note_heat(engine, group, &window->w);
 		group->n_windows++;
 	}

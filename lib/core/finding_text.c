@@ -149,9 +149,24 @@ static const char *dropping(const struct cb_finding *finding, char *buf, size_t 
 {
 	buf[0] = 0;
 	if ((finding->known & CB_KNOWS(DROPS)) && finding->drops_per_sec >= 0.5)
-		snprintf(buf, size, "; %.0f connections a second are dropped",
-			 finding->drops_per_sec);
+		snprintf(buf, size, "; %.0f %s a second are dropped", finding->drops_per_sec,
+			 finding->known & CB_KNOWS(QUEUED) ? "datagrams" : "connections");
 	return buf;
+}
+
+/* Of UDP there are only bytes, and those as the kernel counts them: some hundred for the smallest datagram. */
+static void queued(const struct text *text)
+{
+	const struct cb_finding *finding = text->finding;
+	char name[96], shared[96], drops[64];
+
+	snprintf(shared, sizeof(shared), "workers of %.60s, who share it", group_name(text));
+	snprintf(
+		text->buf, text->size,
+		"datagrams fill %.0f of %.0f KiB of what may wait for %s to read them, for %llu s%s",
+		finding->queued_bytes / 1024.0, finding->queued_max_bytes / 1024.0,
+		finding->worker_key ? worker_name(text, name, sizeof(name)) : shared,
+		text->span_sec, dropping(finding, drops, sizeof(drops)));
 }
 
 static void backlog(const struct text *text)
@@ -240,7 +255,10 @@ const char *cb_engine_finding_sentence(const struct cb_engine *engine,
 		stuck(&text);
 		break;
 	case CB_FINDING_BACKLOG:
-		backlog(&text);
+		if (finding->known & CB_KNOWS(QUEUED))
+			queued(&text);
+		else
+			backlog(&text);
 		break;
 	case CB_FINDING_CONNECTION_SKEW:
 		skew(&text);

@@ -263,6 +263,9 @@ static void add_group(struct counting *c, struct waiting *first, uint32_t n)
 		if (first[i].socket.listens) {
 			group->backlog += queue->backlog;
 			group->backlog_max += queue->backlog_max;
+		} else if (queue->datagrams) {
+			group->queued_bytes += queue->backlog;
+			group->queued_max_bytes += queue->backlog_max;
 		}
 		group->drops += queue->has_drops ? queue->drops : 0;
 		want(c, queue->inode, (uint32_t)(first - c->waiting) + i);

@@ -226,6 +226,8 @@ void cb_watch_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapsho
  */
 int cb_netns_join(struct cb_host *host, struct cb_watch *watch) _must_check_;
 void cb_netns_leave(struct cb_host *host, struct cb_watch *watch);
+/* Whether the Listen= of a group names this UDP socket; NULL: any at all. */
+bool cb_scout_names_datagrams(const struct cb_host *host, const struct cb_socket *socket);
 /* Look up the listening sockets of a new worker. */
 void cb_netns_scan(struct cb_host *host, struct cb_watch *watch);
 /* group[] */

@@ -45,6 +45,7 @@ struct cb_netns {
 	bool read; /* in this tick */
 	struct cb_diag *diag;
 	bool dumped;	   /* listener[] is of this tick and complete */
+	bool datagrams;	   /* with the UDP sockets that groups name */
 	uint64_t set_hash; /* of the inodes, whatever their order */
 	uint32_t n, cap;
 	struct cb_listener *listener;
@@ -166,13 +167,8 @@ void cb_netns_leave(struct cb_host *host, struct cb_watch *watch)
 
 /* --- listening sockets --- */
 
-static void add_listener(const struct cb_socket *socket, void *userdata)
+static void add_socket(struct cb_netns *netns, const struct cb_listener *listener)
 {
-	const struct cb_listener *listener = &socket->queue;
-	struct cb_netns *netns = userdata;
-
-	if (!socket->listens)
-		return;
 	if (netns->n == netns->cap) {
 		uint32_t cap = netns->cap ? netns->cap * 2 : 64;
 		struct cb_listener *grown =
@@ -188,12 +184,35 @@ static void add_listener(const struct cb_socket *socket, void *userdata)
 	netns->set_hash += (listener->inode + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* True when the set of listening sockets is not that of the last dump. */
-static bool dump(struct cb_netns *netns)
+static void add_listener(const struct cb_socket *socket, void *userdata)
 {
+	if (socket->listens)
+		add_socket(userdata, &socket->queue);
+}
+
+struct named {
+	const struct cb_host *host;
+	struct cb_netns *netns;
+};
+
+static void add_datagrams(const struct cb_socket *socket, void *userdata)
+{
+	struct named *named = userdata;
+
+	if (cb_scout_names_datagrams(named->host, socket))
+		add_socket(named->netns, &socket->queue);
+}
+
+/*
+ * Its listening sockets, and of UDP those that groups name: a server has sockets for questions of its own, too. A kernel
+ * that does not list those of UDP says nothing of them. True when the set is not that of the last dump.
+ */
+static bool dump(const struct cb_host *host, struct cb_netns *netns)
+{
+	struct named named = { .host = host, .netns = netns };
 	uint64_t before = netns->set_hash;
 
-	netns->dumped = false;
+	netns->dumped = netns->datagrams = false;
 	if (!netns->diag)
 		return false;
 	netns->n = 0;
@@ -203,6 +222,9 @@ static bool dump(struct cb_netns *netns)
 		return false;
 	}
 	netns->dumped = true;
+	if (cb_scout_names_datagrams(host, NULL))
+		netns->datagrams =
+			cb_diag_dump(netns->diag, CB_DIAG_DATAGRAMS, add_datagrams, &named) == 0;
 	return netns->set_hash != before;
 }
 
@@ -344,7 +366,7 @@ void cb_netns_scan(struct cb_host *host, struct cb_watch *watch)
 {
 	if (!watch->netns || !watch->netns->diag)
 		return;
-	dump(watch->netns);
+	dump(host, watch->netns);
 	if (watch->netns->dumped)
 		scan(host, watch, LINKS_FIRST_MAX);
 	else
@@ -465,10 +487,24 @@ static void read_packets(struct cb_host *host, struct cb_netns *netns)
 			table->group[i].packets += delta;
 }
 
+static void add_own_datagrams(const struct cb_listener *listener, struct cb_worker_sample *sample)
+{
+	if (!(sample->present & CB_WORKER_HAS_DATAGRAMS))
+		sample->queued_bytes = sample->queued_max_bytes = sample->lost = 0;
+	sample->present |= CB_WORKER_HAS_DATAGRAMS;
+	sample->queued_bytes += listener->backlog;
+	sample->queued_max_bytes += listener->backlog_max;
+	sample->lost += listener->has_drops ? listener->drops : 0;
+}
+
 static void add_own_queue(const struct cb_listener *listener, struct cb_worker_sample *sample)
 {
 	if (sample->present == 0)
 		return; /* gone */
+	if (listener->datagrams) {
+		add_own_datagrams(listener, sample);
+		return;
+	}
 	if (!(sample->present & CB_WORKER_HAS_LISTEN)) {
 		sample->n_listeners = sample->backlog = sample->backlog_max = 0;
 		sample->drops = 0;
@@ -478,6 +514,23 @@ static void add_own_queue(const struct cb_listener *listener, struct cb_worker_s
 	sample->backlog += listener->backlog;
 	sample->backlog_max += listener->backlog_max;
 	sample->drops += listener->has_drops ? listener->drops : 0;
+}
+
+static void add_queue(const struct cb_listener *listener, struct cb_group_sample *sample)
+{
+	uint64_t drops = listener->has_drops ? listener->drops : 0;
+
+	if (listener->datagrams) {
+		sample->queued_bytes += listener->backlog;
+		sample->queued_max_bytes += listener->backlog_max;
+		sample->lost += drops;
+		sample->present |= CB_GROUP_HAS_DATAGRAMS;
+		return;
+	}
+	sample->backlog += listener->backlog;
+	sample->backlog_max += listener->backlog_max;
+	sample->drops += drops;
+	sample->present |= CB_GROUP_HAS_LISTEN;
 }
 
 static void add_queues(const struct cb_watch_table *table, const struct cb_listener *listener,
@@ -496,10 +549,7 @@ static void add_queues(const struct cb_watch_table *table, const struct cb_liste
 	for (; low < table->n_refs && table->ref[low].inode == listener->inode; low++) {
 		struct cb_group_sample *sample = &snapshot->group[table->ref[low].group];
 
-		sample->backlog += listener->backlog;
-		sample->backlog_max += listener->backlog_max;
-		sample->drops += listener->has_drops ? listener->drops : 0;
-		sample->present |= CB_GROUP_HAS_LISTEN;
+		add_queue(listener, sample);
 		if (table->ref[low].worker < snapshot->n_workers)
 			add_own_queue(listener, &snapshot->worker[table->ref[low].worker]);
 	}
@@ -536,7 +586,7 @@ static void read_namespaces(struct cb_host *host, struct cb_snapshot *snapshot)
 		read_packets(host, netns);
 		if (netns->read)
 			snapshot->valid |= 1u << CB_SOURCE_SNMP;
-		if (dump(netns))
+		if (dump(host, netns))
 			for (uint32_t i = 0; i < table->n; i++)
 				table->watch[i]->scan |= table->watch[i]->netns == netns;
 		if (netns->dumped)
@@ -555,6 +605,8 @@ static void drop_partial(const struct cb_watch_table *table, struct cb_snapshot 
 				snapshot->group[i].present &= ~CB_GROUP_HAS_PACKETS;
 			if (netns->diag && !netns->dumped)
 				snapshot->group[i].present &= ~CB_GROUP_HAS_LISTEN;
+			if (netns->diag && !netns->datagrams)
+				snapshot->group[i].present &= ~CB_GROUP_HAS_DATAGRAMS;
 		}
 }
 

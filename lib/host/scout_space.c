@@ -38,6 +38,20 @@ static uint64_t groups_of(const struct cb_scout *scout, bool own, const struct c
 	return groups;
 }
 
+bool cb_scout_names_datagrams(const struct cb_host *host, const struct cb_socket *socket)
+{
+	const struct cb_scout *scout = host->scout;
+
+	for (uint32_t i = 0; scout && scout->udp && socket && i < scout->n_groups; i++) {
+		const struct cb_selector *selector = &scout->group[i].selector;
+
+		for (uint32_t j = 0; j < selector->n_listen; j++)
+			if (cb_listen_matches(&selector->listen[j], &socket->local))
+				return true;
+	}
+	return scout && scout->udp && !socket;
+}
+
 static void take(const struct cb_socket *socket, void *userdata)
 {
 	struct cb_scout *scout = userdata;

@@ -95,6 +95,11 @@ static void put_worker(struct cb_trace_out *out, const struct cb_worker_sample *
 		cb_trace_u64(out, NULL, worker->backlog_max);
 		cb_trace_u64(out, NULL, worker->drops);
 	}
+	if (worker->present & CB_WORKER_HAS_DATAGRAMS) {
+		cb_trace_u64(out, NULL, worker->queued_bytes);
+		cb_trace_u64(out, NULL, worker->queued_max_bytes);
+		cb_trace_u64(out, NULL, worker->lost);
+	}
 	if (worker->present & CB_WORKER_HAS_STATE) {
 		cb_trace_u64(out, NULL, (unsigned char)worker->state);
 		cb_trace_u64(out, NULL, worker->system_ticks);
@@ -115,6 +120,11 @@ static void put_group(struct cb_trace_out *out, const struct cb_group_sample *gr
 		cb_trace_u64(out, NULL, group->backlog);
 		cb_trace_u64(out, NULL, group->backlog_max);
 		cb_trace_u64(out, NULL, group->drops);
+	}
+	if (group->present & CB_GROUP_HAS_DATAGRAMS) {
+		cb_trace_u64(out, NULL, group->queued_bytes);
+		cb_trace_u64(out, NULL, group->queued_max_bytes);
+		cb_trace_u64(out, NULL, group->lost);
 	}
 	if (group->present & CB_GROUP_HAS_METRIC) {
 		cb_trace_double(out, NULL, group->metric);
@@ -240,7 +250,8 @@ static void get_worker(struct row *row, void *entry)
 	struct cb_worker_sample *worker = entry;
 	const uint32_t known = CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES |
 			       CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_MASK |
-			       CB_WORKER_HAS_FDS | CB_WORKER_HAS_LISTEN | CB_WORKER_HAS_STATE;
+			       CB_WORKER_HAS_FDS | CB_WORKER_HAS_LISTEN | CB_WORKER_HAS_STATE |
+			       CB_WORKER_HAS_DATAGRAMS;
 
 	worker->key = row_u32(row, "key");
 	worker->present = (uint32_t)row_number(row, "present", known);
@@ -264,6 +275,11 @@ static void get_worker(struct row *row, void *entry)
 		worker->backlog_max = row_u32(row, "backlog_max");
 		worker->drops = row_u64(row, "drops");
 	}
+	if (worker->present & CB_WORKER_HAS_DATAGRAMS) {
+		worker->queued_bytes = row_u64(row, "queued_bytes");
+		worker->queued_max_bytes = row_u64(row, "queued_max_bytes");
+		worker->lost = row_u64(row, "lost");
+	}
 	if (worker->present & CB_WORKER_HAS_STATE) {
 		worker->state = (char)row_number(row, "state", 127);
 		worker->system_ticks = row_u64(row, "system_ticks");
@@ -281,14 +297,20 @@ static void get_group(struct row *row, void *entry)
 	struct cb_group_sample *group = entry;
 
 	group->key = row_u32(row, "key");
-	group->present = (uint32_t)row_number(
-		row, "present", CB_GROUP_HAS_PACKETS | CB_GROUP_HAS_LISTEN | CB_GROUP_HAS_METRIC);
+	group->present = (uint32_t)row_number(row, "present",
+					      CB_GROUP_HAS_PACKETS | CB_GROUP_HAS_LISTEN |
+						      CB_GROUP_HAS_METRIC | CB_GROUP_HAS_DATAGRAMS);
 	if (group->present & CB_GROUP_HAS_PACKETS)
 		group->packets = row_u64(row, "packets");
 	if (group->present & CB_GROUP_HAS_LISTEN) {
 		group->backlog = row_u32(row, "backlog");
 		group->backlog_max = row_u32(row, "backlog_max");
 		group->drops = row_u64(row, "drops");
+	}
+	if (group->present & CB_GROUP_HAS_DATAGRAMS) {
+		group->queued_bytes = row_u64(row, "queued_bytes");
+		group->queued_max_bytes = row_u64(row, "queued_max_bytes");
+		group->lost = row_u64(row, "lost");
 	}
 	if (group->present & CB_GROUP_HAS_METRIC) {
 		group->metric = row_double(row, "metric");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One socket of a SOCK_DIAG_BY_FAMILY dump of listeners (net/ipv4/inet_diag.c): how many connections wait to be accepted, how
- * many may, and how many were dropped at this one since it was opened.
+ * many may, and how many were dropped at this one since it was opened. Of UDP: how many bytes wait to be read, as the kernel counts
+ * them for the limit that is SO_RCVBUF.
  */
 #include "cpubalance/sources.h"
 
@@ -46,10 +47,16 @@ int cb_socket_parse(const void *payload, size_t len, enum cb_protocol protocol,
 	socket.listens = msg.idiag_state == STATE_LISTEN;
 	socket.queue = (struct cb_listener){
 		.inode = msg.idiag_inode,
+		.datagrams = protocol == CB_PROTOCOL_UDP,
 		.backlog = msg.idiag_rqueue,
-		.backlog_max = msg.idiag_wqueue,
+		.backlog_max = protocol == CB_PROTOCOL_UDP ? 0 : msg.idiag_wqueue,
 	};
 	meminfo = attrs[INET_DIAG_SKMEMINFO];
+	if (meminfo && socket.queue.datagrams &&
+	    (size_t)nla_len(meminfo) >= (SK_MEMINFO_RCVBUF + 1) * sizeof(uint32_t))
+		memcpy(&socket.queue.backlog_max,
+		       (const char *)nla_data(meminfo) + SK_MEMINFO_RCVBUF * sizeof(uint32_t),
+		       sizeof(socket.queue.backlog_max));
 	if (meminfo && (size_t)nla_len(meminfo) >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t)) {
 		memcpy(&socket.queue.drops,
 		       (const char *)nla_data(meminfo) + SK_MEMINFO_DROPS * sizeof(uint32_t),

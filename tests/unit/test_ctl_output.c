@@ -491,6 +491,11 @@ static void groups(void **state)
 	       0,
 	       "GROUP  MODE  WORKERS  CHANGED   CPU%  WAIT ms/s  PKTS/s  BACKLOG  DROPS/s  MOVES/h  FROM  NOTE\n"
 	       "nginx  auto        2        1  150.0        200       -    3/511        -        -  bus   no plan for 30 s; n\n");
+	expect(cb_render_workers,
+	       "[{\"Name\":\"dns/0\",\"PID\":7,\"QueuedBytes\":12288,\"QueuedMaxBytes\":212992,\"Backlog\":1,\"BacklogMax\":9}]",
+	       0,
+	       "WORKER  PID  COMMAND  CPU  CPU%  WAIT ms/s  VOL/s  INVOL/s  THREADS  FDS          BACKLOG  AFFINITY  ORIGINAL  ALLOWED\n"
+	       "dns/0     7  -          -     -          -      -        -        -    -  1/9, 12/208 KiB  -         -         -\n");
 	expect(cb_render_groups, "[]", 80, "no group is registered: cpubalctl register --help\n");
 	expect(cb_render_sources,
 	       "[{\"Name\":\"stat\",\"Available\":true,\"InLastTick\":false},{\"Name\":\"perf\",\"Available\":false}]",

@@ -18,6 +18,7 @@ static struct {
 	bool shared;	/* one socket for all: nobody has a queue of his own */
 	bool no_fds;	/* before Linux 6.2 */
 	bool no_listen; /* netlink cannot be had */
+	bool datagrams; /* of UDP: what waits is bytes */
 	uint32_t fds[WORLD_WORKERS], backlog[WORLD_WORKERS];
 	bool closed[WORLD_WORKERS]; /* it has closed its socket */
 	char state[WORLD_WORKERS];
@@ -26,6 +27,19 @@ static struct {
 } plant;
 
 #define BACKLOG_MAX 511u
+
+static void shape_datagrams(struct cb_worker_sample *worker, struct cb_group_sample *group,
+			    uint32_t kib)
+{
+	group->present |= CB_GROUP_HAS_DATAGRAMS;
+	group->queued_bytes += kib * 1024;
+	group->queued_max_bytes += plant.shared ? 0 : BACKLOG_MAX * 1024;
+	if (plant.shared)
+		return;
+	worker->present |= CB_WORKER_HAS_DATAGRAMS;
+	worker->queued_bytes = kib * 1024;
+	worker->queued_max_bytes = BACKLOG_MAX * 1024;
+}
 
 static void shape_worker(struct cb_worker_sample *worker, struct cb_group_sample *group)
 {
@@ -41,6 +55,10 @@ static void shape_worker(struct cb_worker_sample *worker, struct cb_group_sample
 	worker->system_ticks = plant.system_ticks[index];
 	if (plant.no_listen || plant.closed[index])
 		return;
+	if (plant.datagrams) {
+		shape_datagrams(worker, group, plant.backlog[index]);
+		return;
+	}
 	group->present |= CB_GROUP_HAS_LISTEN;
 	group->backlog += plant.backlog[index];
 	group->backlog_max += plant.shared ? 0 : BACKLOG_MAX;
@@ -58,9 +76,12 @@ static void shape(struct world *world, struct cb_snapshot *snapshot)
 
 	(void)world;
 	group->backlog = group->backlog_max = 0;
+	group->queued_bytes = group->queued_max_bytes = 0;
 	for (uint32_t i = 0; i < snapshot->n_workers; i++)
 		shape_worker(&snapshot->worker[i], group);
-	if (plant.shared)
+	if (plant.shared && plant.datagrams)
+		group->queued_max_bytes = BACKLOG_MAX * 1024;
+	else if (plant.shared)
 		group->backlog_max = BACKLOG_MAX;
 }
 
@@ -209,6 +230,36 @@ static void a_shared_socket_is_nobodys(void **state)
 	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->backlog, 300);
 	assert_non_null(strstr(world_sentence(&world, CB_FINDING_BACKLOG), "workers of web share"));
 	assert_null(world_finding(&world, CB_FINDING_WORKER_STUCK));
+	world_done(&world);
+}
+
+static void datagrams_wait_too(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world, 4);
+	plant.datagrams = true;
+	plant.backlog[1] = 300;
+	plant.backlog[3] = 2;
+	world_ticks(&world, 10);
+	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->worker_key, 2);
+	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->queued_bytes, 300 * 1024);
+	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->queued_max_bytes, BACKLOG_MAX * 1024);
+	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->known & CB_KNOWS(BACKLOG), 0);
+	assert_non_null(strstr(sentence(&world, CB_FINDING_BACKLOG),
+			       "datagrams fill 300 of 511 KiB of what may wait for web/1"));
+	plant.backlog[1] = 0;
+	world_ticks(&world, 15);
+	assert_null(find(&world, CB_FINDING_BACKLOG));
+	/* one socket for all */
+	plant.shared = true;
+	plant.backlog[0] = 300;
+	world_ticks(&world, 15);
+	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->worker_key, 0);
+	assert_non_null(strstr(sentence(&world, CB_FINDING_BACKLOG), "workers of web"));
 	world_done(&world);
 }
 
@@ -544,6 +595,7 @@ int main(void)
 		cmocka_unit_test(without_descriptor_counts_there_is_no_skew),
 		cmocka_unit_test(the_worker_that_lags_is_named),
 		cmocka_unit_test(a_shared_socket_is_nobodys),
+		cmocka_unit_test(datagrams_wait_too),
 		cmocka_unit_test(bursts_are_no_backlog),
 		cmocka_unit_test(a_stopped_worker_is_stuck_until_it_goes_on),
 		cmocka_unit_test(a_worker_that_only_computes_is_stuck),

@@ -180,6 +180,29 @@ static void listener(void **state)
 	assert_int_equal(got.inode, 5);
 }
 
+/* Of UDP the queues are bytes, and what they are compared with is the receive buffer. */
+static void datagrams(void **state)
+{
+	const uint32_t meminfo[SK_MEMINFO_VARS] = { [SK_MEMINFO_RCVBUF] = 212992,
+						    [SK_MEMINFO_DROPS] = 7 };
+	struct message m = listener_message(7, meminfo, SK_MEMINFO_VARS);
+	struct cb_socket got;
+
+	(void)state;
+	assert_int_equal(cb_socket_parse(m.bytes, m.len, CB_PROTOCOL_UDP, &got), 0);
+	assert_true(got.queue.datagrams);
+	assert_int_equal(got.queue.backlog, 6);
+	assert_int_equal(got.queue.backlog_max, 212992);
+	assert_int_equal(got.queue.drops, 7);
+	m = listener_message(7, meminfo, SK_MEMINFO_RCVBUF); /* it does not say */
+	assert_int_equal(cb_socket_parse(m.bytes, m.len, CB_PROTOCOL_UDP, &got), 0);
+	assert_int_equal(got.queue.backlog_max, 0);
+	m = listener_message(10, meminfo, SK_MEMINFO_VARS);
+	assert_int_equal(cb_socket_parse(m.bytes, m.len, CB_PROTOCOL_TCP, &got), 0);
+	assert_false(got.queue.datagrams);
+	assert_int_equal(got.queue.backlog_max, 511);
+}
+
 static void addresses(void **state)
 {
 	struct inet_diag_msg msg = { .idiag_family = 10, .idiag_state = 7, .idiag_inode = 9 };
@@ -216,6 +239,7 @@ int main(void)
 		cmocka_unit_test(taskstats_versions),
 		cmocka_unit_test(taskstats_damaged),
 		cmocka_unit_test(listener),
+		cmocka_unit_test(datagrams),
 		cmocka_unit_test(addresses),
 	};
 

@@ -188,10 +188,10 @@ static void presence(void **state)
 	struct cb_trace_record record;
 
 	(void)state;
-	for (uint32_t bits = 0; bits < 1u << 7; bits++) {
+	for (uint32_t bits = 0; bits < 1u << 10; bits++) {
 		snapshot.worker[1].present = bits;
 		snapshot.cpu[1].present = bits & 15;
-		snapshot.group[1].present = bits & 3;
+		snapshot.group[1].present = bits & 15;
 		round_trip(&input, &record);
 		assert_int_equal(record.input.snapshot->worker[1].present, bits);
 		cb_trace_record_done(&record);

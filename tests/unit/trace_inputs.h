@@ -124,7 +124,7 @@ static void fill_snapshot(void)
 	snapshot.worker[0].key = 1;
 	snapshot.worker[1] = (struct cb_worker_sample){
 		.key = UINT32_MAX,
-		.present = (1u << 9) - 1,
+		.present = (1u << 10) - 1,
 		.cpu_nsec = UINT64_MAX,
 		.wait_nsec = 1,
 		.vol_switches = 2,
@@ -136,13 +136,27 @@ static void fill_snapshot(void)
 		.backlog = UINT32_MAX,
 		.backlog_max = 6,
 		.drops = UINT64_MAX,
+		.queued_bytes = UINT64_MAX,
+		.queued_max_bytes = 8,
+		.lost = 9,
 		.state = 'T',
 		.system_ticks = 7,
 		.mask = cb_cpuset_of(CB_CPUS_MAX - 1),
 	};
 	snapshot.group[0].key = 1;
-	snapshot.group[1] =
-		(struct cb_group_sample){ 2, 7, UINT64_MAX, 1, UINT32_MAX, UINT64_MAX, -1.5, true };
+	snapshot.group[1] = (struct cb_group_sample){
+		.key = 2,
+		.present = (1u << 4) - 1,
+		.packets = UINT64_MAX,
+		.backlog = 1,
+		.backlog_max = UINT32_MAX,
+		.drops = UINT64_MAX,
+		.queued_bytes = 1,
+		.queued_max_bytes = UINT64_MAX,
+		.lost = 2,
+		.metric = -1.5,
+		.metric_falls = true,
+	};
 }
 
 static void fill_steps(struct cb_step *steps)
