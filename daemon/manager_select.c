@@ -122,7 +122,13 @@ static void note_none(const struct cb_selector *selector, const struct cb_scout_
 	char text[CB_SELECTOR_TEXT_MAX];
 
 	cb_selector_format(selector, text, sizeof(text));
-	if (cb_selector_names_processes(selector) && state->n_candidates == 0)
+	if (cb_selector_names_processes(selector) && state->n_candidates == 0 &&
+	    state->n_unreadable > 0)
+		snprintf(buf, size,
+			 "no worker: no process that may be looked at is %s; %u may not "
+			 "(CAP_SYS_PTRACE is missing)",
+			 text, state->n_unreadable);
+	else if (cb_selector_names_processes(selector) && state->n_candidates == 0)
 		snprintf(buf, size, "no worker: no process is %s", text);
 	else if (state->n_sockets == 0)
 		snprintf(buf, size, "no worker: nothing listens on %s", text);

@@ -5,9 +5,9 @@
  *
  * A tick dumps the sockets of each namespace at hand into arrays that are there already, and hears of forks. That is all
  * when nothing has changed. A new process is looked at in the tick that hears of it and in the next one, when it has had time to
- * set up; everybody is looked at when sockets that matter came or went, when forks were lost, and once a
- * minute, for what no news tells: a descriptor that was handed over, another cgroup, another name. That takes as many ticks as
- * it takes, each with a budget.
+ * set up; one that has inherited a socket and does not serve it yet a few times more, ever later. Everybody is looked at when sockets that matter came
+ * or went, when forks were lost, and once a minute, for what no news tells: a descriptor that was handed over, another cgroup, another
+ * name. That takes as many ticks as it takes, each with a budget, and the youngest come first: who opens a socket has mostly just begun.
  *
  * Sockets of other network namespaces are looked at for groups that name processes: a port alone means ours.
  */
@@ -24,7 +24,8 @@
 #define RESCAN_USEC (60 * CB_USEC_PER_SEC)
 #define SETTLE_USEC (2 * CB_USEC_PER_SEC) /* a guess has to hold that long */
 #define BUDGET_USEC (4 * CB_USEC_PER_MSEC)
-#define LOOKS	    2u /* at a new process */
+#define LOOKS	    2u	/* at a new process */
+#define SPAN_MAX    64u /* ticks: longest wait before one more look at who does not serve yet */
 #define LISTED_MAX  65536u
 
 /* --- groups --- */
@@ -211,7 +212,8 @@ int cb_scout_look(struct cb_host *host, int32_t pid, uint64_t mask, struct cb_sc
 	return space ? read_holdings(host, space, pid, ret->names, ret) : -EPERM;
 }
 
-static void look(struct cb_host *host, int32_t pid, cb_scout_fn fn, void *userdata)
+/* True for one that holds what it does not serve: its parent's, or its own in a moment. */
+static bool look(struct cb_host *host, int32_t pid, cb_scout_fn fn, void *userdata)
 {
 	struct cb_scout *scout = host->scout;
 	struct cb_scout_look found;
@@ -220,7 +222,7 @@ static void look(struct cb_host *host, int32_t pid, cb_scout_fn fn, void *userda
 	if (r == -EACCES || r == -EPERM)
 		scout->n_unreadable++;
 	if (r < 0)
-		return;
+		return false;
 	for (uint32_t i = 0; i < scout->n_groups; i++) {
 		uint64_t bit = UINT64_C(1) << i;
 
@@ -230,6 +232,7 @@ static void look(struct cb_host *host, int32_t pid, cb_scout_fn fn, void *userda
 		if (found.serves & bit && !is_watched(host, scout->group[i].key, pid))
 			fn(scout->group[i].key, pid, false, found.n_loops, userdata);
 	}
+	return found.holds & ~found.serves;
 }
 
 /* --- guesses --- */
@@ -342,7 +345,7 @@ static void scan(struct cb_host *host, uint64_t until_usec, cb_scout_fn fn, void
 	struct cb_scout *scout = host->scout;
 
 	while (scout->at < scout->n_todo) {
-		look(host, scout->todo[scout->at++], fn, userdata);
+		(void)look(host, scout->todo[scout->n_todo - ++scout->at], fn, userdata);
 		if (until_usec != 0 && cb_host_now_usec(host) >= until_usec)
 			break;
 	}
@@ -447,6 +450,22 @@ static void hear(struct cb_host *host, struct cb_journal *journal)
 	}
 }
 
+/* Whether that was not the last look. */
+static bool look_again(struct cb_host *host, struct cb_scout_fresh *fresh, cb_scout_fn fn,
+		       void *userdata)
+{
+	bool holds = look(host, fresh->pid, fn, userdata);
+
+	if (fresh->looks > 1) {
+		fresh->looks--;
+		return true;
+	}
+	fresh->span = fresh->span ? fresh->span * 2 : 1;
+	/* One more, for it is decremented at once. */
+	fresh->wait = fresh->span + 1;
+	return holds && fresh->span <= SPAN_MAX;
+}
+
 static void look_at_fresh(struct cb_host *host, uint64_t until_usec, cb_scout_fn fn, void *userdata)
 {
 	struct cb_scout *scout = host->scout;
@@ -455,9 +474,10 @@ static void look_at_fresh(struct cb_host *host, uint64_t until_usec, cb_scout_fn
 	for (i = 0; i < scout->n_fresh && cb_host_now_usec(host) < until_usec; i++) {
 		struct cb_scout_fresh *fresh = &scout->fresh[i];
 
-		look(host, fresh->pid, fn, userdata);
-		if (--fresh->looks > 0)
-			scout->fresh[n_left++] = *fresh;
+		if (fresh->wait <= 1 && !look_again(host, fresh, fn, userdata))
+			continue;
+		fresh->wait -= fresh->wait > 1;
+		scout->fresh[n_left++] = *fresh;
 	}
 	memmove(&scout->fresh[n_left], &scout->fresh[i],
 		(scout->n_fresh - i) * sizeof(scout->fresh[0]));

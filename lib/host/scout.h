@@ -42,7 +42,9 @@ struct cb_scout_group {
 
 struct cb_scout_fresh {
 	int32_t pid;
-	uint32_t looks; /* that are left */
+	uint32_t looks; /* that are left, one a tick */
+	uint32_t wait;	/* ticks until one more; 0 none */
+	uint32_t span;	/* the last of these waits */
 };
 
 struct cb_scout_maybe {

@@ -181,6 +181,21 @@ static void look_at_descriptors(struct look *look, int dir_fd, const int32_t *nu
 		look->ret->serves |= look->ret->held[i].serves;
 }
 
+/* To list descriptors takes less than to see what they are: root without CAP_SYS_PTRACE may do the one and not the other. */
+static bool may_look(int dir_fd, const int32_t *numbers, size_t n)
+{
+	char name[16], link[2];
+
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%d", numbers[i]);
+		if (readlinkat(dir_fd, name, link, sizeof(link)) >= 0)
+			return true;
+		if (errno != ENOENT) /* closed meanwhile */
+			return errno != EACCES && errno != EPERM;
+	}
+	return true;
+}
+
 int cb_holdings_read(struct cb_host *host, int32_t pid, const struct cb_wanted *wanted, uint32_t n,
 		     const struct cb_holdings_hooks *hooks, struct cb_holdings *ret)
 {
@@ -211,6 +226,8 @@ int cb_holdings_read(struct cb_host *host, int32_t pid, const struct cb_wanted *
 	r = cb_dir_numbers(dir_fd, numbers, n_numbers, &n_numbers);
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
+	if (!may_look(dir_fd, numbers, n_numbers))
+		return -EACCES;
 	look_at_descriptors(&look, dir_fd, numbers, n_numbers);
 	return 0;
 }

@@ -8,12 +8,12 @@ set -u
 
 CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
 CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-CB_PRIVATE=${CB_PRIVATE:-$CB_BUILD/private}
-export CB_SRC CB_BUILD CB_PRIVATE
-PATH=$CB_PRIVATE/bin:$PATH:/usr/sbin:/sbin
+export CB_SRC CB_BUILD
 cd "$CB_SRC" || exit 1
 # shellcheck source=tests/testlib/loop.bash
 . tests/testlib/loop.bash
+# shellcheck source=tests/testlib/servers.bash
+. tests/testlib/servers.bash
 
 CASES=(
 	"nginx_by_its_port_and_after_a_reload"
@@ -36,98 +36,6 @@ CASES=(
 	"a_registration_outlives_the_daemon"
 	"a_go_server"
 )
-
-say() { echo "# $*"; }
-must() {
-	"$@" && return
-	say "failed: $*"
-	return 1
-}
-quietly() { "$@" >"$loop_dir/out" 2>&1 || { sed 's/^/#   /' "$loop_dir/out"; return 1; }; }
-have() {
-	command -v "$1" >/dev/null 2>&1 && return
-	skip="no $1 here"
-	return 1
-}
-
-# --- the daemon and what it says ------------------------------------------------------------------------
-
-configuration() {
-	printf '[Manager]\nMode=%s\nSampleIntervalSec=250ms\n%s\n' "${2:-observe}" "${1:-}" >"$loop_dir/test.conf"
-}
-
-# In the namespace, where nothing else listens.
-daemon() {
-	loop_net_run "$CB_BUILD/cpubalanced" --bus="$CB_BUS_ADDRESS" --config="$loop_dir/test.conf" \
-		--run-dir="$loop_dir/run" --state-dir="$loop_dir/state" 2>>"$loop_dir/daemon.log"
-	loop_daemon=$loop_pid
-	must loop_try 20 loop_daemon_up && must loop_alive "$loop_daemon"
-}
-
-# fresh [CONFIGURATION [MODE]]
-fresh() { configuration "$@" && daemon; }
-
-# pids_of GROUP - as registered, sorted
-pids_of() {
-	json_rows "$(ctl --json workers "$1" | json_flat)" "" | while IFS= read -r row; do json_in "$row" PID; done |
-		sort -n | paste -sd' '
-}
-are_workers() { [ "$(pids_of "$1")" = "$2" ]; }
-note_of() { json_in "$(json_row "$(ctl --json groups | json_flat)" "" "Name=$1")" Note; }
-notes() { note_of "$1" | grep -q -- "$2"; }
-
-# served LISTEN KEY - of discover
-served() { json_in "$(json_row "$(ctl --json discover | json_flat)" "" "Listen=$1")" "$2"; }
-# discovered LISTEN - pids, sorted
-discovered() {
-	local flat row
-	flat=$(ctl --json discover | json_flat)
-	row=$(awk -v want=".Listen=$1" 'substr($0, index($0, ".")) == want { sub(/\..*/, ""); print; exit }' <<<"$flat")
-	[ -n "$row" ] || return 1
-	awk -v prefix="$row.Workers." 'index($0, prefix) == 1 && /\.PID=/ { sub(/.*=/, ""); print }' <<<"$flat" |
-		sort -n | paste -sd' '
-}
-discovers() { [ "$(discovered "$1")" = "$2" ]; }
-
-# --- servers --------------------------------------------------------------------------------------------
-
-children() { pgrep -P "$1" | sort -n | paste -sd' '; }
-n_children() { [ "$(pgrep -P "$1" | wc -l)" = "$2" ]; }
-listening() { [ "$(nsenter --net --target "${3:-$loop_net}" ss -Hltn "sport = :$1" | wc -l)" = "$2" ]; }
-
-# start_nginx PORT [on] - four workers, a socket each; $master is their master. With "on" it is nobody's child: only
-# then does it replace its program.
-start_nginx() {
-	mkdir -p "$loop_dir/nginx"
-	cat >"$loop_dir/nginx.conf" <<-END
-		daemon ${2:-off};
-		worker_processes 4;
-		pid $loop_dir/nginx/pid;
-		error_log $loop_dir/nginx/error.log;
-		events { worker_connections 256; }
-		http {
-			access_log off;
-			client_body_temp_path $loop_dir/nginx/a; proxy_temp_path $loop_dir/nginx/b;
-			fastcgi_temp_path $loop_dir/nginx/c; uwsgi_temp_path $loop_dir/nginx/d; scgi_temp_path $loop_dir/nginx/e;
-			server { listen 127.0.0.1:$1 reuseport; return 200 "hello\n"; }
-		}
-	END
-	loop_net_run nginx -p "$loop_dir/nginx" -c "$loop_dir/nginx.conf" 2>>"$loop_dir/nginx.log"
-	master=$loop_pid
-	if [ "${2:-off}" = on ]; then
-		must loop_try 10 test -s "$loop_dir/nginx/pid" || return 1
-		master=$(cat "$loop_dir/nginx/pid")
-		loop_pids+=("$master")
-	fi
-	must loop_try 10 n_children "$master" 4 && must loop_try 10 listening "$1" 4
-}
-
-start_python() {
-	loop_net_run tests/tools/pyserver.py "$1" "$2" "$3"
-	parent=$loop_pid
-	must loop_try 10 n_children "$parent" "$2"
-	[ "$3" = udp ] || must loop_try 10 listening "$1" "$2"
-}
 
 # --- nginx ----------------------------------------------------------------------------------------------
 
@@ -154,8 +62,6 @@ load_nginx() {
 	must loop_try 10 is_answered
 }
 is_answered() { [ "$(nsenter --net --target "$loop_net" ss -Htn state established 'sport = :8443' | wc -l)" -ge 16 ]; }
-is_replaced() { n_children "$master" 4 && ! children "$master" | tr ' ' '\n' | grep -qxF -- "$(tr ' ' '\n' <<<"$1")"; }
-is_replaced_by_4() { n_children "$master" 4 && [ "$(children "$master")" != "$1" ]; }
 
 nginx_by_its_pid_file_and_port() {
 	have nginx || return 0
@@ -248,11 +154,15 @@ haproxy_after_a_reload() {
 	have haproxy || return 0
 	local old
 	start_haproxy && must loop_try 10 listening 8444 4 && fresh &&
+		must loop_try 10 discovers tcp:127.0.0.1:8444 "$haproxy" &&
 		must quietly ctl register proxy --listen tcp:8444 &&
 		must loop_try 10 serve_with_threads proxy "$haproxy" || return 1
+	loop_load haproxy --port 8444 --connections 16 --seconds 120 --new-connection-each
+	load=$loop_pid
 	old=$haproxy
 	start_haproxy -sf "$old"
-	must loop_try 10 ended "$old" && must loop_try 10 serve_with_threads proxy "$haproxy"
+	must loop_try 20 ended "$old" && must loop_try 10 serve_with_threads proxy "$haproxy" &&
+		must loop_try 10 discovers tcp:127.0.0.1:8444 "$haproxy" && must loop_alive "$load"
 }
 ended() { ! loop_alive "$1"; }
 
@@ -340,11 +250,8 @@ without_the_connector() {
 	local before
 	configuration
 	# shellcheck disable=SC2016 # expanded by that shell
-	loop_net_run unshare --pid --fork --kill-child --mount-proc sh -c 'tests/tools/pyserver.py 8445 2 epoll & exec "$@"' sh \
-		"$CB_BUILD/cpubalanced" --bus="$CB_BUS_ADDRESS" --config="$loop_dir/test.conf" \
-		--run-dir="$loop_dir/run" --state-dir="$loop_dir/state" 2>>"$loop_dir/daemon.log"
-	loop_daemon=$loop_pid
-	must loop_try 20 loop_daemon_up && must loop_alive "$loop_daemon" && must loop_try 10 listening 8445 2 &&
+	daemon unshare --pid --fork --kill-child --mount-proc sh -c 'tests/tools/pyserver.py 8445 2 epoll & exec "$@"' sh &&
+		must loop_try 10 listening 8445 2 &&
 		must loop_try 10 quietly ctl register py --listen tcp:8445 || return 1
 	before=$(pids_of py)
 	must [ "$(wc -w <<<"$before")" = 2 ] || return 1
@@ -434,52 +341,4 @@ sorted() { printf '%s\n' "$@" | sort -n | paste -sd' '; }
 
 # --- run ------------------------------------------------------------------------------------------------
 
-clear_stage() {
-	[ -n "$loop_daemon" ] && loop_daemon_stop
-	loop_stop_all "$loop_net"
-	rm -rf "$loop_dir/run" "$loop_dir/state" "$loop_dir/nginx"
-}
-
-run_cases() {
-	local i name skip master='' parent='' haproxy='' load=''
-	trap 'trap "" INT TERM HUP; loop_end' EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
-	loop_begin || exit 1
-	if ! loop_net_start; then
-		echo "1..0 # SKIP no network namespace can be made here"
-		exit 0
-	fi
-	echo "1..${#CASES[@]}"
-	for ((i = 0; i < ${#CASES[@]}; i++)); do
-		name=${CASES[i]}
-		: >"$loop_dir/daemon.log"
-		skip=
-		if "$name"; then
-			echo "ok $((i + 1)) - $name${skip:+ # SKIP $skip}"
-		else
-			[ -n "$loop_daemon" ] && { ctl groups; ctl workers; ctl discover; } 2>&1 | sed 's/^/#   /'
-			sed 's/^/#   /' "$loop_dir/out" 2>/dev/null
-			sed 's/^/# daemon: /' "$loop_dir/daemon.log"
-			echo "not ok $((i + 1)) - $name"
-		fi
-		clear_stage
-	done
-}
-
-case ${1:-} in
---inside)
-	# Some of the cases alone: test_discover.sh NAME...
-	shift
-	[ $# -eq 0 ] || CASES=("$@")
-	run_cases
-	exit
-	;;
-esac
-if [ "$(id -u)" != 0 ]; then
-	echo "1..0 # SKIP needs root, to read the descriptors of other processes"
-	exit 0
-fi
-have ss || { echo "1..0 # SKIP $skip"; exit 0; }
-have python3 || { echo "1..0 # SKIP $skip"; exit 0; }
-loop_session "$0" --inside "$@"
+servers_main "$0" "$@"

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """pyserver.py PORT WORKERS HOW - processes of one SO_REUSEPORT group, as many runtimes do it.
 
-HOW: epoll (selectors), accept (blocks in accept), poll (asks with poll()), udp (recvfrom). Each worker opens its own socket;
-the parent only waits. SIGUSR1 to the parent replaces the first worker.
+HOW: epoll (selectors), accept (blocks in accept), poll (asks with poll()), udp (recvfrom), late (as epoll, of a socket that the parent
+has opened, three seconds after the start). Else each worker opens its own socket; the parent only waits. SIGUSR1 to the parent
+replaces the first worker; SIGUSR2 to a worker has it print "PID CONNECTIONS".
 """
 
 import os
@@ -12,21 +13,32 @@ import selectors
 import signal
 import socket
 import sys
+import time
 
 
-def serve(port, how):
-    """One worker, for ever."""
-    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-    kind = socket.SOCK_DGRAM if how == "udp" else socket.SOCK_STREAM
+def open_socket(port, kind):
+    """One more of the group."""
     listener = socket.socket(socket.AF_INET, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", port))
+    if kind == socket.SOCK_STREAM:
+        listener.listen(64)
+    return listener
+
+
+def serve(port, how, inherited):
+    """One worker, for ever."""
+    kept = []
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR2, lambda *_: os.write(1, b"%d %d\n" % (os.getpid(), len(kept))))
+    if how == "late":
+        time.sleep(3)
+    kind = socket.SOCK_DGRAM if how == "udp" else socket.SOCK_STREAM
+    listener = inherited or open_socket(port, kind)
     if how == "udp":
         while True:
             listener.recvfrom(65536)
-    listener.listen(64)
-    kept = []
-    if how == "epoll":
+    if how in ("epoll", "late"):
         selector = selectors.EpollSelector()
         selector.register(listener, selectors.EVENT_READ)
         wait = selector.select
@@ -46,11 +58,12 @@ def main():
     """Start the workers, replace them on demand, end with them."""
     port, count, how = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     workers = []
+    inherited = open_socket(port, socket.SOCK_STREAM) if how == "late" else None
 
     def start():
         pid = os.fork()
         if pid == 0:
-            serve(port, how)
+            serve(port, how, inherited)
         workers.append(pid)
 
     def replace(_number, _frame):
