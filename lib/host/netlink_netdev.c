@@ -46,6 +46,7 @@ struct request {
 struct served {
 	uint32_t ifindex, queue, irq;
 	bool tx;
+	uint32_t seq; /* of the dump that has told its packets last */
 };
 
 struct cb_netdev_conn {
@@ -311,7 +312,7 @@ static void take_stats(struct cb_netdev_conn *conn, const void *payload, size_t 
 {
 	struct cb_netdev_qstats stats;
 	struct served key = { 0 };
-	const struct served *served;
+	struct served *served;
 
 	if (cb_netdev_qstats_parse(payload, len, &stats) < 0 || !stats.has_packets)
 		return;
@@ -319,8 +320,9 @@ static void take_stats(struct cb_netdev_conn *conn, const void *payload, size_t 
 	key.tx = stats.tx;
 	key.queue = stats.queue;
 	served = bsearch(&key, conn->served, conn->n_served, sizeof(key), compare_served);
-	if (!served)
+	if (!served || served->seq == conn->seq) /* told twice is no more */
 		return;
+	served->seq = conn->seq;
 	add_packets(conn->snapshot, served->irq, stats.packets);
 	conn->n_counted++;
 }

@@ -22,6 +22,7 @@ CASES=(
 	"a_capture_of_this_machine_is_one_and_says_nothing_of_its_processes"
 	"writes_are_refused_as_a_kernel_refuses_them"
 	"hot_interrupts_are_moved_and_put_back"
+	"what_a_driver_requests_anew_is_placed_again"
 )
 
 say() { echo "# $*"; }
@@ -55,7 +56,7 @@ conf() {
 		VerifyWindowsMax=6
 		[Group web]
 		PIDFile=$loop_dir/web.pid
-		Interfaces=eth0 eth1
+		Interfaces=eth0 eth1 lan0
 	END
 }
 
@@ -226,6 +227,56 @@ moved_and_back() {
 	daemon && must loop_try 60 some_changed && must loop_try 60 judged || return 1
 	say "verdict: $(json_of "$(reply history)" 0.Verdict), $(json_of "$(reply history)" 0.Sentence)"
 	ctl release --all --pause >"$loop_dir/out" && must loop_try 30 none_changed && must diff "$loop_dir/before" <(masks)
+}
+
+# A placed interrupt that a crash has left and the daemon has taken over, in a network namespace where news of links can be made.
+what_a_driver_requests_anew_is_placed_again() {
+	[ "$(nproc --all)" -gt 1 ] || { skip="there is one real CPU only"; return 0; }
+	[ -x "$CB_BUILD/faulty/tests/system/test_crash" ] || { skip="no build with fault points: make faulty"; return 0; }
+	on --cover --cpus 64 --nodes 2 --nics 1 --queues 4 --start 2 --load 1 -- requested_anew
+}
+# news - of a link, as an interface makes it that goes down and comes back
+news() { ip link set lo mtu "$1"; }
+mask_is() { [ "$(cat "/proc/irq/$1/smp_affinity_list")" = "$2" ]; }
+irq_row() { json_row "$(reply irqs)" "" "IRQ=$1" "${@:2}" >/dev/null; }
+changed_is() { json_row "$(reply changes)" "" "IRQ=$1" State=changed Set=1 >/dev/null; }
+# says FILE TEXT - from here on
+says() {
+	echo "$2" >"$loop_dir/said.${1//\//_}" && mount --bind "$loop_dir/said.${1//\//_}" "$1"
+}
+# The driver gives every interrupt its default mask again.
+reset() { echo 0-1 >"/proc/irq/$1/smp_affinity_list"; }
+
+requested_anew() {
+	local irq device
+	[ -n "${CB_GIANT_NET:-}" ] || { CB_GIANT_NET=yes unshare --net "$0" --on-machine "$loop_dir" requested_anew; return; }
+	irq=$(first_irq eth0-TxRx-1) device=$(realpath /sys/class/net/eth0/device)
+	loop_run taskset -c 0 sleep 600
+	echo "$loop_pid" >"$loop_dir/web.pid"
+	mkdir -m 700 "$loop_dir/run" || return 1
+	CB_FAULT=journal-put:20 "$CB_BUILD/faulty/tests/system/test_crash" --life "$loop_dir/run" "$loop_pid" "$irq" 0 1 &
+	wait $! 2>/dev/null
+	must mask_is "$irq" 1 && daemon && must changed_is "$irq" && must mask_is "$irq" 1 && must irq_row "$irq" Node=0 || return 1
+	# Under the same number and name
+	reset "$irq"
+	news 1400
+	must loop_try 30 mask_is "$irq" 1 && must loop_try 10 changed_is "$irq" || return 1
+	# The device and the interrupt disagree about the node; then the device says nothing.
+	says "$device/numa_node" 1
+	news 1401
+	must loop_try 30 irq_row "$irq" Node=1 || return 1
+	says "$device/numa_node" -1
+	news 1402
+	must loop_try 30 irq_row "$irq" Node=0 && must mask_is "$irq" 1 || return 1
+	# The interface is renamed, and set up again.
+	mount -t tmpfs tmpfs /sys/class/net && mkdir /sys/class/net/lan0 && ln -s "$device" /sys/class/net/lan0/device || return 1
+	says "/sys/kernel/irq/$irq/actions" lan0-TxRx-1
+	reset "$irq"
+	news 1403
+	must loop_try 30 irq_row "$irq" Interface=lan0 Name=lan0-TxRx-1 && must loop_try 30 mask_is "$irq" 1 &&
+		must loop_try 10 changed_is "$irq" || return 1
+	# And all the time its original was kept.
+	ctl release --all --pause >"$loop_dir/out" && must loop_try 30 none_changed && must mask_is "$irq" 0-1
 }
 
 # --- run ----------------------------------------------------------------------------------------------

@@ -172,6 +172,38 @@ static void virtio(void **state)
 	free(irqs);
 }
 
+/* Firmware often says nothing of where a device is, and the interrupt something else: the device is believed, where it speaks. */
+static void node_of_the_device(void **state)
+{
+	static const struct {
+		const char *device, *irq;
+		int32_t node;
+	} cases[] = {
+		{ "1\n", "1\n", 1 },  { "1\n", "0\n", 1 },    { "1\n", "-1\n", 1 },
+		{ "-1\n", "0\n", 0 }, { "-1\n", "-1\n", -1 }, { "x\n", "0\n", 0 },
+		{ NULL, "0\n", 0 },   { NULL, NULL, -1 },
+	};
+	struct tree *tree = *state;
+	struct cb_irqs *irqs;
+
+	add_irq(tree, 38, "0-1\n", "eth0-TxRx-0");
+	add_msi(tree, PCI "0000:00:02.0", 38, 38);
+	add_interface(tree, "eth0", PCI "0000:00:02.0");
+	for (size_t i = 0; i < CB_ARRAY_SIZE(cases); i++) {
+		tree_write(tree, PCI "0000:00:02.0/numa_node",
+			   cases[i].device ? cases[i].device : "");
+		tree_write(tree, "proc/irq/38/node", cases[i].irq ? cases[i].irq : "");
+		if (!cases[i].device)
+			tree_remove(tree, PCI "0000:00:02.0/numa_node");
+		if (!cases[i].irq)
+			tree_remove(tree, "proc/irq/38/node");
+		irqs = read_irqs(tree);
+		assert_irq(irqs, 38, CB_IRQ_NETWORK, "eth0");
+		assert_int_equal(cb_irqs_find(irqs, 38)->node, cases[i].node);
+		free(irqs);
+	}
+}
+
 /*
  * Two ports on one PCI function: the names say which interrupt is whose; a bridge's interrupts are
  * nobody's.
@@ -234,8 +266,10 @@ static void scopes(void **state)
 		{ "40-47", true, true, false },	  { "1,51", true, false, true },
 		{ "44,51", true, true, true },
 	};
-	static const char *const bad[] = { "", "some", "1,", "5-4", "-1", "4294967296", "44 51", "all,44" };
-	const struct cb_irq_info network = { .irq = 44, .class = CB_IRQ_NETWORK }, other = { .irq = 51 };
+	static const char *const bad[] = { "",	 "some",       "1,",	"5-4",
+					   "-1", "4294967296", "44 51", "all,44" };
+	const struct cb_irq_info network = { .irq = 44, .class = CB_IRQ_NETWORK },
+				 other = { .irq = 51 };
 	char scope[16] = "kept";
 
 	(void)state;
@@ -259,7 +293,8 @@ static void scopes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(none), TEST(reads_each), TEST(virtio), TEST(two_ports), TEST(outside), TEST(scopes),
+		TEST(none),	 TEST(reads_each), TEST(virtio), TEST(node_of_the_device),
+		TEST(two_ports), TEST(outside),	   TEST(scopes),
 	};
 
 	return cmocka_run_group_tests_name("irqs", tests, NULL, NULL);
