@@ -24,6 +24,7 @@
 #define RESCAN_USEC (60 * CB_USEC_PER_SEC)
 #define SETTLE_USEC (2 * CB_USEC_PER_SEC) /* a guess has to hold that long */
 #define BUDGET_USEC (4 * CB_USEC_PER_MSEC)
+#define LOOKS_LEAST 16u /* a tick, where all CPUs are so busy that one look takes the budget */
 #define LOOKS	    2u	/* at a new process */
 #define SPAN_MAX    64u /* ticks: longest wait before one more look at who does not serve yet */
 #define LISTED_MAX  65536u
@@ -343,10 +344,11 @@ static bool begin_scan(struct cb_host *host)
 static void scan(struct cb_host *host, uint64_t until_usec, cb_scout_fn fn, void *userdata)
 {
 	struct cb_scout *scout = host->scout;
+	size_t least = scout->at + LOOKS_LEAST;
 
 	while (scout->at < scout->n_todo) {
 		(void)look(host, scout->todo[scout->n_todo - ++scout->at], fn, userdata);
-		if (until_usec != 0 && cb_host_now_usec(host) >= until_usec)
+		if (until_usec != 0 && scout->at >= least && cb_host_now_usec(host) >= until_usec)
 			break;
 	}
 	if (scout->at < scout->n_todo)
@@ -471,7 +473,8 @@ static void look_at_fresh(struct cb_host *host, uint64_t until_usec, cb_scout_fn
 	struct cb_scout *scout = host->scout;
 	uint32_t n_left = 0, i;
 
-	for (i = 0; i < scout->n_fresh && cb_host_now_usec(host) < until_usec; i++) {
+	for (i = 0; i < scout->n_fresh && (i < LOOKS_LEAST || cb_host_now_usec(host) < until_usec);
+	     i++) {
 		struct cb_scout_fresh *fresh = &scout->fresh[i];
 
 		if (fresh->wait <= 1 && !look_again(host, fresh, fn, userdata))
@@ -494,7 +497,7 @@ void cb_scout_tick(struct cb_host *host, struct cb_journal *journal, cb_scout_fn
 	hear(host, journal);
 	if (cb_scout_spaces_dump(scout))
 		scout->rescan = true;
-	look_at_fresh(host, now_usec + BUDGET_USEC, fn, userdata);
+	look_at_fresh(host, cb_host_now_usec(host) + BUDGET_USEC, fn, userdata);
 	if (!scout->scanning && (scout->rescan || now_usec >= scout->rescan_usec) &&
 	    !begin_scan(host))
 		return;
