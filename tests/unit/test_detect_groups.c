@@ -243,23 +243,23 @@ static void datagrams_wait_too(void **state)
 	plant.backlog[1] = 300;
 	plant.backlog[3] = 2;
 	world_ticks(&world, 10);
-	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->worker_key, 2);
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->queued_bytes, 300 * 1024);
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->queued_max_bytes, BACKLOG_MAX * 1024);
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->known & CB_KNOWS(BACKLOG), 0);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_BACKLOG),
+	assert_true(world_confirmed(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->worker_key, 2);
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->queued_bytes, 300 * 1024);
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->queued_max_bytes, BACKLOG_MAX * 1024);
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->known & CB_KNOWS(BACKLOG), 0);
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_BACKLOG),
 			       "datagrams fill 300 of 511 KiB of what may wait for web/1"));
 	plant.backlog[1] = 0;
 	world_ticks(&world, 15);
-	assert_null(find(&world, CB_FINDING_BACKLOG));
+	assert_null(world_finding(&world, CB_FINDING_BACKLOG));
 	/* one socket for all */
 	plant.shared = true;
 	plant.backlog[0] = 300;
 	world_ticks(&world, 15);
-	assert_true(confirmed(&world, CB_FINDING_BACKLOG));
-	assert_int_equal(find(&world, CB_FINDING_BACKLOG)->worker_key, 0);
-	assert_non_null(strstr(sentence(&world, CB_FINDING_BACKLOG), "workers of web"));
+	assert_true(world_confirmed(&world, CB_FINDING_BACKLOG));
+	assert_int_equal(world_finding(&world, CB_FINDING_BACKLOG)->worker_key, 0);
+	assert_non_null(strstr(world_sentence(&world, CB_FINDING_BACKLOG), "workers of web"));
 	world_done(&world);
 }
 
