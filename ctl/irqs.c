@@ -116,14 +116,78 @@ void cb_render_irqs(FILE *out, const struct cb_style *style, struct json_object 
 	json_object_put(some);
 }
 
-enum { FLAG_ALL };
+/* --- on which CPUs --- */
+
+#define SHOWN_MAX 8u
+
+struct count {
+	int64_t cpu;
+	uint64_t count;
+};
+
+/* The CPUs that had most, in the order of that, and how many more there are. */
+static bool show_cpus(struct json_object *row, const struct cb_style *style, struct cb_buf *buf)
+{
+	struct json_object *cpus = cb_json_get(row, "CPUs");
+	struct count most[SHOWN_MAX] = { { .cpu = -1 } };
+	size_t n = cb_json_length(cpus), n_most = 0;
+
+	(void)style;
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *one = json_object_array_get_idx(cpus, i);
+		struct count count;
+		size_t at;
+
+		if (!cb_json_int(one, "CPU", &count.cpu) ||
+		    !cb_json_u64(one, "Count", &count.count))
+			continue;
+		for (at = n_most; at > 0 && most[at - 1].count < count.count; at--)
+			if (at < SHOWN_MAX)
+				most[at] = most[at - 1];
+		if (at < SHOWN_MAX)
+			most[at] = count;
+		n_most = n_most < SHOWN_MAX ? n_most + 1 : SHOWN_MAX;
+	}
+	for (size_t i = 0; i < n_most; i++)
+		cb_buf_join(buf, ", ", "CPU %lld: %llu", (long long)most[i].cpu,
+			    (unsigned long long)most[i].count);
+	if (n > n_most)
+		cb_buf_add(buf, ", %zu more", n - n_most);
+	return n_most > 0;
+}
+
+void cb_render_irq_counts(FILE *out, const struct cb_style *style, struct json_object *irqs)
+{
+	static const struct cb_column columns[] = {
+		{ .title = "IRQ", .cell = CB_CELL_NUMBER, .key = "IRQ" },
+		{ .title = "NAME", .cell = CB_CELL_TEXT, .key = "Name", .min_cols = 12 },
+		{ .title = "TOTAL", .cell = CB_CELL_NUMBER, .key = "Total" },
+		{ .title = "WHERE", .show = show_cpus, .min_cols = 20 },
+	};
+
+	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), irqs, 0,
+		       "no interrupt is changed, feeds a group or fires: --all");
+}
+
+static int run_counts(struct cb_ctl *ctl, bool all)
+{
+	struct json_object *json = NULL;
+	int code = cb_client_call_json(ctl, "CountIRQs", CB_CALL_USEC, &json, "b", all);
+
+	return code == CB_EXIT_OK ? cb_show(ctl, json, cb_render_irq_counts) : code;
+}
+
+enum { FLAG_ALL, FLAG_COUNTS };
 static const struct cb_flag flags[] = {
 	[FLAG_ALL] = { "--all", NULL, "those without a single interrupt a second too" },
+	[FLAG_COUNTS] = { "--counts", NULL, "how often on which CPU since boot" },
 	{ NULL, NULL, NULL },
 };
 
 static int run(struct cb_ctl *ctl, const struct cb_args *args)
 {
+	if (args->flag[FLAG_COUNTS])
+		return run_counts(ctl, args->flag[FLAG_ALL]);
 	return cb_show_list(ctl, "ListIRQs",
 			    args->flag[FLAG_ALL] ? cb_render_all_irqs : cb_render_irqs);
 }
@@ -132,8 +196,10 @@ const struct cb_verb cb_verb_irqs = {
 	.name = "irqs",
 	.arguments = "",
 	.summary = "interrupts: rate, where they land, whether they may move",
-	.details = "LOAD is the share of its CPU's interrupt time that is counted as "
-		   "this interrupt's. cpubalctl(1) explains the reasons.",
+	.details =
+		"LOAD is the share of its CPU's interrupt time that is counted as "
+		"this interrupt's. cpubalctl(1) explains the reasons. With --counts: those that are "
+		"changed, feed a group or fire, or with --all all of /proc/interrupts.",
 	.example = "cpubalctl irqs --all",
 	.flags = flags,
 	.run = run,

@@ -49,6 +49,7 @@ const char *cb_show_few_cpus(const struct cb_cpuset *cpus, char *buf, size_t siz
 void cb_render_irqs(FILE *out, const struct cb_style *style,
 		    struct json_object *irqs); /* busy or changed ones */
 void cb_render_all_irqs(FILE *out, const struct cb_style *style, struct json_object *irqs);
+void cb_render_irq_counts(FILE *out, const struct cb_style *style, struct json_object *irqs);
 void cb_render_groups(FILE *out, const struct cb_style *style, struct json_object *groups);
 void cb_render_workers(FILE *out, const struct cb_style *style, struct json_object *workers);
 void cb_render_discover(FILE *out, const struct cb_style *style, struct json_object *rows);

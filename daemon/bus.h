@@ -68,7 +68,8 @@ struct cb_server {
 	uint64_t census_until_usec;
 	struct cb_census *counts; /* the same with single sockets too, of ListConnections() */
 	uint64_t counts_until_usec;
-	uint64_t report_usec; /* when the report was filled for a reader */
+	uint64_t table_next_usec; /* /proc/interrupts is not read before */
+	uint64_t report_usec;	  /* when the report was filled for a reader */
 	/* what PropertiesChanged and InterfacesAdded have told */
 	uint64_t told[_CB_REPORT_ROW_MAX];
 	uint32_t told_plan_id;
@@ -126,6 +127,10 @@ bool cb_bus_may_call(struct cb_server *server, const char *sender, uint64_t now_
 /* The handler of Discover(). */
 int cb_bus_discover(sd_bus_message *call, void *userdata, sd_bus_error *error);
 int cb_bus_connections(sd_bus_message *call, void *userdata, sd_bus_error *error);
+
+/* --- bus_counts.c --- */
+
+int cb_bus_count_irqs(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* --- explain.c --- */
 

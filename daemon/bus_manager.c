@@ -432,6 +432,8 @@ static const sd_bus_vtable read_vtable[] = {
 				method_list_cpus, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListIRQs", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", irqs),
 				method_list_irqs, READ),
+	SD_BUS_METHOD_WITH_ARGS("CountIRQs", SD_BUS_ARGS("b", all), SD_BUS_RESULT("aa{sv}", irqs),
+				cb_bus_count_irqs, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListWorkers", SD_BUS_ARGS("s", group),
 				SD_BUS_RESULT("aa{sv}", workers), method_list_workers, READ),
 	SD_BUS_METHOD_WITH_ARGS("ListGroups", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", groups),

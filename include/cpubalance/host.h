@@ -209,6 +209,21 @@ bool cb_host_links_changed(struct cb_host *host);
  */
 uint32_t cb_irqs_again(struct cb_host *host, struct cb_journal *journal, struct cb_irqs *irqs);
 
+/* --- irq_counts.c: how often on each CPU, read on request --- */
+
+/*
+ * One interrupt, by its own file: @ret[topology->n_cpu_ids], by CPU number. Returns 0, or a negative errno: -ENOENT where there is no
+ * such interrupt, or no such file.
+ */
+int cb_host_irq_counts(struct cb_host *host, uint32_t irq, const struct cb_topology *topology,
+		       uint64_t *ret) _must_check_;
+/*
+ * Every row of proc/interrupts, those of the architecture too, as cb_interrupts_parse() hands them over. Megabytes on a big machine: it has a
+ * buffer of its own, which goes when it is done. Returns 0, what @fn has returned, or a negative errno.
+ */
+int cb_host_interrupts(struct cb_host *host, const struct cb_topology *topology,
+		       cb_interrupts_fn fn, void *userdata) _must_check_;
+
 /* True when a process named irqbalance runs in this pid namespace. */
 bool cb_host_irqbalance_runs(struct cb_host *host);
 

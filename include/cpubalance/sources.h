@@ -107,6 +107,12 @@ int cb_snmp_parse(const char *buf, size_t len, uint64_t *ret_packets) _must_chec
 /* The distances of a node: decimal numbers, blanks between them. @ret[max] holds the first ones; beyond UINT32_MAX is -ERANGE. */
 int cb_sysfs_distances_parse(const char *buf, size_t len, uint32_t *ret, size_t max, size_t *ret_n)
 	_must_check_;
+/*
+ * sys/kernel/irq/N/per_cpu_count: one number for each possible CPU, commas between them. @ret[n_cpus], by CPU number; 0 where
+ * there is none. Writes to it on failure too.
+ */
+int cb_sysfs_counts_parse(const char *buf, size_t len, const struct cb_cpuset *possible,
+			  uint64_t *ret, uint32_t n_cpus) _must_check_;
 int cb_sysfs_i64_parse(const char *buf, size_t len, int64_t *ret) _must_check_; /* one decimal number, a newline, a NUL */
 /* One line of text without its newline; control characters become '?'; shortened to @size. Returns its length. */
 size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size);

@@ -53,6 +53,27 @@ int cb_sysfs_distances_parse(const char *buf, size_t len, uint32_t *ret, size_t 
 	return n > 0 ? 0 : -EBADMSG;
 }
 
+int cb_sysfs_counts_parse(const char *buf, size_t len, const struct cb_cpuset *possible,
+			  uint64_t *ret, uint32_t n_cpus)
+{
+	struct cb_scan s = CB_SCAN(buf, len);
+	unsigned int cpu = cb_cpuset_first(possible);
+
+	memset(ret, 0, n_cpus * sizeof(ret[0]));
+	do {
+		uint64_t count;
+
+		if (cb_scan_done(&s) || !is_digit(*s.p) || cpu >= CB_CPUS_MAX)
+			return -EBADMSG;
+		if (!cb_scan_u64(&s, &count))
+			return -ERANGE;
+		if (cpu < n_cpus)
+			ret[cpu] = count;
+		cpu = cb_cpuset_next(possible, cpu + 1);
+	} while (cb_scan_char(&s, ','));
+	return is_end(&s) ? 0 : -EBADMSG;
+}
+
 size_t cb_sysfs_text_parse(const char *buf, size_t len, char *ret, size_t size)
 {
 	const char *newline = len > 0 ? memchr(buf, '\n', len) : NULL;

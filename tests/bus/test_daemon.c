@@ -141,6 +141,12 @@ static void test_listings(void **state)
 	sd_bus_message_unref(reply);
 	reply = daemon_ask(&daemon_, "ListIRQs", "");
 	sd_bus_message_unref(reply);
+	/* Every machine has the architecture's own rows. */
+	reply = daemon_ask(&daemon_, "CountIRQs", "b", true);
+	assert_true(count_rows(reply) > 0);
+	sd_bus_message_unref(reply);
+	reply = daemon_ask(&daemon_, "CountIRQs", "b", false);
+	sd_bus_message_unref(reply);
 	reply = daemon_ask(&daemon_, "ListFindings", "");
 	sd_bus_message_unref(reply);
 	reply = daemon_ask(&daemon_, "ListChanges", "");

@@ -302,6 +302,18 @@ static void interrupts(void **state)
 	       " 42  idle            0    -      -  -         yes\n"
 	       " 43  unknown         -    -      -  -         -\n");
 	expect(cb_render_irqs, "[]", 80, "no interrupt has been found\n");
+	expect(cb_render_irq_counts,
+	       "[{\"IRQ\":41,\"Name\":\"eth0-rx-1\",\"Total\":12,\"CPUs\":[{\"CPU\":0,\"Count\":2},"
+	       "{\"CPU\":3,\"Count\":10}]},{\"Name\":\"ERR\",\"Total\":0,\"CPUs\":[]},"
+	       "{\"Name\":\"LOC\",\"Total\":45,\"CPUs\":[{\"CPU\":0,\"Count\":1},{\"CPU\":1,\"Count\":2},"
+	       "{\"CPU\":2,\"Count\":3},{\"CPU\":3,\"Count\":4},{\"CPU\":4,\"Count\":5},{\"CPU\":5,\"Count\":6},"
+	       "{\"CPU\":6,\"Count\":7},{\"CPU\":7,\"Count\":8},{\"CPU\":8,\"Count\":9}]}]",
+	       120,
+	       "IRQ  NAME       TOTAL  WHERE\n"
+	       " 41  eth0-rx-1     12  CPU 3: 10, CPU 0: 2\n"
+	       "  -  ERR            0  -\n"
+	       "  -  LOC           45  CPU 8: 9, CPU 7: 8, CPU 6: 7, CPU 5: 6, CPU 4: 5, CPU 3: 4, "
+	       "CPU 2: 3, CPU 1: 2, 1 more\n");
 	expect(cb_render_irqs, "[{\"IRQ\":1,\"PerSec\":0}]", 80,
 	       "1 idle interrupt: cpubalctl irqs --all\n");
 }

@@ -57,6 +57,46 @@ static void snmp_damaged(void **state)
 	}
 }
 
+/* Columns are the possible CPUs, which may have holes. */
+static void counts_per_cpu(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+	} cases[] = {
+		{ "1,0,3\n", 0 },
+		{ "1,0,3", 0 },
+		{ "1,0,3\n", 0 },
+		{ "1\n", 0 },
+		{ "1,0,3,4\n", -EBADMSG }, /* nobody knows whose the fourth is */
+		{ "", -EBADMSG },
+		{ "\n", -EBADMSG },
+		{ "1,\n", -EBADMSG },
+		{ ",1\n", -EBADMSG },
+		{ "1 2\n", -EBADMSG },
+		{ "1,-2\n", -EBADMSG },
+		{ "18446744073709551616\n", -ERANGE },
+	};
+	struct cb_cpuset possible = CB_CPUSET_EMPTY;
+	uint64_t count[5];
+
+	(void)state;
+	cb_cpuset_set_range(&possible, 0, 1);
+	cb_cpuset_set(&possible, 4);
+	for (size_t i = 0; i < CB_ARRAY_SIZE(cases); i++) {
+		AUTO_TEXT text = TEXT(cases[i].text);
+
+		assert_int_equal(cb_sysfs_counts_parse(text.buf, text.len, &possible, count, 5),
+				 cases[i].r);
+		if (cases[i].r == 0)
+			assert_int_equal(count[0], 1);
+		if (cases[i].r == 0)
+			assert_int_equal(count[4], i < 3 ? 3 : 0);
+	}
+	assert_int_equal(cb_sysfs_counts_parse("7,8,9\n", 6, &possible, count, 1), 0);
+	assert_int_equal(count[0], 7);
+}
+
 static void sysfs_number(void **state)
 {
 	static const struct {
@@ -257,9 +297,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(snmp),		  cmocka_unit_test(snmp_damaged),
-		cmocka_unit_test(sysfs_number),	  cmocka_unit_test(sysfs_text),
-		cmocka_unit_test(sysfs_cpulist),  cmocka_unit_test(cgroup),
-		cmocka_unit_test(cgroup_damaged), cmocka_unit_test(pidfile),
+		cmocka_unit_test(counts_per_cpu), cmocka_unit_test(sysfs_number),
+		cmocka_unit_test(sysfs_text),	  cmocka_unit_test(sysfs_cpulist),
+		cmocka_unit_test(cgroup),	  cmocka_unit_test(cgroup_damaged),
+		cmocka_unit_test(pidfile),
 	};
 
 	return cmocka_run_group_tests_name("small files", tests, NULL, NULL);
