@@ -227,7 +227,7 @@ void cb_server_tick(struct cb_server *server)
 		return;
 	if (server->bus && sd_bus_is_open(server->bus) <= 0)
 		fail(server, "stay connected to the bus", -ECONNRESET);
-	cb_asking_tick(server->asking, cb_manager_now(server->manager));
+	cb_asking_tick(server->asking, server->manager->tick_begin_usec);
 	if (!server->owned)
 		return;
 	cb_bus_manager_changed(server);

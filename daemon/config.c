@@ -284,7 +284,7 @@ int cb_config_load_traced(const char *path, bool optional, struct cb_policy *ret
 	r = cb_policy_check(policy, err);
 	if (r < 0)
 		return cb_err_prefix(err, r, "%s: ", path);
-	*ret = *policy;
+	cb_policy_copy(ret, policy);
 	*ret_origins = origins;
 	origins = (struct cb_config_origins){ .n = 0 };
 	return 0;

@@ -180,7 +180,7 @@ int cb_manager_feed_policy(struct cb_manager *m)
 	struct cb_input input = { .kind = CB_INPUT_POLICY, .policy = m->effective };
 	const char *why;
 
-	*m->effective = *m->policy;
+	cb_policy_copy(m->effective, m->policy);
 	m->journal_healthy = cb_manager_can_move(m, &why);
 	if (!m->journal_healthy)
 		m->effective->mode = CB_MODE_OBSERVE;
@@ -195,7 +195,7 @@ static void probe_journal(struct cb_manager *m)
 {
 	struct cb_err err = { .msg = "" };
 	struct cb_journal *fresh = NULL;
-	uint64_t now_usec = cb_manager_now(m);
+	uint64_t now_usec = m->tick_begin_usec;
 
 	if (now_usec - m->journal_probe_usec < JOURNAL_EVERY_USEC)
 		return;
@@ -366,7 +366,8 @@ static void feed_foreign(struct cb_manager *m)
 	const struct cb_collect_events *collected = m->collected;
 
 	/* Those of an interface that is being set up anew are looked at in the next tick, all at once. */
-	m->links_changed |= cb_host_links_changed(m->host);
+	if (collected->n_irq_masks > 0)
+		m->links_changed |= cb_host_links_changed(m->host);
 	for (uint32_t i = 0; i < collected->n_irq_masks && !m->links_changed; i++) {
 		struct cb_event event = { .kind = CB_EVENT_IRQ_FOREIGN,
 					  .irq = collected->irq_mask[i].irq,
@@ -463,7 +464,7 @@ static void say_sample(struct cb_manager *m, int r, const struct cb_err *err)
 {
 	if (r == 0) {
 		m->n_samples++;
-		m->sample_usec = cb_manager_now(m);
+		m->sample_usec = m->snapshot.time_usec;
 	}
 	if (r < 0 && !m->sample_failed)
 		cb_log(LOG_ERR, "Failed to take a sample: %s",
@@ -476,7 +477,7 @@ static void say_sample(struct cb_manager *m, int r, const struct cb_err *err)
 static void write_textfile(struct cb_manager *m)
 {
 	struct cb_err err = { .msg = "" };
-	uint64_t now_usec = cb_manager_now(m);
+	uint64_t now_usec = m->tick_begin_usec;
 	int r;
 
 	if (!m->policy->metrics_textfile[0] || m->n_samples == 0 ||
@@ -512,7 +513,7 @@ static void feed_lost(struct cb_manager *m)
 static void tick(struct cb_manager *m)
 {
 	struct cb_err err = { .msg = "" };
-	uint64_t begin_usec = cb_manager_now(m), begin_cpu_usec = cb_manager_cpu_usec();
+	uint64_t begin_cpu_usec = cb_manager_idle_cpu_usec(m);
 
 	watch_links(m);
 	if (m->journal) {
@@ -534,7 +535,7 @@ static void tick(struct cb_manager *m)
 	cb_manager_own_place(m);
 	m->n_ticks++;
 	m->last_tick_usec = cb_manager_now(m);
-	m->tick_usec = m->last_tick_usec - begin_usec;
+	m->tick_usec = m->last_tick_usec - m->tick_begin_usec;
 	cb_manager_report(m);
 	cb_server_tick(m->server);
 	write_textfile(m);
@@ -553,6 +554,7 @@ int cb_manager_on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	m->late_usec = now_usec - CB_MIN(m->tick_due_usec, now_usec);
 	missed = m->late_usec / interval_usec;
 	m->n_overruns += missed;
+	m->tick_begin_usec = now_usec;
 	tick(m);
 	/* From the time it was due, not from now: no drift. What was missed is not made up for. */
 	m->tick_due_usec += interval_usec * (missed + m->tick_every);

@@ -52,10 +52,10 @@ struct cb_member {
 	struct cb_cpuset cpuset; /* what it allows, when last read */
 	uint32_t uid;
 	char unit[CB_SELECTOR_TEXT_MAX]; /* that it belongs to, "" none */
-	sd_event_source *exit;	 /* of the process; NULL where the host has no descriptor for it */
-	bool found;		 /* by a selector */
-	bool guess;		 /* it holds a socket of the group, but was not seen to serve it */
-	uint32_t n_loops;	 /* epoll descriptors that watch the group's sockets */
+	sd_event_source *exit; /* of the process; NULL where the host has no descriptor for it */
+	bool found;	       /* by a selector */
+	bool guess;	       /* it holds a socket of the group, but was not seen to serve it */
+	uint32_t n_loops;      /* epoll descriptors that watch the group's sockets */
 };
 
 /* A process whose threads are workers, of which some have not been seen waiting for clients yet. */
@@ -116,6 +116,14 @@ struct cb_answer {
 	uint32_t n_restored, n_pending, n_gone, n_foreign, n_failed;
 };
 
+/* What headline, state and status were written of; all 0: they were not. */
+struct cb_said {
+	const char *mode, *plan_state;
+	uint64_t left_sec;
+	uint32_t n_cpus, n_hot, n_findings, n_workers, plan_id, tick_every;
+	bool starting, paused, canary, misconfigured;
+};
+
 struct cb_manager {
 	struct cb_manager_options options;
 	sd_event *event;
@@ -161,7 +169,8 @@ struct cb_manager {
 
 	uint64_t tick_due_usec, tick_usec,
 		sample_usec;	 /* next due; duration of the last; time of the last sample */
-	uint64_t last_tick_usec; /* when the last one ended */
+	uint64_t tick_begin_usec; /* when the present one began: what is due in it */
+	uint64_t last_tick_usec;  /* when the last one ended */
 	uint64_t client_usec;	 /* when somebody asked last, 0 never */
 	uint64_t late_usec;	 /* how late the last tick began */
 	uint64_t tick_cpu_usec, own_cpu_usec; /* CPU time of the last tick; of the process */
@@ -170,13 +179,15 @@ struct cb_manager {
 	uint32_t sources_working;	      /* as cb_host_sources_working() */
 	uint64_t n_cross_cpu_reads;
 	uint64_t place_usec; /* when we looked where we run, 0 never */
-	struct cb_cpuset own_may, own_cpus; /* where we may run, by whoever started us; where we do */
+	struct cb_cpuset own_may,
+		own_cpus; /* where we may run, by whoever started us; where we do */
 	uint64_t n_ticks, n_samples, n_overruns;
 	uint64_t irqbalance_usec; /* when it was looked for */
-	bool irqbalance, shared; /* it runs; and leaves those interrupts alone that we may move */
-	bool irqbalance_told;	 /* as the engine was told: interrupts are left to it */
-	char unshared[160];	 /* why not, though it was asked to */
-	uint32_t cpuset_next;		/* index of the worker whose cpuset is read next */
+	uint64_t owners_usec;	  /* when the settings of others were read */
+	bool irqbalance, shared;  /* it runs; and leaves those interrupts alone that we may move */
+	bool irqbalance_told;	  /* as the engine was told: interrupts are left to it */
+	char unshared[160];	  /* why not, though it was asked to */
+	uint32_t cpuset_next;	  /* index of the worker whose cpuset is read next */
 	bool owner_seen[_CB_OWNER_MAX]; /* when they were last looked at */
 	uint64_t suspended_usec;	/* since boot, at the last tick */
 	uint64_t textfile_usec;
@@ -189,6 +200,7 @@ struct cb_manager {
 	int exit_code;
 	char config_error[CB_ERR_MSG_MAX];
 	struct cb_report report;
+	struct cb_said said;
 	uint32_t missing_have; /* what missing was written for */
 	char headline[256], missing[256], last_sentence[320], status[320];
 };
@@ -260,7 +272,9 @@ int cb_manager_worker_add(struct cb_manager *m, struct cb_registration *registra
 			  int32_t tid, uint64_t start_ticks, int pidfd, struct cb_err *err)
 	_must_check_;
 void cb_manager_worker_gone(struct cb_manager *m, struct cb_member *member); /* it has ended */
-void cb_manager_worker_dropped(struct cb_manager *m, struct cb_member *member); /* it lives, and is no worker of ours any more */
+void cb_manager_worker_dropped(
+	struct cb_manager *m,
+	struct cb_member *member); /* it lives, and is no worker of ours any more */
 struct cb_member *cb_manager_worker_by_key(const struct cb_manager *m, uint32_t key);
 struct cb_member *cb_manager_worker_by_pid(const struct cb_manager *m, int32_t pid);
 /* "nginx/3" or a pid -> key, 0 when there is none. */
@@ -318,7 +332,7 @@ int cb_saved_group_parse(struct json_object *object, struct cb_policy *scratch, 
 
 /* --- manager_owners.c --- */
 
-/* Look who else sets what we set, every ten seconds; the engine is told of irqbalance, the log of all. */
+/* Look who else sets what we set, every ten seconds, and what it says that it sets, every minute; the engine is told of irqbalance, the log of all. */
 void cb_manager_owners_watch(struct cb_manager *m);
 /* What coordination makes of irqbalance's row. */
 void cb_manager_owner_irqbalance(const struct cb_manager *m, struct cb_owner *owner);
@@ -332,13 +346,14 @@ void cb_manager_cpuset(struct cb_manager *m, struct cb_member *member);
 /* --- manager_cost.c --- */
 
 uint64_t cb_manager_cpu_usec(void); /* CPU time of this process so far */
+uint64_t cb_manager_idle_cpu_usec(const struct cb_manager *m); /* the same, when a tick begins */
 /*
  * At the end of a tick: what it cost, @begin_cpu_usec being the process's time when it began; how often ticks come from now on.
  */
 void cb_manager_cost(struct cb_manager *m, uint64_t begin_cpu_usec);
 /* Intervals to the next tick, 1 to 8: what keeps @cost_usec of a tick below the budget; @every: as it is now. */
 uint32_t cb_tick_every(uint32_t every, double cost_usec, double interval_usec, double budget_ratio);
-void cb_manager_own_place(struct cb_manager *m); /* once per tick */
+void cb_manager_own_place(struct cb_manager *m);	 /* once per tick */
 void cb_manager_lock_memory(const struct cb_manager *m); /* when blocks have changed */
 
 /* --- manager_notice.c --- */

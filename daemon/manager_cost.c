@@ -35,6 +35,13 @@ uint64_t cb_manager_cpu_usec(void)
 	return (uint64_t)t.tv_sec * CB_USEC_PER_SEC + (uint64_t)t.tv_nsec / CB_NSEC_PER_USEC;
 }
 
+/* As it was after the last tick, where nothing worth a system call has been done since. */
+uint64_t cb_manager_idle_cpu_usec(const struct cb_manager *m)
+{
+	return m->n_ticks == 0 || m->client_usec >= m->last_tick_usec ? cb_manager_cpu_usec() :
+									m->own_cpu_usec;
+}
+
 /* --- the budget --- */
 
 uint32_t cb_tick_every(uint32_t every, double cost_usec, double interval_usec, double budget_ratio)
@@ -93,7 +100,7 @@ static void from_set(const struct cb_cpuset *from, cpu_set_t *ret)
 /* What we were started with is the limit: whoever set it meant it. */
 void cb_manager_own_place(struct cb_manager *m)
 {
-	uint64_t now_usec = cb_manager_now(m);
+	uint64_t now_usec = m->tick_begin_usec;
 	struct cb_cpuset wanted;
 	cpu_set_t set;
 

@@ -180,7 +180,7 @@ void cb_manager_gauges(struct cb_manager *m)
 
 void cb_manager_gauges_fill(struct cb_manager *m)
 {
-	uint64_t now_usec = cb_manager_now(m);
+	uint64_t now_usec = m->tick_begin_usec;
 
 	for (uint32_t i = 0; i < m->snapshot.n_groups; i++) {
 		struct cb_group_sample *sample = &m->snapshot.group[i];

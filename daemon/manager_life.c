@@ -229,7 +229,7 @@ int cb_manager_start(struct cb_manager *m, const struct cb_manager_options *opti
 
 	m->options = *options;
 	m->event = event;
-	*m->policy = *policy;
+	cb_policy_copy(m->policy, policy);
 	r = cb_host_open(&host, &m->host, err);
 	if (r >= 0)
 		r = open_journal(m, err);
@@ -280,7 +280,7 @@ int cb_manager_reload(struct cb_manager *m, struct cb_err *err)
 		if (strcmp(m->policy->metrics_textfile, fresh->metrics_textfile) != 0)
 			cb_textfile_remove(m->policy->metrics_textfile);
 		m->textfile_usec = 0;
-		*m->policy = *fresh;
+		cb_policy_copy(m->policy, fresh);
 		cb_manager_feed_policy(m);
 		cb_manager_groups_configure(m);
 		m->tick_due_usec = CB_MIN(m->tick_due_usec,

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define EVERY_USEC   (10 * CB_USEC_PER_SEC)
-#define CPUSETS_EACH 32u /* workers that are looked at each time */
+#define FILES_USEC   (60 * CB_USEC_PER_SEC) /* their settings, which say what they set */
+#define CPUSETS_EACH 32u		    /* workers that are looked at each time */
 
 /* One more than can be banned: so many are too many. */
 #define IRQS_MAX 129u
@@ -18,7 +19,7 @@
 static void tell_engine(struct cb_manager *m)
 {
 	bool left = m->irqbalance && !m->shared;
-	struct cb_event event = { .kind = CB_EVENT_IRQBALANCE, .present = left };
+	struct cb_event event;
 
 	if (left == m->irqbalance_told)
 		return;
@@ -27,6 +28,7 @@ static void tell_engine(struct cb_manager *m)
 	       left	     ? "irqbalance runs: interrupts are left to it" :
 	       m->irqbalance ? "irqbalance leaves the interrupts alone that may be moved here" :
 			       "irqbalance has ended: interrupts may be moved");
+	event = (struct cb_event){ .kind = CB_EVENT_IRQBALANCE, .present = left };
 	cb_manager_feed_event(m, &event);
 }
 
@@ -126,10 +128,28 @@ void cb_manager_owner_irqbalance(const struct cb_manager *m, struct cb_owner *ow
 					  "it has not been asked to leave any alone yet");
 }
 
-void cb_manager_owners_watch(struct cb_manager *m)
+static void tell_of_others(struct cb_manager *m)
 {
 	struct cb_owner owner[_CB_OWNER_MAX];
-	uint64_t now_usec = cb_manager_now(m);
+
+	cb_host_owners(m->host, owner);
+	for (int i = 0; i < _CB_OWNER_MAX; i++) {
+		if (owner[i].present == m->owner_seen[i])
+			continue;
+		m->owner_seen[i] = owner[i].present;
+		if (i == CB_OWNER_IRQBALANCE)
+			continue; /* said by tell_engine() */
+		if (owner[i].present)
+			cb_log(LOG_NOTICE, "%s sets %s: %s", owner[i].name, owner[i].owns,
+			       owner[i].consequence);
+		else
+			cb_log(LOG_NOTICE, "%s is gone", owner[i].name);
+	}
+}
+
+void cb_manager_owners_watch(struct cb_manager *m)
+{
+	uint64_t now_usec = m->tick_begin_usec;
 	bool due = m->irqbalance_usec == 0 || now_usec - m->irqbalance_usec >= EVERY_USEC;
 
 	if (due)
@@ -140,19 +160,11 @@ void cb_manager_owners_watch(struct cb_manager *m)
 		return;
 	m->irqbalance_usec = now_usec;
 	watch_cpusets(m);
-	cb_host_owners(m->host, owner);
-	for (int i = 0; i < _CB_OWNER_MAX; i++) {
-		if (owner[i].present == m->owner_seen[i])
-			continue;
-		m->owner_seen[i] = owner[i].present;
-		if (i == CB_OWNER_IRQBALANCE)
-			continue; /* said above */
-		if (owner[i].present)
-			cb_log(LOG_NOTICE, "%s sets %s: %s", owner[i].name, owner[i].owns,
-			       owner[i].consequence);
-		else
-			cb_log(LOG_NOTICE, "%s is gone", owner[i].name);
-	}
+	if (!cb_host_owners_changed(m->host) && now_usec - m->owners_usec < FILES_USEC &&
+	    m->owners_usec != 0)
+		return;
+	m->owners_usec = now_usec;
+	tell_of_others(m);
 }
 
 void cb_manager_owner_cpusets(const struct cb_manager *m, struct cb_owner *ret)

@@ -206,7 +206,7 @@ void cb_manager_pidfile_now(struct cb_registration *registration)
 
 void cb_manager_pidfiles(struct cb_manager *m)
 {
-	uint64_t now_usec = cb_manager_now(m);
+	uint64_t now_usec = m->tick_begin_usec;
 
 	for (uint32_t i = 0; i < m->n_registrations; i++)
 		if (m->registration[i]->policy.pid_file[0])

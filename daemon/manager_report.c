@@ -260,6 +260,37 @@ static void write_status(struct cb_manager *m)
 		       cb_seconds_left(report->plan_left_usec, 0));
 }
 
+/*
+ * What the sentences are made of. Most ticks have nothing new to say. @mode and @plan_state are constants, and what is wrong with the
+ * journal is a text that may change.
+ */
+static bool has_news(struct cb_manager *m)
+{
+	const struct cb_report *report = &m->report;
+	struct cb_said said;
+
+	memset(&said, 0, sizeof(said)); /* padding too */
+	said.mode = report->mode;
+	said.plan_state = report->plan_state;
+	said.left_sec = cb_seconds_left(report->plan_left_usec, 0);
+	said.n_cpus = report->n_cpus;
+	said.n_hot = report->n_hot;
+	said.n_findings = report->n_findings;
+	said.n_workers = report->n_workers;
+	said.plan_id = report->plan_id;
+	said.tick_every = m->tick_every;
+	said.starting = m->n_samples < 2;
+	said.paused = report->paused;
+	said.canary = report->canary;
+	said.misconfigured = report->config_error[0] != '\0';
+	if (m->journal_healthy && memcmp(&said, &m->said, sizeof(said)) == 0)
+		return false;
+	m->said = said;
+	m->said.n_cpus = m->journal_healthy ? said.n_cpus :
+					      0; /* of no machine: news next time too */
+	return true;
+}
+
 void cb_manager_report(struct cb_manager *m)
 {
 	struct cb_report *report = &m->report;
@@ -290,8 +321,10 @@ void cb_manager_report(struct cb_manager *m)
 						   "cpubalanced" :
 						   "none";
 	report->config_error = m->config_error;
-	write_headline(m);
 	report->headline = m->headline;
+	if (!has_news(m))
+		return;
+	write_headline(m);
 	report->state = state_of(m);
 	write_status(m);
 }

@@ -25,7 +25,10 @@ struct cb_cpuset {
 
 void cb_cpuset_set(struct cb_cpuset *set, unsigned int cpu);
 void cb_cpuset_clear(struct cb_cpuset *set, unsigned int cpu);
-bool cb_cpuset_has(const struct cb_cpuset *set, unsigned int cpu); /* false beyond CB_CPUS_MAX */
+static inline bool cb_cpuset_has(const struct cb_cpuset *set, unsigned int cpu) /* false beyond CB_CPUS_MAX */
+{
+	return cpu < CB_CPUS_MAX && set->word[cpu / 64] >> (cpu % 64) & 1;
+}
 void cb_cpuset_set_range(struct cb_cpuset *set, unsigned int first,
 			 unsigned int last); /* inclusive */
 

@@ -27,3 +27,5 @@ struct cb_owner {
 
 /* Reads a few files; not for every tick. */
 void cb_host_owners(struct cb_host *host, struct cb_owner ret[_CB_OWNER_MAX]);
+/* The process of one has come or gone since then, as far as cb_host_irqbalance_runs() has seen. */
+bool cb_host_owners_changed(const struct cb_host *host);

@@ -6,6 +6,9 @@
  * configuration is parsed into a fresh struct and swapped whole, or the old one stays. Pure: the file is read elsewhere.
  */
 
+#include <stddef.h>
+#include <string.h>
+
 #include "cpubalance/cpuset.h"
 #include "cpubalance/err.h"
 #include "cpubalance/selector.h"
@@ -133,6 +136,12 @@ extern const struct cb_option cb_options[];
 extern const size_t cb_n_options;
 
 void cb_policy_init(struct cb_policy *policy); /* every default, no group */
+/* What @from says; entries behind its last group are left as they are, since a policy is big and groups are few. */
+static inline void cb_policy_copy(struct cb_policy *to, const struct cb_policy *from)
+{
+	memcpy(to, from,
+	       offsetof(struct cb_policy, group) + from->n_groups * sizeof(from->group[0]));
+}
 
 /*
  * Set one option from text. @section is "Manager", "Detect", "Plan", "Verify" or "Group NAME" (which adds the group when it is new).

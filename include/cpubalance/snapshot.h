@@ -163,7 +163,7 @@ struct cb_snapshot {
  * neither set is not asked for its context switches, which would wake it.
  */
 struct cb_demand {
-	bool detail;           /* somebody looks, or a CPU is near being hot: every signal in every tick */
+	bool detail;           /* somebody looks, or there is a group and a CPU near being hot: every signal in every tick */
 	struct cb_cpuset near; /* CPUs that are hot or near it: asked in every tick */
 	struct cb_cpuset busy; /* others that are not idle: asked in turn */
 };

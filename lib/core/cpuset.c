@@ -31,11 +31,6 @@ void cb_cpuset_clear(struct cb_cpuset *set, unsigned int cpu)
 		set->word[cpu / WORD_BITS] &= ~bit(cpu);
 }
 
-bool cb_cpuset_has(const struct cb_cpuset *set, unsigned int cpu)
-{
-	return cpu < CB_CPUS_MAX && (set->word[cpu / WORD_BITS] & bit(cpu));
-}
-
 void cb_cpuset_set_range(struct cb_cpuset *set, unsigned int first, unsigned int last)
 {
 	unsigned int first_word = first / WORD_BITS, last_word = last / WORD_BITS;

@@ -15,11 +15,9 @@ static bool most_net_rx(const struct cb_engine *engine, uint32_t *ret_cpu, doubl
 	double sum = 0, most = -1;
 	uint32_t n = 0;
 
-	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+	ENGINE_FOREACH_CPU(id, &engine->topology->online, engine) {
 		double rate;
 
-		if (id >= engine->topology->n_cpu_ids)
-			break;
 		if (!(engine->cpu[id].present & CB_CPU_HAS_SOFTIRQS))
 			return false;
 		rate = engine->cpu[id].softirqs_per_sec[CB_SOFTIRQ_NET_RX].smooth;
@@ -182,11 +180,9 @@ static void look_at_peers(struct cb_engine *engine, struct peers_level *ret)
 	double middle;
 
 	ret->asked = true;
-	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+	ENGINE_FOREACH_CPU(id, &engine->topology->online, engine) {
 		const struct cpu_state *cpu = &engine->cpu[id];
 
-		if (id >= engine->topology->n_cpu_ids)
-			break;
 		if (is_fresh(engine, cpu))
 			engine->rate_scratch[n++] = cpu->ctxsw_per_sec.smooth;
 		else if (cpu->last.present &
@@ -283,11 +279,9 @@ static void detect_steal(struct cb_engine *engine, struct cb_decision *decision)
 		.limit_ratio = policy->steal_on_ratio,
 	};
 
-	CB_CPUSET_FOREACH(id, &engine->topology->online) {
+	ENGINE_FOREACH_CPU(id, &engine->topology->online, engine) {
 		double steal;
 
-		if (id >= engine->topology->n_cpu_ids)
-			break;
 		if (!(engine->cpu[id].present & CB_CPU_HAS_TIMES))
 			continue;
 		steal = engine->cpu[id].steal.smooth;
@@ -312,9 +306,7 @@ void engine_detect_cpus(struct cb_engine *engine, struct cb_decision *decision)
 	struct peers_level level = { .asked = false };
 
 	detect_concentration(engine, decision);
-	CB_CPUSET_FOREACH(id, &engine->topology->online) {
-		if (id >= engine->topology->n_cpu_ids)
-			break;
+	ENGINE_FOREACH_CPU(id, &engine->topology->online, engine) {
 		detect_storm(engine, id, &level, decision);
 	}
 	detect_steal(engine, decision);

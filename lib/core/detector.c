@@ -16,11 +16,8 @@
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker)
 {
 	const struct group_state *group = engine_group(engine, worker->group_key);
-	struct cb_cpuset allowed = engine->policy.use_isolated ?
-					   engine->topology->online :
-					   cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset allowed = cb_cpuset_and(engine_usable(engine), &worker->cpuset);
 
-	allowed = cb_cpuset_and(&allowed, &worker->cpuset);
 	if (group && group->policy.has_allowed)
 		allowed = cb_cpuset_and(&allowed, &group->policy.allowed_cpus);
 	return allowed;
@@ -28,7 +25,7 @@ struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct wor
 
 /* What is the same for all CPUs whose workers may use the same set: looked at once for each run of such CPUs. */
 struct neighbours {
-	bool valid;
+	const struct cb_cpuset *of; /* that set, or the engine's own; NULL: nothing was looked at */
 	struct cb_cpuset set;
 	uint32_t n;		/* with a rate */
 	double demand_ratio;	/* what runs and waits there, in CPUs of full capacity */
@@ -38,21 +35,25 @@ struct neighbours {
 	uint32_t n_spare; /* housekeeping CPUs outside of the set that are below HotOff */
 };
 
-/* Where the load of this CPU could go, and itself: what its workers may use, or any housekeeping CPU when it has none. */
-static struct cb_cpuset eligible_from(const struct cb_engine *engine, uint32_t cpu)
+/*
+ * Where the load of this CPU could go, and itself: what its workers may use, or any housekeeping CPU when it has none. Returns @room, or
+ * the engine's own set where that is it.
+ */
+static const struct cb_cpuset *eligible_from(const struct cb_engine *engine, uint32_t cpu,
+					     struct cb_cpuset *room)
 {
-	struct cb_cpuset eligible = CB_CPUSET_EMPTY;
 	uint32_t i = engine->cpu[cpu].first_worker;
 
-	if (i == NO_WORKER)
-		eligible = cb_topology_housekeeping(engine->topology);
+	if (i == NO_WORKER && cb_cpuset_has(&engine->housekeeping, cpu))
+		return &engine->housekeeping;
+	*room = i == NO_WORKER ? engine->housekeeping : CB_CPUSET_EMPTY;
 	for (; i != NO_WORKER; i = engine->worker[i].next_on_cpu) {
 		struct cb_cpuset allowed = engine_allowed(engine, &engine->worker[i]);
 
-		eligible = cb_cpuset_or(&eligible, &allowed);
+		*room = cb_cpuset_or(room, &allowed);
 	}
-	cb_cpuset_set(&eligible, cpu);
-	return eligible;
+	cb_cpuset_set(room, cpu);
+	return room;
 }
 
 /* What a CPU and those who wait for it want; what others wait is not known. */
@@ -83,12 +84,15 @@ static void note_cool(struct neighbours *next, uint32_t cpu, double taken_ratio)
 	next->coolest_ratio[at] = taken_ratio;
 }
 
-static void look_around(const struct cb_engine *engine, const struct cb_cpuset *set,
-			struct neighbours *ret)
+/* Of the set at @ret->of. */
+static void look_around(const struct cb_engine *engine, struct neighbours *ret)
 {
-	struct cb_cpuset spare = cb_topology_housekeeping(engine->topology);
+	const struct cb_cpuset *set = ret->of, *spare = &engine->housekeeping;
 
-	*ret = (struct neighbours){ .valid = true, .set = *set, .coolest_cpu = { -1, -1 } };
+	ret->n = ret->n_spare = 0;
+	ret->demand_ratio = ret->supply_ratio = 0;
+	ret->coolest_ratio[0] = ret->coolest_ratio[1] = 0;
+	ret->coolest_cpu[0] = ret->coolest_cpu[1] = -1;
 	CB_CPUSET_FOREACH(cpu, set) {
 		if (cpu >= engine->topology->n_cpu_ids)
 			break;
@@ -99,9 +103,9 @@ static void look_around(const struct cb_engine *engine, const struct cb_cpuset *
 		ret->supply_ratio += engine_capacity(engine, cpu);
 		note_cool(ret, cpu, engine->cpu[cpu].taken.smooth);
 	}
-	CB_CPUSET_FOREACH(cpu, &spare) {
-		if (cpu >= engine->topology->n_cpu_ids)
-			break;
+	if (set == spare)
+		return;
+	ENGINE_FOREACH_CPU(cpu, spare, engine) {
 		if (!cb_cpuset_has(set, cpu) && (engine->cpu[cpu].present & CB_CPU_HAS_TIMES) &&
 		    engine->cpu[cpu].taken.smooth < engine->policy.hot_off_ratio)
 			ret->n_spare++;
@@ -111,11 +115,16 @@ static void look_around(const struct cb_engine *engine, const struct cb_cpuset *
 static void find_coolest(const struct cb_engine *engine, struct neighbours *next,
 			 struct cb_finding *finding)
 {
-	struct cb_cpuset set = eligible_from(engine, (uint32_t)finding->cpu);
+	struct cb_cpuset room;
+	const struct cb_cpuset *set = eligible_from(engine, (uint32_t)finding->cpu, &room);
 	int at;
 
-	if (!next->valid || !cb_cpuset_equal(&set, &next->set))
-		look_around(engine, &set, next);
+	if (!next->of || (set != next->of && !cb_cpuset_equal(set, next->of))) {
+		if (set == &room)
+			next->set = room;
+		next->of = set == &room ? &next->set : set;
+		look_around(engine, next);
+	}
 	at = next->coolest_cpu[0] == finding->cpu ? 1 : 0;
 	if (next->coolest_cpu[at] < 0)
 		return;
@@ -301,9 +310,10 @@ static void surroundings(const struct cb_engine *engine, struct neighbours *next
 
 void engine_finding_surroundings(const struct cb_engine *engine, struct cb_finding *finding)
 {
-	struct neighbours next = { .valid = false };
+	struct neighbours next;
 	uint32_t bound_key;
 
+	next.of = NULL;
 	surroundings(engine, &next, finding, &bound_key);
 }
 
@@ -369,9 +379,7 @@ void engine_sum_cores(struct cb_engine *engine)
 
 	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
 		sum[i] = 0;
-	CB_CPUSET_FOREACH(cpu, &engine->topology->online) {
-		if (cpu >= engine->topology->n_cpu_ids)
-			break;
+	ENGINE_FOREACH_CPU(cpu, &engine->topology->online, engine) {
 		sum[engine_core(engine, cpu)] +=
 			engine->cpu[cpu].busy.smooth * engine_speed(engine, cpu);
 	}
@@ -379,9 +387,10 @@ void engine_sum_cores(struct cb_engine *engine)
 
 static void detect_heat(struct cb_engine *engine, struct cb_decision *decision)
 {
-	struct neighbours next = { .valid = false };
+	struct neighbours next; /* a set is too big to be cleared for nothing */
 	bool summed = false;
 
+	next.of = NULL;
 	for (uint32_t id = 0; id < engine->topology->n_cpu_ids; id++) {
 		struct cb_finding finding;
 		struct cpu_state *cpu;

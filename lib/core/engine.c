@@ -33,6 +33,7 @@ struct cb_engine *cb_engine_free(struct cb_engine *engine)
 	free(engine->irq);
 	free(engine->queues);
 	free(engine->queue);
+	free(engine->active_irq);
 	free(engine->cpu);
 	free(engine->floor_ratio);
 	free(engine->capacity_ratio);
@@ -174,6 +175,7 @@ static int take_topology(struct cb_engine *engine, struct cb_topology *topology,
 		cpu[i].given_ratio = 1;
 		engine->uneven = engine->uneven || topology->cpu[i].capacity != CB_CAPACITY_FULL;
 	}
+	engine->housekeeping = cb_topology_housekeeping(topology);
 	return 0;
 }
 
@@ -207,14 +209,17 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 	size_t size = sizeof(*irqs) + irqs->n * sizeof(irqs->irq[0]);
 	struct cb_irqs *copy;
 	struct irq_state *state;
+	uint32_t *active;
 
 	if (irqs->n > CB_IRQS_MAX)
 		return -EINVAL;
 	copy = malloc(size);
 	state = calloc(irqs->n ? irqs->n : 1, sizeof(*state));
-	if (!copy || !state) {
+	active = calloc(irqs->n ? irqs->n : 1, sizeof(*active));
+	if (!copy || !state || !active) {
 		free(copy);
 		free(state);
+		free(active);
 		return -ENOMEM;
 	}
 	memcpy(copy, irqs, size);
@@ -236,14 +241,18 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 			};
 		if (state[i].new_usec)
 			engine_newcomers_came(engine);
+		state[i].irq = now->irq;
 		state[i].placed = now->placed;
 		state[i].immovable |= now->immovable || !now->writable;
 	}
 	link_interfaces(state, copy);
 	free(engine->irqs);
 	free(engine->irq);
+	free(engine->active_irq);
 	engine->irqs = copy;
 	engine->irq = state;
+	engine->active_irq = active;
+	engine->n_active_irqs = 0;
 	return 0;
 }
 
@@ -251,7 +260,7 @@ static void take_policy(struct cb_engine *engine, const struct cb_policy *policy
 {
 	bool first = !engine->has_policy;
 
-	engine->policy = *policy;
+	cb_policy_copy(&engine->policy, policy);
 	engine->has_policy = true;
 	if (!first)
 		return;

@@ -38,14 +38,35 @@ static double irq_time(const struct cpu_state *cpu)
 	return cpu->irq.smooth + cpu->softirq.smooth;
 }
 
+/* Those that fire, or whose interface has packets: all others have no part in anything, and they are the most. */
+#define FOREACH_ACTIVE(irq, engine)                                                         \
+	for (uint32_t at = 0; at < (engine)->n_active_irqs; at++)                           \
+		for (struct irq_state *irq = &(engine)->irq[(engine)->active_irq[at]]; irq; \
+		     irq = NULL)
+
+static void list_active(struct cb_engine *engine)
+{
+	engine->n_active_irqs = 0;
+	for (uint32_t i = 0; i < engine->irqs->n; i++) {
+		struct irq_state *irq = &engine->irq[i];
+
+		irq->device_rate_sum = 0;
+		if (irq->per_sec.smooth > 0 || irq->has_packets || irq->has_device_packets) {
+			engine->active_irq[engine->n_active_irqs++] = i;
+			continue;
+		}
+		irq->weight = irq->load_ratio = irq->brought_per_sec = 0;
+		irq->by_packets = false;
+	}
+}
+
 /*
  * What the interrupts of one CPU whose drivers count packets of each queue have by their counts is shared anew among them by
  * packets: one interrupt may fetch one packet or dozens.
  */
 static void weigh(struct cb_engine *engine)
 {
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		const struct irq_state *irq = &engine->irq[i];
+	FOREACH_ACTIVE(irq, engine) {
 		struct cpu_state *cpu = cpu_of_irq(engine, irq);
 
 		if (cpu && irq->has_packets) {
@@ -53,8 +74,7 @@ static void weigh(struct cb_engine *engine)
 			cpu->irq_packets_sum += irq->packets_per_sec.smooth;
 		}
 	}
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
+	FOREACH_ACTIVE(irq, engine) {
 		struct cpu_state *cpu = cpu_of_irq(engine, irq);
 
 		irq->weight = irq->per_sec.smooth;
@@ -70,8 +90,7 @@ static void weigh(struct cb_engine *engine)
 static void attribute_by_counts(struct cb_engine *engine)
 {
 	weigh(engine);
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
+	FOREACH_ACTIVE(irq, engine) {
 		const struct cpu_state *cpu = cpu_of_irq(engine, irq);
 
 		irq->load_ratio = 0;
@@ -88,12 +107,9 @@ static void attribute_by_counts(struct cb_engine *engine)
  */
 static void share_packets(struct cb_engine *engine)
 {
-	for (uint32_t i = 0; i < engine->irqs->n; i++)
-		engine->irq[i].device_rate_sum = 0;
-	for (uint32_t i = 0; i < engine->irqs->n; i++)
-		engine->irq[engine->irq[i].first].device_rate_sum += engine->irq[i].per_sec.smooth;
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
+	FOREACH_ACTIVE(irq, engine)
+		engine->irq[irq->first].device_rate_sum += irq->per_sec.smooth;
+	FOREACH_ACTIVE(irq, engine) {
 		struct cpu_state *cpu = cpu_of_irq(engine, irq);
 		double rate_sum = engine->irq[irq->first].device_rate_sum;
 
@@ -115,8 +131,7 @@ static void share_packets(struct cb_engine *engine)
 static void attribute_by_packets(struct cb_engine *engine)
 {
 	share_packets(engine);
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
+	FOREACH_ACTIVE(irq, engine) {
 		const struct cpu_state *cpu = cpu_of_irq(engine, irq);
 		double packets, load;
 
@@ -135,17 +150,17 @@ static void attribute_irqs(struct cb_engine *engine)
 {
 	if (!engine->irqs)
 		return;
+	list_active(engine);
 	attribute_by_counts(engine);
 	attribute_by_packets(engine);
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct cpu_state *cpu = cpu_of_irq(engine, &engine->irq[i]);
+	FOREACH_ACTIVE(irq, engine) {
+		struct cpu_state *cpu = cpu_of_irq(engine, irq);
 
 		if (cpu)
-			cpu->irqs_ratio += engine->irq[i].load_ratio;
+			cpu->irqs_ratio += irq->load_ratio;
 	}
 	/* counts and packets may both claim the same time */
-	for (uint32_t i = 0; i < engine->irqs->n; i++) {
-		struct irq_state *irq = &engine->irq[i];
+	FOREACH_ACTIVE(irq, engine) {
 		const struct cpu_state *cpu = cpu_of_irq(engine, irq);
 
 		if (cpu && cpu->irqs_ratio > irq_time(cpu))

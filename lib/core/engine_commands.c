@@ -55,7 +55,6 @@ static enum cb_reject mask_reject(const struct cb_engine *engine, const struct w
 				  const struct cb_cpuset *mask)
 {
 	const struct group_state *group = engine_group(engine, worker->group_key);
-	struct cb_cpuset housekeeping = cb_topology_housekeeping(engine->topology);
 	struct cb_cpuset online = cb_cpuset_and(mask, &engine->topology->online);
 
 	if (!cb_cpuset_equal(&online, mask))
@@ -63,7 +62,7 @@ static enum cb_reject mask_reject(const struct cb_engine *engine, const struct w
 	if (!cb_cpuset_subset(mask, &worker->cpuset) ||
 	    (group->policy.has_allowed && !cb_cpuset_subset(mask, &group->policy.allowed_cpus)))
 		return CB_REJECT_OUTSIDE_CPUSET;
-	if (!engine->policy.use_isolated && !cb_cpuset_subset(mask, &housekeeping))
+	if (!cb_cpuset_subset(mask, engine_usable(engine)))
 		return CB_REJECT_ISOLATED;
 	return CB_REJECT_NONE;
 }

@@ -136,13 +136,15 @@ struct worker_state {
 
 struct irq_state {
 	uint64_t new_usec; /* since when an interface that was there has it, until it has been looked at; 0 */
+	uint32_t irq;
 	uint64_t last_count, last_packets;
 	bool has_last, placed, foreign, immovable;
 	bool has_packets;      /* packets_per_sec is a rate */
 	uint64_t packets_usec; /* of last_packets; 0 none */
 	struct cb_rate per_sec, packets_per_sec;
 	uint64_t last_device_packets;
-	bool has_device_packets; /* last_device_packets is of the last snapshot */
+	bool has_device_packets;      /* last_device_packets is not too old */
+	uint64_t device_packets_usec; /* of it */
 	struct cb_rate device_packets_per_sec;
 	double brought_per_sec; /* packets that it brought, as well as that is known */
 	uint32_t first;		/* index of the first interrupt of its interface */
@@ -246,12 +248,15 @@ struct cb_engine {
 	struct cb_policy policy;
 	bool has_policy;
 	struct cb_topology *topology;
+	struct cb_cpuset housekeeping; /* of the topology */
 	struct cb_irqs *irqs;
 	struct irq_state *irq;	   /* [irqs->n] */
 	struct cb_queues *queues;  /* NULL where nobody asks for packet steering */
 	struct queue_state *queue; /* [queues->n] */
 	bool table_placed;	   /* net.core.rps_sock_flow_entries */
 	char table_group[CB_NAME_MAX];
+	uint32_t *active_irq; /* [irqs->n]; the first n_active_irqs are indices of those that fire */
+	uint32_t n_active_irqs;
 	struct cpu_state *cpu;		      /* [topology->n_cpu_ids] */
 	double *floor_ratio, *capacity_ratio; /* [n_cpu_ids], for the planner */
 	double *rate_scratch;		      /* [n_cpu_ids], for the detectors */
@@ -332,6 +337,17 @@ static inline bool engine_mask_is_ours(const struct cb_engine *engine,
 	struct cb_cpuset ours = cb_cpuset_and(&worker->set, &allowed);
 
 	return cb_cpuset_equal(&is, cb_cpuset_empty(&ours) ? &allowed : &ours);
+}
+
+/* The CPUs of a set that there can be, without a look at the rest of the set, which is long and empty. */
+#define ENGINE_FOREACH_CPU(id, set, engine)                             \
+	for (uint32_t id = 0; id < (engine)->topology->n_cpu_ids; id++) \
+		if (cb_cpuset_has((set), id))
+
+/* The CPUs that may be used at all. */
+static inline const struct cb_cpuset *engine_usable(const struct cb_engine *engine)
+{
+	return engine->policy.use_isolated ? &engine->topology->online : &engine->housekeeping;
 }
 
 /*

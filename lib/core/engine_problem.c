@@ -196,11 +196,9 @@ double engine_hysteresis(const struct cb_engine *engine)
 	double noise_square = 0, load_square = 0;
 	uint32_t n = 0;
 
-	CB_CPUSET_FOREACH(cpu, &engine->topology->online) {
+	ENGINE_FOREACH_CPU(cpu, &engine->topology->online, engine) {
 		const struct cpu_state *state = &engine->cpu[cpu];
 
-		if (cpu >= engine->topology->n_cpu_ids)
-			break;
 		noise_square += state->noise.square;
 		load_square += state->taken.smooth * state->taken.smooth;
 		n++;
@@ -321,9 +319,8 @@ int32_t engine_coolest_of(const struct cb_engine *engine, const struct cb_cpuset
 {
 	int32_t coolest = -1;
 
-	CB_CPUSET_FOREACH(cpu, set) {
-		if (cpu >= engine->topology->n_cpu_ids ||
-		    !cb_cpuset_has(&engine->topology->online, cpu))
+	ENGINE_FOREACH_CPU(cpu, set, engine) {
+		if (!cb_cpuset_has(&engine->topology->online, cpu))
 			continue;
 		if (coolest < 0 ||
 		    engine->cpu[cpu].taken.smooth < engine->cpu[coolest].taken.smooth)

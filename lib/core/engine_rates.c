@@ -280,15 +280,20 @@ static void rate_packets(struct irq_state *state, const struct cb_irq_sample *no
 }
 
 static void rate_device_packets(struct irq_state *state, const struct cb_irq_sample *now,
-				uint64_t dt_usec, uint64_t tau_usec)
+				uint64_t now_usec, uint64_t tau_usec)
 {
-	bool has = now->present & CB_IRQ_HAS_DEVICE_PACKETS;
+	uint64_t dt_usec = now_usec - state->device_packets_usec;
 
-	if (has && state->has_device_packets && dt_usec)
+	if (!(now->present & CB_IRQ_HAS_DEVICE_PACKETS)) {
+		state->has_device_packets &= dt_usec < PACKETS_AGE_USEC;
+		return;
+	}
+	if (state->has_device_packets && dt_usec)
 		cb_rate_update(&state->device_packets_per_sec,
 			       per_sec(now->device_packets, state->last_device_packets, dt_usec),
 			       dt_usec, tau_usec, 0);
-	state->has_device_packets = has;
+	state->has_device_packets = true;
+	state->device_packets_usec = now_usec;
 	state->last_device_packets = now->device_packets;
 }
 
@@ -300,17 +305,24 @@ static void rate_irqs(struct cb_engine *engine, const struct cb_snapshot *snapsh
 	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n; i++) {
 		struct irq_state *state = &engine->irq[i];
 
-		while (at < snapshot->n_irqs && snapshot->irq[at].irq < engine->irqs->irq[i].irq)
+		while (at < snapshot->n_irqs && snapshot->irq[at].irq < state->irq)
 			at++;
-		if (at == snapshot->n_irqs || snapshot->irq[at].irq != engine->irqs->irq[i].irq)
+		if (at == snapshot->n_irqs || snapshot->irq[at].irq != state->irq)
 			continue;
-		if (state->has_last && dt_usec)
+		/* Most never fire, and nothing comes of nothing. */
+		if (state->has_last && dt_usec &&
+		    (snapshot->irq[at].count != state->last_count || state->per_sec.raw > 0 ||
+		     state->per_sec.smooth > 0))
 			cb_rate_update(&state->per_sec,
 				       per_sec(snapshot->irq[at].count, state->last_count, dt_usec),
 				       dt_usec, engine->policy.smooth_usec, 0);
-		rate_packets(state, &snapshot->irq[at], snapshot->time_usec,
-			     engine->policy.smooth_usec);
-		rate_device_packets(state, &snapshot->irq[at], dt_usec, engine->policy.smooth_usec);
+		if (snapshot->irq[at].present & CB_IRQ_HAS_PACKETS || state->has_packets)
+			rate_packets(state, &snapshot->irq[at], snapshot->time_usec,
+				     engine->policy.smooth_usec);
+		if (snapshot->irq[at].present & CB_IRQ_HAS_DEVICE_PACKETS ||
+		    state->has_device_packets)
+			rate_device_packets(state, &snapshot->irq[at], snapshot->time_usec,
+					    engine->policy.smooth_usec);
 		state->last_count = snapshot->irq[at].count;
 		state->has_last = true;
 		state->effective_cpu = snapshot->irq[at].effective_cpu;

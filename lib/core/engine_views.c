@@ -87,8 +87,7 @@ void cb_engine_own_cpus(const struct cb_engine *engine, const struct cb_cpuset *
 	*ret = CB_CPUSET_EMPTY;
 	if (!engine->topology)
 		return;
-	*ret = cb_topology_housekeeping(engine->topology);
-	*ret = cool = cb_cpuset_and(ret, may);
+	*ret = cool = cb_cpuset_and(&engine->housekeeping, may);
 	CB_CPUSET_FOREACH(cpu, ret)
 		if (cb_engine_cpu_heat(engine, cpu) == CB_HEAT_HOT)
 			cb_cpuset_clear(&cool, cpu);
@@ -104,8 +103,10 @@ void cb_engine_memory(const struct cb_engine *engine,
 	fn(engine, sizeof(*engine), userdata);
 	if (engine->cpu)
 		fn(engine->cpu, n_cpus * sizeof(engine->cpu[0]), userdata);
-	if (engine->irq)
+	if (engine->irq) {
 		fn(engine->irq, engine->irqs->n * sizeof(engine->irq[0]), userdata);
+		fn(engine->active_irq, engine->irqs->n * sizeof(engine->active_irq[0]), userdata);
+	}
 	if (engine->worker)
 		fn(engine->worker, engine->cap_workers * sizeof(engine->worker[0]), userdata);
 	for (uint32_t i = 0; i < engine->n_groups; i++)
@@ -120,7 +121,7 @@ void cb_engine_demand(const struct cb_engine *engine, bool watched, struct cb_de
 	uint32_t n = engine->topology ? engine->topology->n_cpu_ids : 0;
 
 	ret->near = ret->busy = CB_CPUSET_EMPTY;
-	ret->detail = watched || engine->n_findings > 0 || engine->flight.active;
+	ret->detail = watched || engine->flight.active;
 	for (uint32_t id = 0; id < n; id++) {
 		const struct cpu_state *cpu = &engine->cpu[id];
 
@@ -131,7 +132,9 @@ void cb_engine_demand(const struct cb_engine *engine, bool watched, struct cb_de
 		else if (cpu->busy.raw >= IDLE_RATIO)
 			cb_cpuset_set(&ret->busy, id);
 	}
-	ret->detail = ret->detail || !cb_cpuset_empty(&ret->near);
+	/* Without a group nothing can be done about it, and who is to be told can wait some seconds. */
+	if (engine->n_groups > 0)
+		ret->detail = ret->detail || engine->n_findings > 0 || !cb_cpuset_empty(&ret->near);
 }
 
 uint32_t cb_engine_n_workers(const struct cb_engine *engine)

@@ -48,7 +48,7 @@ void engine_finding_hold(struct cb_engine *engine, struct finding_state *state,
 void engine_finding_end(struct finding_state *state, struct cb_decision *decision, const char *fmt,
 			...)
 {
-	struct cb_notice notice = notice_of(state);
+	struct cb_notice notice;
 	char how[200];
 	va_list ap;
 
@@ -56,6 +56,7 @@ void engine_finding_end(struct finding_state *state, struct cb_decision *decisio
 		va_start(ap, fmt);
 		vsnprintf(how, sizeof(how), fmt, ap);
 		va_end(ap);
+		notice = notice_of(state);
 		engine_notice(decision, CB_NOTICE_FINDING_ENDED, &notice, "%s", how);
 	}
 	state->holds = state->told = false;

@@ -26,11 +26,12 @@
 /* How often those signals are read that nobody needs now. */
 #define LAZY_USEC (5 * CB_USEC_PER_SEC)
 
-/* Signals of CPUs that only people and findings look at. */
+/* Signals that only people and findings look at. */
 enum lazy {
 	LAZY_SOFTIRQS,
 	LAZY_SOFTNET,
 	LAZY_CTXSW,
+	LAZY_NIC,
 	_LAZY_MAX,
 };
 
@@ -346,6 +347,20 @@ static uint32_t collect_cpus(struct cb_host *host, const struct cb_cpuset *onlin
 	return asked;
 }
 
+/* A machine whose interfaces have no interrupts lacks nothing; one without interfaces has no such signal. */
+static uint32_t collect_nics(struct cb_host *host, uint64_t now_usec, struct cb_snapshot *snapshot)
+{
+	if (!(host->sources & 1u << CB_SOURCE_NIC_PACKETS))
+		return 1u << CB_SOURCE_NIC_PACKETS;
+	if (!is_due(host, LAZY_NIC, now_usec)) {
+		cb_nic_watch_skip(host->nic_watch, snapshot);
+		return 0;
+	}
+	if (cb_nic_watch_collect(host->nic_watch, host, snapshot))
+		snapshot->valid |= 1u << CB_SOURCE_NIC_PACKETS;
+	return 1u << CB_SOURCE_NIC_PACKETS;
+}
+
 /*
  * Offline CPUs have columns in /proc/softirqs and rows of old counts elsewhere: they are absent
  * here.
@@ -409,7 +424,7 @@ static void account_sources(struct cb_host *host, const struct cb_snapshot *snap
 int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_collect_events *ret)
 {
 	const uint32_t lazy = 1u << CB_SOURCE_SOFTIRQS | 1u << CB_SOURCE_SOFTNET |
-			      1u << CB_SOURCE_CTXSW;
+			      1u << CB_SOURCE_CTXSW | 1u << CB_SOURCE_NIC_PACKETS;
 	uint64_t begin_usec = cb_host_now_usec(host);
 	struct cb_cpuset online;
 	uint32_t asked;
@@ -427,10 +442,7 @@ int cb_collect(struct cb_host *host, struct cb_snapshot *snapshot, struct cb_col
 		snapshot->valid |= 1u << CB_SOURCE_IRQ_AFFINITY;
 	if (cb_netdev_conn_collect(host->netdev, begin_usec, snapshot))
 		snapshot->valid |= 1u << CB_SOURCE_QUEUES;
-	/* A machine whose interfaces have no interrupts lacks nothing; one without interfaces has no such signal. */
-	if (host->sources & 1u << CB_SOURCE_NIC_PACKETS &&
-	    cb_nic_watch_collect(host->nic_watch, host, snapshot))
-		snapshot->valid |= 1u << CB_SOURCE_NIC_PACKETS;
+	asked |= collect_nics(host, begin_usec, snapshot);
 	cb_watch_collect(host, begin_usec, snapshot, ret);
 	cb_group_collect(host, begin_usec, snapshot);
 	snapshot->time_usec = begin_usec + (cb_host_now_usec(host) - begin_usec) / 2;

@@ -51,9 +51,11 @@ bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint
 struct cb_nic_watch *cb_nic_watch_new(struct cb_host *host, const struct cb_irqs *irqs)
 	_must_check_;
 struct cb_nic_watch *cb_nic_watch_free(struct cb_nic_watch *watch);
-/* Fill irq[].packets. True when something was read or nothing had to be. */
+/* Fill irq[].device_packets. True when something was read or nothing had to be. */
 bool cb_nic_watch_collect(struct cb_nic_watch *watch, struct cb_host *host,
 			  struct cb_snapshot *snapshot);
+/* Not this time: what the last one has left in the snapshot goes. */
+void cb_nic_watch_skip(struct cb_nic_watch *watch, struct cb_snapshot *snapshot);
 
 /* --- netlink.c: what every netlink socket here has in common --- */
 
@@ -165,6 +167,16 @@ struct cb_own_listener {
 	bool serves; /* it was seen to wait for clients there; a master only holds them */
 };
 
+/* What cannot change while no thread of a worker runs, and what says that one did. */
+struct cb_watch_sample {
+	uint32_t present; /* CB_WORKER_HAS_* */
+	uint32_t n_threads, n_fds;
+	int32_t last_cpu;
+	char state;
+	uint64_t system_ticks;
+	uint64_t cpu_nsec, wait_nsec, vol_switches, invol_switches;
+};
+
 struct cb_watch {
 	uint32_t key, group_key;
 	int32_t pid;
@@ -175,6 +187,8 @@ struct cb_watch {
 	int fd_dir;    /* proc/PID/fd, -1 unknown */
 	bool fd_lists; /* fd_dir may be listed, not only counted */
 	bool gone;
+	bool seen; /* last says what there is, and nothing of it is older than its last run */
+	struct cb_watch_sample last;
 	bool scan;		   /* its listening sockets are to be looked up again */
 	uint64_t walk_usec;	   /* when the masks of its threads are compared next */
 	struct cb_cpuset mask;	   /* of the main thread, last seen */

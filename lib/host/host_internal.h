@@ -67,11 +67,13 @@ struct cb_host {
 	struct cb_link_conn *link;     /* NULL where news of interfaces are not to be had */
 	uint64_t links_usec;	       /* the last of them; 0 none */
 	struct cb_diag *diag;
-	struct cb_scout *scout;		    /* scout.c; NULL while nobody is to be found */
-	int32_t owner_pid[_CB_PROCESS_MAX]; /* last seen, 0 none */
-	struct cb_hotplug *hotplug;	    /* NULL where there is nothing to write to */
-	struct cb_irqbalance *irqbalance;   /* NULL: nobody has asked for coordination */
-	int32_t comm_next;		    /* where to go on looking for them, -1 never looked */
+	struct cb_scout *scout;		     /* scout.c; NULL while nobody is to be found */
+	int32_t owner_pid[_CB_PROCESS_MAX];  /* last seen, 0 none */
+	int32_t owner_read[_CB_PROCESS_MAX]; /* the same, when cb_host_owners() was asked last */
+	uint32_t n_looks;		     /* for them */
+	struct cb_hotplug *hotplug;	     /* NULL where there is nothing to write to */
+	struct cb_irqbalance *irqbalance;    /* NULL: nobody has asked for coordination */
+	int32_t comm_next;		     /* where to go on looking for them, -1 never looked */
 	int32_t pid_before,
 		pid_last; /* youngest process of the look before the last, and of the last; 0 unknown */
 };

@@ -4,7 +4,8 @@
  * have placed each time, one of a network interface every few seconds, all within ALL_USEC. Descriptors are kept: of
  * where it lands for the first KEEP_MAX interrupts, those we have placed first, then those of network interfaces, then
  * the others; of the mask, which matters less, for the first KEEP_MASK_MAX. The kernel holds a page for each of them.
- * What is beyond that is opened in its turn. Of a mask only a fingerprint is remembered.
+ * What is beyond that is opened in its turn. Of a mask only fingerprints are remembered: of the set, and of the text that said so,
+ * which need not be parsed again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "collect.h"
+#include "cpubalance/scan.h"
 
 #define KEEP_MAX      4096u
 #define KEEP_MASK_MAX 1024u
@@ -29,6 +31,7 @@ struct kept {
 	uint64_t period_usec; /* 0: each tick */
 	uint64_t next_usec;   /* its turn */
 	uint64_t mask;	      /* fingerprint of the one last seen */
+	uint64_t text;	      /* fingerprint of what was read then; 0: nothing yet */
 };
 
 struct irq_row {
@@ -55,13 +58,6 @@ static int open_list(struct cb_host *host, uint32_t irq, const char *file)
 	return cb_host_openat(host, path, O_RDONLY);
 }
 
-static int read_list(struct cb_host *host, int fd, struct cb_cpuset *ret)
-{
-	ssize_t len = cb_host_pread_once(fd, host->buf, host->buf_size);
-
-	return len < 0 ? (int)len : cb_sysfs_cpulist_parse(host->buf, (size_t)len, ret);
-}
-
 /* The one CPU of a set; of several, as some controllers say, none is known. */
 static int32_t only_cpu(const struct cb_cpuset *set)
 {
@@ -72,21 +68,52 @@ static int32_t only_cpu(const struct cb_cpuset *set)
 		       -1;
 }
 
-/* FNV-1a over words. */
+/* FNV-1a. */
+#define FNV_FIRST	      UINT64_C(0xcbf29ce484222325)
+#define FNV_NEXT(hash, value) (((hash) ^ (value)) * UINT64_C(0x100000001b3))
+
 static uint64_t fingerprint(const struct cb_cpuset *set)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	uint64_t hash = FNV_FIRST;
 
 	for (uint32_t i = 0; i < CB_CPUSET_WORDS; i++)
-		hash = (hash ^ set->word[i]) * UINT64_C(0x100000001b3);
+		hash = FNV_NEXT(hash, set->word[i]);
 	return hash;
+}
+
+static uint64_t fingerprint_text(const char *text, size_t len)
+{
+	uint64_t hash = FNV_FIRST;
+
+	for (size_t i = 0; i < len; i++)
+		hash = FNV_NEXT(hash, (unsigned char)text[i]);
+	return hash ? hash : 1;
+}
+
+/* One number and a newline, as it nearly always is, without a set. */
+static bool take_cpu(const char *text, size_t len, int32_t *ret)
+{
+	struct cb_scan s = CB_SCAN(text, len);
+	uint32_t cpu;
+
+	if (!cb_scan_u32(&s, &cpu) || cpu >= CB_CPUS_MAX || !cb_scan_char(&s, '\n') ||
+	    !cb_scan_done(&s))
+		return false;
+	*ret = (int32_t)cpu;
+	return true;
 }
 
 static int read_effective(struct cb_host *host, int fd, int32_t *ret)
 {
+	ssize_t len = cb_host_pread_once(fd, host->buf, host->buf_size);
 	struct cb_cpuset set;
-	int r = read_list(host, fd, &set);
+	int r;
 
+	if (len < 0)
+		return (int)len;
+	if (take_cpu(host->buf, (size_t)len, ret))
+		return 0;
+	r = cb_sysfs_cpulist_parse(host->buf, (size_t)len, &set);
 	if (r == 0)
 		*ret = only_cpu(&set);
 	return r;
@@ -229,6 +256,33 @@ void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *sna
 		};
 }
 
+static bool read_mask(struct cb_irq_watch *watch, struct cb_host *host, struct kept *kept,
+		      struct cb_collect_events *events)
+{
+	ssize_t len = cb_host_pread_once(kept->affinity_fd, host->buf, host->buf_size);
+	uint64_t text = len < 0 ? 0 : fingerprint_text(host->buf, (size_t)len);
+	struct cb_cpuset mask;
+
+	if (len < 0)
+		return false;
+	if (text == kept->text)
+		return true; /* as it was */
+	if (cb_sysfs_cpulist_parse(host->buf, (size_t)len, &mask) < 0)
+		return false;
+	if (kept->effective_fd < 0)
+		watch->row[kept->index].effective_cpu = only_cpu(&mask);
+	if (fingerprint(&mask) != kept->mask) {
+		/* Without room the mask is still news at the next turn. */
+		if (events->n_irq_masks == CB_ARRAY_SIZE(events->irq_mask))
+			return true;
+		events->irq_mask[events->n_irq_masks].irq = watch->row[kept->index].irq;
+		events->irq_mask[events->n_irq_masks++].mask = mask;
+		kept->mask = fingerprint(&mask);
+	}
+	kept->text = text;
+	return true;
+}
+
 /*
  * @ret_lost: the interrupt is no more; the kernel answers EIO for files of entries that were
  * removed.
@@ -236,7 +290,6 @@ void cb_irq_watch_fill(const struct cb_irq_watch *watch, struct cb_snapshot *sna
 static bool read_kept(struct cb_irq_watch *watch, struct cb_host *host, struct kept *kept,
 		      struct cb_collect_events *events, bool *ret_lost)
 {
-	struct cb_cpuset mask;
 	bool read = false;
 	int r;
 
@@ -246,19 +299,7 @@ static bool read_kept(struct cb_irq_watch *watch, struct cb_host *host, struct k
 		*ret_lost |= r == -EIO || r == -ENOENT;
 		read = r == 0;
 	}
-	if (kept->affinity_fd < 0)
-		return read;
-	r = read_list(host, kept->affinity_fd, &mask);
-	if (r == 0 && kept->effective_fd < 0)
-		watch->row[kept->index].effective_cpu = only_cpu(&mask);
-	if (r == 0 && fingerprint(&mask) != kept->mask &&
-	    events->n_irq_masks < CB_ARRAY_SIZE(events->irq_mask)) {
-		/* Without room the mask is still news at the next turn. */
-		events->irq_mask[events->n_irq_masks].irq = watch->row[kept->index].irq;
-		events->irq_mask[events->n_irq_masks++].mask = mask;
-		kept->mask = fingerprint(&mask);
-	}
-	return read || r == 0;
+	return (kept->affinity_fd >= 0 && read_mask(watch, host, kept, events)) || read;
 }
 
 /* How many a tick may read, so that all had their turn within ALL_USEC. */
@@ -279,7 +320,8 @@ bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint
 	for (uint32_t i = 0; i < watch->n_kept && n_tried < allowed; i++) {
 		struct kept *kept = &watch->kept[watch->cursor];
 
-		watch->cursor = (watch->cursor + 1) % watch->n_kept;
+		if (++watch->cursor == watch->n_kept)
+			watch->cursor = 0;
 		if (now_usec < kept->next_usec)
 			continue;
 		kept->next_usec = now_usec + kept->period_usec;
@@ -288,13 +330,14 @@ bool cb_irq_watch_collect(struct cb_irq_watch *watch, struct cb_host *host, uint
 			kept->effective_fd = open_list(host, watch->row[kept->index].irq,
 						       "effective_affinity_list");
 		n_read += read_kept(watch, host, kept, events, &lost);
+		if (kept->index < snapshot->n_irqs)
+			snapshot->irq[kept->index].effective_cpu =
+				watch->row[kept->index].effective_cpu;
 		if (kept->opens)
 			cb_closep(&kept->effective_fd);
 	}
 	watch->last_usec = now_usec;
 	if (lost)
 		events->changed |= CB_COLLECT_IRQS;
-	for (uint32_t i = 0; i < watch->n && i < snapshot->n_irqs; i++)
-		snapshot->irq[i].effective_cpu = watch->row[i].effective_cpu;
 	return watch->n_kept > 0 && (n_read > 0 || n_tried == 0);
 }

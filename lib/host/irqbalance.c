@@ -374,8 +374,8 @@ static void go_on(struct cb_irqbalance *ib, struct cb_journal *journal, uint64_t
 bool cb_irqbalance_tick(struct cb_host *host, struct cb_journal *journal, const uint32_t *irqs,
 			uint32_t n, const char **ret_why)
 {
-	struct cb_bans want = { .n = 0 };
 	struct cb_irqbalance *ib;
+	struct cb_bans want;
 	bool fits = true;
 
 	*ret_why = "";
@@ -385,6 +385,7 @@ bool cb_irqbalance_tick(struct cb_host *host, struct cb_journal *journal, const 
 	ib = state_of(host);
 	if (!ib || !host->live)
 		return false;
+	want = (struct cb_bans){ .n = 0 };
 	for (uint32_t i = 0; i < n && fits; i++)
 		fits = irqs[i] == 0 || add(&want, irqs[i]); /* it cannot be told of interrupt 0 */
 	if (!fits)

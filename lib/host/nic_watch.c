@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Packets that network interfaces have received, for their interrupts. One descriptor is kept for each interface that has
- * interrupts, so a tick reads each once, whatever the number of its queues.
+ * interrupts, so each is read once, whatever the number of its queues, and only when it is wanted.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@ struct nic {
 
 struct cb_nic_watch {
 	uint32_t n, n_irqs;
+	bool filled; /* the snapshot has packets of the last tick */
 	struct nic *nic;
 	int32_t of_irq[]; /* index in nic[], -1 for none */
 };
@@ -88,23 +89,31 @@ static void read_nic(struct cb_host *host, struct nic *nic)
 		nic->packets = (uint64_t)packets;
 }
 
+void cb_nic_watch_skip(struct cb_nic_watch *watch, struct cb_snapshot *snapshot)
+{
+	for (uint32_t i = 0; watch->filled && i < watch->n_irqs && i < snapshot->n_irqs; i++)
+		snapshot->irq[i].present &= ~CB_IRQ_HAS_DEVICE_PACKETS;
+	watch->filled = false;
+}
+
 bool cb_nic_watch_collect(struct cb_nic_watch *watch, struct cb_host *host,
 			  struct cb_snapshot *snapshot)
 {
 	bool any = false;
 
+	cb_nic_watch_skip(watch, snapshot);
 	for (uint32_t i = 0; i < watch->n; i++) {
 		read_nic(host, &watch->nic[i]);
 		any = any || watch->nic[i].read;
 	}
-	for (uint32_t i = 0; i < watch->n_irqs && i < snapshot->n_irqs; i++) {
+	for (uint32_t i = 0; any && i < watch->n_irqs && i < snapshot->n_irqs; i++) {
 		const struct nic *nic = watch->of_irq[i] < 0 ? NULL : &watch->nic[watch->of_irq[i]];
 
-		snapshot->irq[i].present &= ~CB_IRQ_HAS_DEVICE_PACKETS;
 		if (!nic || !nic->read)
 			continue;
 		snapshot->irq[i].present |= CB_IRQ_HAS_DEVICE_PACKETS;
 		snapshot->irq[i].device_packets = nic->packets;
 	}
+	watch->filled = any;
 	return any || watch->n == 0;
 }

@@ -186,4 +186,10 @@ void cb_host_owners(struct cb_host *host, struct cb_owner ret[_CB_OWNER_MAX])
 		ret[i] = (struct cb_owner){ .name = owners[i].name };
 		owners[i].look(host, &ret[i]);
 	}
+	memcpy(host->owner_read, host->owner_pid, sizeof(host->owner_read));
+}
+
+bool cb_host_owners_changed(const struct cb_host *host)
+{
+	return memcmp(host->owner_read, host->owner_pid, sizeof(host->owner_read)) != 0;
 }

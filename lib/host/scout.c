@@ -490,10 +490,11 @@ static void look_at_fresh(struct cb_host *host, uint64_t until_usec, cb_scout_fn
 void cb_scout_tick(struct cb_host *host, struct cb_journal *journal, cb_scout_fn fn, void *userdata)
 {
 	struct cb_scout *scout = host->scout;
-	uint64_t now_usec = cb_host_now_usec(host);
+	uint64_t now_usec;
 
 	if (!scout)
 		return;
+	now_usec = cb_host_now_usec(host);
 	hear(host, journal);
 	if (cb_scout_spaces_dump(scout))
 		scout->rescan = true;

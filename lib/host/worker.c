@@ -2,7 +2,8 @@
 /*
  * What is watched: a table of workers by key, each with the descriptors that its samples are read
  * from. A worker's descriptors belong to its process: they give ESRCH when it has ended, whatever
- * its number is used for then.
+ * its number is used for then. taskstats come first: of who has not run since it was looked at nothing else is read but its
+ * mask, which others may set.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -347,98 +348,146 @@ static void collect_cpu(struct cb_host *host, struct cb_watch *watch,
 	sample->present |= got;
 }
 
-static uint32_t collect_worker(struct cb_host *host, struct cb_watch *watch, uint64_t now_usec,
-			       struct cb_worker_sample *sample, struct cb_collect_events *events)
+/* No thread of it has run since it was looked at: where it is, what it does and what it has open is as it was. */
+static bool stands_still(const struct cb_watch *watch, const struct cb_worker_sample *sample)
+{
+	const struct cb_watch_sample *last = &watch->last;
+
+	return watch->seen && sample->present & CB_WORKER_HAS_CPU &&
+	       sample->cpu_nsec == last->cpu_nsec && sample->wait_nsec == last->wait_nsec &&
+	       sample->vol_switches == last->vol_switches &&
+	       sample->invol_switches == last->invol_switches;
+}
+
+static void remember(struct cb_watch *watch, const struct cb_worker_sample *sample)
+{
+	watch->seen = sample->present & CB_WORKER_HAS_CPU;
+	watch->last = (struct cb_watch_sample){
+		.present = sample->present & (CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU |
+					      CB_WORKER_HAS_STATE | CB_WORKER_HAS_FDS),
+		.n_threads = sample->n_threads,
+		.n_fds = sample->n_fds,
+		.last_cpu = sample->last_cpu,
+		.state = sample->state,
+		.system_ticks = sample->system_ticks,
+		.cpu_nsec = sample->cpu_nsec,
+		.wait_nsec = sample->wait_nsec,
+		.vol_switches = sample->vol_switches,
+		.invol_switches = sample->invol_switches,
+	};
+}
+
+static void recall(const struct cb_watch *watch, struct cb_worker_sample *sample)
+{
+	const struct cb_watch_sample *last = &watch->last;
+
+	sample->present |= last->present;
+	sample->n_threads = last->n_threads;
+	sample->n_fds = last->n_fds;
+	sample->last_cpu = last->last_cpu;
+	sample->state = last->state;
+	sample->system_ticks = last->system_ticks;
+}
+
+/* False when it has ended, or cannot be looked at now. */
+static bool look(struct cb_host *host, struct cb_watch *watch, struct cb_worker_sample *sample,
+		 struct cb_collect_events *events)
 {
 	struct cb_task_stat stat;
 	int r = read_stat(host, watch, &stat);
 
-	sample->key = watch->key;
-	sample->present = 0;
 	watch->gone = r > 0;
 	if (r > 0)
 		events->gone[events->n_gone++] = watch->key;
 	if (r != 0)
-		return 0;
+		return false;
 	sample->n_threads = watch->tid != 0 ? 1 : stat.n_threads;
 	sample->last_cpu = stat.last_cpu;
 	sample->state = stat.state;
 	sample->system_ticks = stat.stime_ticks;
-	sample->present = CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_STATE;
+	sample->present |= CB_WORKER_HAS_THREADS | CB_WORKER_HAS_LAST_CPU | CB_WORKER_HAS_STATE;
 	collect_fds(host, watch, sample);
 	if (!host->taskstats)
 		collect_cpu(host, watch, &stat, sample);
+	return true;
+}
+
+/* taskstats have been asked already, where they are to be had. */
+static uint32_t collect_worker(struct cb_host *host, struct cb_watch *watch, uint64_t now_usec,
+			       struct cb_worker_sample *sample, struct cb_collect_events *events)
+{
+	if (host->taskstats && stands_still(watch, sample)) {
+		recall(watch, sample);
+	} else if (look(host, watch, sample, events)) {
+		remember(watch, sample);
+	} else {
+		watch->seen = false;
+		sample->present = 0;
+		return 0;
+	}
 	collect_masks(host, watch, now_usec, sample, events);
 	return sample->present;
 }
 
-/*
- * The workers from @first on, as many as fit in a batch. Returns how many answered; *ret_next: the
- * next to ask for.
- */
+/* The workers from @first on, as many as fit in a batch. Returns how many answered; *ret_next: the next to ask for. */
 static uint32_t collect_batch(struct cb_host *host, uint32_t first, struct cb_snapshot *snapshot,
 			      uint32_t *ret_next)
 {
 	struct cb_watch_table *table = host->watch;
 	struct cb_taskstats_answer answers[CB_TASKSTATS_BATCH];
-	uint32_t index[CB_TASKSTATS_BATCH], n = 0, n_answers = 0, i = first;
+	uint32_t n = CB_MIN(table->n - first, CB_TASKSTATS_BATCH), n_answers = 0;
 
-	for (; i < table->n && n < CB_TASKSTATS_BATCH; i++) {
-		const struct cb_watch *watch = table->watch[i];
+	for (uint32_t i = 0; i < n; i++) {
+		const struct cb_watch *watch = table->watch[first + i];
 
-		if (!snapshot->worker[i].present)
-			continue;
-		index[n] = i;
-		answers[n++] = (struct cb_taskstats_answer){
+		answers[i] = (struct cb_taskstats_answer){
 			.pid = watch->tid != 0 ? watch->tid : watch->pid,
 			.thread = watch->tid != 0,
 		};
 	}
-	*ret_next = i;
-	if (n == 0)
-		return 0;
+	*ret_next = first + n;
 	cb_taskstats_conn_get(host->taskstats, answers, n);
-	for (uint32_t j = 0; j < n; j++) {
-		struct cb_worker_sample *sample = &snapshot->worker[index[j]];
+	for (uint32_t i = 0; i < n; i++) {
+		struct cb_worker_sample *sample = &snapshot->worker[first + i];
 
-		if (answers[j].r < 0)
+		if (answers[i].r < 0)
 			continue;
 		n_answers++;
-		sample->cpu_nsec = answers[j].stats.cpu_nsec;
-		sample->wait_nsec = answers[j].stats.wait_nsec;
-		sample->vol_switches = answers[j].stats.vol_switches;
-		sample->invol_switches = answers[j].stats.invol_switches;
+		sample->cpu_nsec = answers[i].stats.cpu_nsec;
+		sample->wait_nsec = answers[i].stats.wait_nsec;
+		sample->vol_switches = answers[i].stats.vol_switches;
+		sample->invol_switches = answers[i].stats.invol_switches;
 		sample->present |= CB_WORKER_HAS_CPU | CB_WORKER_HAS_WAIT | CB_WORKER_HAS_SWITCHES;
 	}
 	return n_answers;
 }
 
-static bool collect_taskstats(struct cb_host *host, uint32_t n_alive, struct cb_snapshot *snapshot)
+/* The counters of the two differ by the threads that have exited: once it has failed for good, never back. */
+static void account_taskstats(struct cb_host *host, uint32_t n_alive, uint32_t n_answers)
 {
 	struct cb_watch_table *table = host->watch;
-	uint32_t n_answers = 0;
 
-	for (uint32_t i = 0; i < table->n;)
-		n_answers += collect_batch(host, i, snapshot, &i);
-	if (n_answers > 0 || n_alive == 0) {
+	if (n_answers > 0 || n_alive == 0)
 		table->failures = 0;
-		return n_answers > 0;
-	}
-	/* The counters of the two differ by the threads that have exited: never back. */
-	if (++table->failures == FAILURES_MAX)
+	else if (++table->failures == FAILURES_MAX)
 		host->taskstats = cb_taskstats_conn_free(host->taskstats);
-	return false;
 }
 
 void cb_watch_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapshot *snapshot,
 		      struct cb_collect_events *events)
 {
 	struct cb_watch_table *table = host->watch;
-	uint32_t n_alive = 0, seen = 0;
+	uint32_t n_alive = 0, n_answers = 0, seen = 0;
 
 	snapshot->n_workers = table ? table->n : 0;
 	if (snapshot->n_workers == 0)
 		return;
+	for (uint32_t i = 0; i < table->n; i++) {
+		snapshot->worker[i].key = table->watch[i]->key;
+		snapshot->worker[i].present = 0;
+	}
+	for (uint32_t i = 0; host->taskstats && i < table->n;)
+		n_answers += collect_batch(host, i, snapshot, &i);
 	for (uint32_t i = 0; i < table->n; i++) {
 		uint32_t present = collect_worker(host, table->watch[i], now_usec,
 						  &snapshot->worker[i], events);
@@ -446,12 +495,14 @@ void cb_watch_collect(struct cb_host *host, uint64_t now_usec, struct cb_snapsho
 		seen |= present;
 		n_alive += present != 0;
 	}
-	if (host->taskstats && collect_taskstats(host, n_alive, snapshot))
+	if (n_answers > 0 && n_alive > 0)
 		snapshot->valid |= 1u << CB_SOURCE_TASKSTATS;
 	if (seen & CB_WORKER_HAS_THREADS)
 		snapshot->valid |= 1u << CB_SOURCE_TASK_STAT;
-	if (seen & CB_WORKER_HAS_CPU)
+	if (!host->taskstats && seen & CB_WORKER_HAS_CPU)
 		snapshot->valid |= 1u << CB_SOURCE_TASK_PROC;
 	if (seen & CB_WORKER_HAS_FDS)
 		snapshot->valid |= 1u << CB_SOURCE_FD_COUNT;
+	if (host->taskstats)
+		account_taskstats(host, n_alive, n_answers);
 }

@@ -12,15 +12,17 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "cpubalance/host.h"
 
-#define ROUNDS	40
-#define TICKS	50
-#define WORKERS 64
-#define THREADS 8
+#define ROUNDS	   40
+#define TICKS	   50
+#define BUSY_TICKS 10
+#define WORKERS	   64
+#define THREADS	   8
 
 static const char *const floor_files[] = { "/proc/stat", "/proc/softirqs",
 					   "/proc/net/softnet_stat" };
@@ -89,16 +91,21 @@ static void setup(struct machine *m)
 	feed(m, (struct cb_input){ .kind = CB_INPUT_IRQS, .irqs = m->irqs });
 }
 
-static double time_ticks(struct machine *m)
+static double time_some(struct machine *m, int n)
 {
 	double start = bench_now_usec();
 
-	for (int i = 0; i < TICKS; i++) {
+	for (int i = 0; i < n; i++) {
 		if (cb_collect(m->host, &m->snapshot, &m->events) < 0)
 			bench_die("nothing could be read");
 		feed(m, (struct cb_input){ .kind = CB_INPUT_SNAPSHOT, .snapshot = &m->snapshot });
 	}
-	return (bench_now_usec() - start) / TICKS;
+	return (bench_now_usec() - start) / n;
+}
+
+static double time_ticks(struct machine *m)
+{
+	return time_some(m, TICKS);
 }
 
 /* Read each to its end, as a reader without parser would. */
@@ -157,6 +164,11 @@ static void bench_floor(struct machine *m)
 
 /* --- workers --- */
 
+static void woken(int unused)
+{
+	(void)unused;
+}
+
 static void *sleep_for_ever(void *unused)
 {
 	(void)unused;
@@ -173,6 +185,7 @@ static pid_t start_worker(int ready)
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGUSR1, woken);
 	for (int i = 1; i < THREADS; i++) {
 		pthread_t thread;
 
@@ -194,10 +207,25 @@ static void watch(struct machine *m, uint32_t key, pid_t pid)
 		bench_die(err.msg);
 }
 
-/* What a tick with the workers takes more than one without. */
+/* Every worker has run since the last tick, so that there is something to be read of each. */
+static double time_busy_ticks(struct machine *m, const pid_t *pid)
+{
+	const struct timespec while_they_run = { .tv_nsec = 3000000 };
+	double sum = 0;
+
+	for (int i = 0; i < BUSY_TICKS; i++) {
+		for (int worker = 0; worker < WORKERS; worker++)
+			kill(pid[worker], SIGUSR1);
+		nanosleep(&while_they_run, NULL);
+		sum += time_some(m, 1);
+	}
+	return sum / BUSY_TICKS;
+}
+
+/* What a tick with the workers takes more than one without; and when all of them have run, or none. */
 static void bench_workers(struct machine *m)
 {
-	static double with[ROUNDS], without[ROUNDS];
+	static double with[ROUNDS], idle[ROUNDS], without[ROUNDS], without_idle[ROUNDS];
 	pid_t pid[WORKERS];
 	char byte;
 	int ready[2];
@@ -216,13 +244,17 @@ static void bench_workers(struct machine *m)
 	close(ready[1]);
 	if (read(ready[0], &byte, 1) != 0)
 		bench_die("a worker did not start");
-	for (int i = 0; i < ROUNDS; i++)
-		without[i] = time_ticks(m);
+	for (int i = 0; i < ROUNDS; i++) {
+		without[i] = time_busy_ticks(m, pid);
+		without_idle[i] = time_ticks(m);
+	}
 	for (uint32_t i = 0; i < WORKERS; i++)
 		watch(m, i + 1, pid[i]);
 	prepare(m);
-	for (int i = 0; i < ROUNDS; i++)
-		with[i] = time_ticks(m);
+	for (int i = 0; i < ROUNDS; i++) {
+		with[i] = time_busy_ticks(m, pid);
+		idle[i] = time_ticks(m);
+	}
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		cb_host_unwatch(m->host, i + 1);
 		kill(pid[i], SIGKILL);
@@ -233,6 +265,9 @@ static void bench_workers(struct machine *m)
 	bench_show("worker_tick",
 		   (bench_median(with, ROUNDS) - bench_median(without, ROUNDS)) / WORKERS, "usec",
 		   10);
+	bench_show("worker_tick_idle",
+		   (bench_median(idle, ROUNDS) - bench_median(without_idle, ROUNDS)) / WORKERS,
+		   "usec", 10);
 }
 
 int main(void)

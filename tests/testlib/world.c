@@ -55,9 +55,17 @@ void world_policy(struct world *world)
 	world_feed(world, &input);
 }
 
+void world_topology(struct world *world)
+{
+	struct cb_input input = { .kind = CB_INPUT_TOPOLOGY,
+				  .now_usec = world->now_usec,
+				  .topology = world->topology };
+
+	world_feed(world, &input);
+}
+
 void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 {
-	struct cb_input input;
 	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED,
 				  .group_key = 1,
 				  .group = { .name = "web" } };
@@ -80,10 +88,7 @@ void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 	cb_cpuset_set_range(&world->topology->possible, 0, n_cpus - 1);
 	world->topology->online = world->topology->possible;
 	world->topology->n_online = n_cpus;
-	input = (struct cb_input){ .kind = CB_INPUT_TOPOLOGY,
-				   .now_usec = world->now_usec,
-				   .topology = world->topology };
-	world_feed(world, &input);
+	world_topology(world);
 	assert_int_equal(cb_snapshot_reserve(&world->snapshot, n_cpus, 0, n_workers, 1), 0);
 	world_event(world, &group);
 	for (uint32_t i = 0; i < n_cpus; i++)

@@ -70,6 +70,7 @@ void world_ticks(struct world *world, uint32_t n);
 void world_queues(struct world *world);
 #define WORLD_IFINDEX 4u
 void world_policy(struct world *world); /* feed world->policy again */
+void world_topology(struct world *world);
 
 /* The first finding of a kind, NULL none; whether it counts; what is said of it, which has to be there (static storage). */
 const struct cb_finding *world_finding(const struct world *world, enum cb_finding_kind kind);

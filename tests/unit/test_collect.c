@@ -301,6 +301,20 @@ static void masks_of_placed_interrupts(void **state)
 	assert_set(&m->events.irq_mask[0].mask, "1");
 	collect(m);
 	assert_int_equal(m->events.n_irq_masks, 0);
+	/* The same in other words is no news. */
+	write_irq(m, 1, "1-1\n", "1-1\n");
+	collect(m);
+	assert_int_equal(m->events.n_irq_masks, 0);
+	assert_int_equal(m->snapshot.irq[0].effective_cpu, 1);
+	/* Nor is what cannot be read; where it lands is what it was. */
+	write_irq(m, 1, "all\n", "everywhere\n");
+	collect(m);
+	assert_int_equal(m->events.n_irq_masks, 0);
+	assert_int_equal(m->snapshot.irq[0].effective_cpu, 1);
+	write_irq(m, 1, "0\n", "0-1\n");
+	collect(m);
+	assert_int_equal(m->events.n_irq_masks, 1);
+	assert_int_equal(m->snapshot.irq[0].effective_cpu, -1);
 }
 
 static void interrupts_take_turns(void **state)

@@ -42,6 +42,28 @@ static void asks_for_what_is_near(void **state)
 	world_done(&world);
 }
 
+/* Nothing can be done about a hot CPU without a group, so its details can wait for their turn. */
+static void asks_for_less_without_a_group(void **state)
+{
+	struct cb_event removed = { .kind = CB_EVENT_GROUP_REMOVED, .group_key = 1 };
+	struct cb_demand demand;
+	struct world world;
+
+	(void)state;
+	world_init(&world, 4, 0);
+	world.batch[2] = 1;
+	world_ticks(&world, 40);
+	cb_engine_demand(world.engine, false, &demand);
+	assert_true(demand.detail);
+	world_event(&world, &removed);
+	cb_engine_demand(world.engine, false, &demand);
+	assert_false(demand.detail);
+	assert_set(&demand.near, "2");
+	cb_engine_demand(world.engine, true, &demand);
+	assert_true(demand.detail);
+	world_done(&world);
+}
+
 static void asks_for_nothing_when_idle(void **state)
 {
 	struct world world;
@@ -68,6 +90,7 @@ static void runs_on_cool_housekeeping_cpus(void **state)
 	world.policy.mode = CB_MODE_OBSERVE;
 	world_policy(&world);
 	cb_cpuset_set(&world.topology->isolated, 3);
+	world_topology(&world);
 	world_ticks(&world, 5);
 	cb_cpuset_set_range(&may, 0, 3);
 	cb_engine_own_cpus(world.engine, &may, &own);
@@ -146,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(asks_for_what_is_near),
+		cmocka_unit_test(asks_for_less_without_a_group),
 		cmocka_unit_test(asks_for_nothing_when_idle),
 		cmocka_unit_test(runs_on_cool_housekeeping_cpus),
 		cmocka_unit_test(backs_off),
