@@ -47,9 +47,7 @@ static bool is_fed_by(const struct group_state *group, const struct cb_queue_inf
 
 static struct cb_cpuset may_use(const struct cb_engine *engine, const struct group_state *group)
 {
-	struct cb_cpuset may = engine->policy.use_isolated ?
-				       engine->topology->online :
-				       cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset may = *engine_usable(engine);
 
 	return group->policy.has_allowed ? cb_cpuset_and(&may, &group->policy.allowed_cpus) : may;
 }
@@ -219,10 +217,10 @@ static enum cb_reject choose(struct cb_engine *engine, const struct group_state 
 		.min_item_ratio = engine->policy.min_item_ratio,
 		.cross_node = engine->policy.cross_node,
 	};
-	struct cb_cpuset housekeeping = cb_topology_housekeeping(engine->topology);
 
 	if (!engine->policy.use_isolated)
-		problem.isolated = cb_cpuset_andnot(&engine->topology->online, &housekeeping);
+		problem.isolated =
+			cb_cpuset_andnot(&engine->topology->online, &engine->housekeeping);
 	fill_loads(engine);
 	return cb_rps_choose(&problem, ret);
 }

@@ -141,9 +141,7 @@ enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct ir
 
 struct cb_cpuset engine_irq_allowed(const struct cb_engine *engine, const struct group_state *group)
 {
-	struct cb_cpuset allowed = engine->policy.use_isolated ?
-					   engine->topology->online :
-					   cb_topology_housekeeping(engine->topology);
+	struct cb_cpuset allowed = *engine_usable(engine);
 
 	if (group->policy.has_allowed)
 		allowed = cb_cpuset_and(&allowed, &group->policy.allowed_cpus);
