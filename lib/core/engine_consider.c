@@ -75,6 +75,25 @@ static void steer_instead(struct cb_engine *engine, const struct cb_finding *fin
 	}
 }
 
+/* What is about a group and no CPU: no move mends that, but who has too much may be given less. */
+static bool may_be_steered(const struct cb_finding *finding)
+{
+	return finding->kind == CB_FINDING_BACKLOG || finding->kind == CB_FINDING_CONNECTION_SKEW;
+}
+
+static void propose(struct cb_engine *engine, const struct cb_plan *plan,
+		    const struct group_state *group, enum cb_reject gate,
+		    struct cb_decision *decision)
+{
+	if (plan->n_steps == 0)
+		return;
+	if (gate == CB_REJECT_NONE)
+		engine_plan_begin(engine, plan, engine_mode(engine, group) == CB_MODE_ADVISE,
+				  engine->now_usec, decision);
+	else
+		refuse_steps(engine, plan, gate);
+}
+
 void engine_consider(struct cb_engine *engine, struct cb_decision *decision)
 {
 	uint32_t n_considered = 0;
@@ -89,22 +108,20 @@ void engine_consider(struct cb_engine *engine, struct cb_decision *decision)
 		enum cb_reject gate;
 		uint32_t max_steps;
 
-		if (!group || !engine_plannable(engine, finding))
+		if (!group || (!engine_plannable(engine, finding) && !may_be_steered(finding)))
 			continue;
 		n_considered++;
 		gate = engine_gate(engine, group, finding, &max_steps);
+		if (may_be_steered(finding)) {
+			(void)engine_steer_for(engine, finding, group, &plan);
+			propose(engine, &plan, group, gate, decision);
+			continue;
+		}
 		engine_plan_for(engine, finding, group, max_steps, &plan);
 		blame_budget(engine, max_steps);
 		engine_keep_refusals(engine);
 		steer_instead(engine, finding, group, &plan);
-		if (plan.n_steps == 0)
-			continue;
-		if (gate == CB_REJECT_NONE)
-			engine_plan_begin(engine, &plan,
-					  engine_mode(engine, group) == CB_MODE_ADVISE,
-					  engine->now_usec, decision);
-		else
-			refuse_steps(engine, &plan, gate);
+		propose(engine, &plan, group, gate, decision);
 	}
 	engine_account_refusals(engine);
 }

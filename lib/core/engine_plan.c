@@ -192,6 +192,7 @@ static const struct cb_finding *finding_now(const struct cb_engine *engine,
 {
 	for (uint32_t i = 0; i < engine->n_findings; i++)
 		if (engine->finding[i].cpu == plan->hot_cpu &&
+		    (plan->hot_cpu >= 0 || engine->finding[i].group_key == plan->group_key) &&
 		    (engine->finding[i].kind == plan->finding.kind || engine_plan_steers(plan) ||
 		     engine_plan_is_packets(plan)))
 			return &engine->finding[i];

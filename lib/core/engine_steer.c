@@ -4,7 +4,7 @@
  * other; undone is always the kernel's hash, and what had been kept before is put in place again after that.
  *
  * Shares follow the speed of each worker: of the time that it wants a CPU, the part in which it has one. A batch job on its
- * CPU halves that, whoever started it; an idle neighbour leaves it at one. Workers that are equally fast and unequally busy
+ * CPU halves that, whoever started it; an idle neighbour leaves it at one. An accept queue that fills takes up to half of that away. Workers that are equally fast and unequally busy
  * have unequal connections: then shares go against what they use. No step changes a share by more than STEP_MAX, so
  * that shares follow slowly, and none but a drained worker gets less than LEAST of an even one.
  *
@@ -22,6 +22,7 @@
 #define WORTH	     0.15  /* relative change of one share that is worth a plan */
 #define SKEWED	     1.25  /* the busiest worker over the mean */
 #define BUSY_MIN     0.05  /* CPUs that a worker wants at least, for its speed to be known */
+#define FULL_MOST    0.5   /* of its accept queue in use: more does not count */
 #define OTHERS_RATIO 0.25  /* of a hot CPU, by what no plan can move: steering goes first */
 #define AGAIN_USEC   (3 * CB_USEC_PER_SEC) /* workers come and go one by one */
 #define RETRY_USEC   (5 * CB_USEC_PER_SEC)
@@ -105,6 +106,14 @@ static double speed(const struct cb_engine *engine, const struct worker_state *w
 	return worker->cpu.smooth / wants * (1 - steal);
 }
 
+/* What it may be given: a queue that fills says that it does not keep up, whatever CPU time it gets. */
+static double headroom(const struct cb_engine *engine, const struct worker_state *worker)
+{
+	double full = worker->queue.usec ? CB_MIN(worker->queue.full.smooth, FULL_MOST) : 0;
+
+	return speed(engine, worker) * (1 - full);
+}
+
 static double mean_use(struct worker_state *const *worker, uint32_t n)
 {
 	double sum = 0;
@@ -124,7 +133,7 @@ static bool want_shares(const struct cb_engine *engine, const struct group_state
 
 	for (uint32_t i = 0; i < n; i++) {
 		now[i] = share_now(group, worker[i], n);
-		weight[i] = speed(engine, worker[i]);
+		weight[i] = headroom(engine, worker[i]);
 		sum += weight[i];
 		slowest = CB_MIN(slowest, weight[i]);
 		fastest = CB_MAX(fastest, weight[i]);
@@ -341,8 +350,8 @@ static bool is_over(struct cb_engine *engine, struct group_state *group)
 	for (uint32_t i = 0; i < n; i++) {
 		if (worker[i]->drained)
 			return false;
-		least = CB_MIN(least, speed(engine, worker[i]));
-		most = CB_MAX(most, speed(engine, worker[i]));
+		least = CB_MIN(least, headroom(engine, worker[i]));
+		most = CB_MAX(most, headroom(engine, worker[i]));
 	}
 	if (mean_demand(worker, n) < BUSY_MIN || most > least * (1 + WORTH)) {
 		group->steer.even_since_usec = 0;

@@ -139,6 +139,75 @@ static void what_does_not_help_is_undone(void **state)
 	world_done(&world);
 }
 
+/* Both have the CPU time that they want, yet one does not keep up. */
+static void first_lags(struct world *world, struct cb_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->n_workers; i++) {
+		struct cb_worker_sample *worker = &snapshot->worker[i];
+
+		worker->present |= CB_WORKER_HAS_LISTEN;
+		worker->n_listeners = 1;
+		worker->backlog_max = 100;
+		worker->backlog = i == 0 && !world->shared ? 60 : 0;
+		worker->n_fds = 10 + (uint32_t)(world->now_usec / CB_USEC_PER_SEC);
+		worker->present |= CB_WORKER_HAS_FDS;
+	}
+}
+
+static void a_queue_that_fills_gets_its_worker_fewer_connections(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world, CB_STEERING_WEIGHTED);
+	world.batch[0] = 0;
+	world.shape = first_lags;
+	for (int i = 0; i < 60 && !world.shared; i++)
+		world_tick(&world);
+	assert_true(world.shared);
+	assert_int_equal(cb_engine_plan(world.engine)->finding.kind, CB_FINDING_BACKLOG);
+	assert_in_range(world.worker[0].share, 250, 400);
+	world_done(&world);
+	/* only where it may be */
+	begin(&world, CB_STEERING_NONE);
+	world.batch[0] = 0;
+	world.shape = first_lags;
+	world_ticks(&world, 60);
+	assert_false(world.shared);
+	assert_int_equal(world.n_applies, 0);
+	world_done(&world);
+}
+
+/* Connections that the first worker has many of, and what they cost it. */
+static void first_has_many(struct world *world, struct cb_snapshot *snapshot)
+{
+	(void)world;
+	snapshot->group[0].present |= CB_GROUP_HAS_LISTEN;
+	snapshot->group[0].backlog_max = 200;
+	for (uint32_t i = 0; i < snapshot->n_workers; i++) {
+		snapshot->worker[i].present |= CB_WORKER_HAS_FDS;
+		snapshot->worker[i].n_fds = i == 0 ? 2000 : 200;
+	}
+}
+
+static void a_skew_leads_to_other_shares(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world, CB_STEERING_WEIGHTED);
+	world.batch[0] = 0;
+	world.worker[0].demand = 0.6;
+	world.worker[1].demand = 0.1;
+	world.shape = first_has_many;
+	for (int i = 0; i < 120 && !world.shared; i++)
+		world_tick(&world);
+	assert_true(world.shared);
+	assert_int_equal(cb_engine_plan(world.engine)->finding.kind, CB_FINDING_CONNECTION_SKEW);
+	assert_true(world.worker[0].share < world.worker[1].share);
+	world_done(&world);
+}
+
 static void equal_headroom_is_left_to_the_hash(void **state)
 {
 	struct world world;
@@ -350,6 +419,8 @@ int main(void)
 		cmocka_unit_test(moving_is_refused_with_the_reason),
 		cmocka_unit_test(without_the_word_nothing_is_steered),
 		cmocka_unit_test(what_does_not_help_is_undone),
+		cmocka_unit_test(a_queue_that_fills_gets_its_worker_fewer_connections),
+		cmocka_unit_test(a_skew_leads_to_other_shares),
 		cmocka_unit_test(equal_headroom_is_left_to_the_hash),
 		cmocka_unit_test(the_hash_comes_back_when_there_is_no_reason_any_more),
 		cmocka_unit_test(an_order_stands_until_it_is_taken_back),
