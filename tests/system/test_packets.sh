@@ -62,16 +62,47 @@ ordered() {
 # Refused while a plan of the daemon's own is tried, and until its queues are known.
 order() { ctl packets web "$@" >"$loop_dir/out" 2>&1; }
 
-softirqs_leave_a_hot_cpu_and_that_is_kept() {
-	local kept bad good
-	staged || return
-	[ -z "$skip" ] || return 0
+# Other programs have left both CPUs alone for two seconds. Of our own load there is none when this is asked.
+idle_of() { awk -v cpu="cpu$1" '$1 == cpu { print $5 + $6, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9 }' /proc/stat; }
+is_quiet() {
+	local before after
+	before="$(idle_of "$loop_a") $(idle_of "$loop_b")"
+	sleep 2
+	after="$(idle_of "$loop_a") $(idle_of "$loop_b")"
+	awk -v b="$before" -v a="$after" 'BEGIN {
+		split(b, x); split(a, y)
+		exit y[1] - x[1] < 0.8 * (y[2] - x[2]) || y[3] - x[3] < 0.8 * (y[4] - x[4])
+	}'
+}
+
+# tried CASE - up to three times, since other programs on these CPUs make a case of its own of every load. It has failed when it did
+# though they were quiet before and after.
+tried() {
+	local try
+	for try in 1 2 3; do
+		loop_try 60 is_quiet || continue
+		"$1" && return
+		[ -n "$skip" ] && return 0
+		[ -z "$loop_daemon" ] || ctl history | sed 's/^/#   /'
+		loop_stop_all "$loop_net"
+		loop_daemon=
+		! is_quiet || return 1
+		say "try $try: disturbed"
+		clear_stage
+	done
+	skip="other programs disturb the load too much here"
+}
+
+softirqs_leave_a_hot_cpu_and_that_is_kept() { tried relieved; }
+relieved() {
+	local kept bad good load
+	stage || return 1
 	queue rx-0/rps_cpus "$(mask_of "$loop_a")" && registered || return 1
 	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
 	load=$loop_pid
 	sleep 1
 	loop_phase "$load" load && must loop_try 60 is_planned && loop_phase "$load" load && bad=$(loop_figure rps "$loop_line")
-	must loop_try 120 any_kept && must queue_is rx-0/rps_cpus "$(mask_of "$loop_b")" || return 1
+	must loop_try 60 any_kept && must queue_is rx-0/rps_cpus "$(mask_of "$loop_b")" || return 1
 	loop_phase "$load" load && sleep 3 && loop_phase "$load" load && good=$(loop_figure rps "$loop_line")
 	must loop_all_on "$loop_a" "${w[0]}" || return 1
 	say "$bad requests/s before, $good after"
@@ -80,13 +111,12 @@ softirqs_leave_a_hot_cpu_and_that_is_kept() {
 }
 is_planned() { [ -n "$(json_in "$(json_row "$(ctl --json plan | json_flat)" Steps Kind=rps)" Name)" ]; }
 
-an_order_that_hurts_is_undone() {
+an_order_that_hurts_is_undone() { tried hurt; }
+hurt() {
 	local id
-	staged || return
-	[ -z "$skip" ] || return 0
-	registered || return 1
+	stage && registered || return 1
 	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
-	must loop_try 20 has_name "${w[0]}" && must loop_try 60 order rps "$loop_a" || return 1
+	must loop_try 60 order rps "$loop_a" || return 1
 	id=$(json_of "$(ctl --json status | json_flat)" Manager.PlanId)
 	must loop_try 60 queue_is rx-0/rps_cpus "$(mask_of "$loop_a")" &&
 		must loop_try 60 has_verdict "$id" rolled_back && must queue_is rx-0/rps_cpus 0 && must lists_none
