@@ -225,7 +225,7 @@ coverage: deps ## line coverage of check-quick, in $(BUILD)/coverage
 
 FUZZ_SANITIZE := -fsanitize=address,undefined
 fuzz: deps ## libFuzzer with clang, FUZZ_SECONDS=30 for each target
-	@$(submake) BUILD=$(BUILD)/fuzz CC=$(CLANG) CPPFLAGS= LDFLAGS='$(FUZZ_SANITIZE)' \
+	@$(submake) BUILD=$(BUILD)/fuzz CC='$(CLANG)' CPPFLAGS= LDFLAGS='$(FUZZ_SANITIZE)' \
 		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE)' fuzz-run
 .PHONY: coverage fuzz fuzz-run
 fuzz-run: $(libfuzzers)
@@ -264,7 +264,7 @@ soak: deps build-tests ## SOAK_SECONDS=1800 of steady balanced load: no move at 
 .PHONY: lint format format-check analyze docs
 lint: deps ## gcc and clang with -Werror, cppcheck, mandoc, xmllint, shellcheck
 	@$(submake) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=1 build-tests
-	@$(submake) BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=1 build-tests
+	@$(submake) BUILD=$(BUILD)/lint-clang CC='$(CLANG)' WERROR=1 build-tests
 	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability,performance -j2 -D_GNU_SOURCE -D__linux__ -DCB_VERSION='""' -Iinclude \
 		--suppressions-list=tools/cppcheck.supp $(lib_src) $(daemon_src) $(ctl_src) $(metrics_src) $(gauge_src)

@@ -23,7 +23,7 @@ loop_daemon=
 loop_session() {
 	local pid rc
 	# shellcheck disable=SC2016 # expanded by that shell
-	setsid sh -c '[ -w /proc/self/autogroup ] && echo -10 2>/dev/null >/proc/self/autogroup
+	setsid sh -c '[ -w /proc/self/autogroup ] && echo -20 2>/dev/null >/proc/self/autogroup
 		exec "$@"' sh tools/private-bus "$@" &
 	pid=$!
 	# shellcheck disable=SC2064 # this pid
