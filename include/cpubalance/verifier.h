@@ -23,6 +23,7 @@ struct cb_window {
 	double metric;             /* ServiceMetric=: what the operator counts instead of served work */
 	double cpu_per_sec;        /* CPU-seconds of the group's workers */
 	double others_per_sec;     /* CPU-seconds that were neither a worker's nor an interrupt's, and what the hypervisor took */
+	double elsewhere_per_sec;  /* of these, on CPUs that the plan puts nothing on: has_others */
 };
 
 struct cb_verifier_params {

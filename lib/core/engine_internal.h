@@ -65,6 +65,7 @@ struct cpu_state {
 	uint64_t ctxsw_span_usec; /* between the last two readings */
 	uint64_t usual_seen_usec;
 	uint32_t first_worker; /* of those attributed to it, NO_WORKER none */
+	float others[WINDOWS_KEPT]; /* what programs that are no workers had of it, a ring as those of groups */
 };
 
 struct quarantine {
@@ -230,6 +231,7 @@ struct flight {
 	enum cb_verdict undo_verdict; /* what the plan becomes when its undoing is done */
 	bool extended;
 	bool veto; /* the operator wants none of this: its items go into the longest quarantine */
+	struct cb_cpuset elsewhere; /* CPUs that nothing is put on; empty: that is not known */
 	uint32_t n_before, n_after;
 	struct cb_window before[CB_WINDOWS_MAX], after[CB_WINDOWS_MAX];
 };
@@ -272,6 +274,7 @@ struct cb_engine {
 	struct vacant *vacant;	 /* [VACANT_KEPT], NULL as long as there was none */
 
 	bool has_snapshot;
+	uint32_t n_windows; /* ever, as each group has */
 	uint64_t snapshot_usec;
 	uint32_t user_hz; /* of the last snapshot */
 	uint64_t ctxt, intr_total;

@@ -137,17 +137,25 @@ static void note_heat(const struct cb_engine *engine, const struct group_state *
 	}
 }
 
-/* What programs that are no workers had of all CPUs in this interval; false where that is not known of each. */
-static bool others_rate(const struct cb_engine *engine, double *ret)
+/*
+ * What programs that are no workers had of all CPUs in this interval, and, in a ring, of each; false where that is not known. A worker that
+ * floats is counted on the CPU that it was seen on last.
+ */
+static bool others_rate(struct cb_engine *engine, double *ret)
 {
 	double sum = 0;
 
 	CB_CPUSET_FOREACH(i, &engine->topology->online) {
-		const struct cpu_state *cpu = &engine->cpu[i];
+		struct cpu_state *cpu = &engine->cpu[i];
+		double others = cpu->busy.raw + cpu->steal.raw - cpu->irq.raw - cpu->softirq.raw;
 
 		if (!(cpu->present & CB_CPU_HAS_TIMES))
 			return false;
-		sum += cpu->busy.raw + cpu->steal.raw - cpu->irq.raw - cpu->softirq.raw;
+		sum += others;
+		for (uint32_t k = cpu->first_worker; k != NO_WORKER;
+		     k = engine->worker[k].next_on_cpu)
+			others -= engine->worker[k].cpu.raw;
+		cpu->others[engine->n_windows % WINDOWS_KEPT] = (float)CB_MAX(others, 0.0);
 	}
 	for (uint32_t i = 0; i < engine->n_workers; i++)
 		sum -= engine->worker[i].cpu.raw;
@@ -191,6 +199,7 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		note_heat(engine, group, &window->w);
 		group->n_windows++;
 	}
+	engine->n_windows++;
 }
 
 /* A group whose workers share a CPU with what the plan takes away from or puts on a single one is changed by it as well. */
@@ -207,9 +216,25 @@ static bool is_beside(const struct cb_engine *engine, const struct group_state *
 	return false;
 }
 
+/* Whoever is put somewhere takes from the others there; what they have on the other CPUs is not the plan's doing. */
+static void note_target(struct cb_cpuset *elsewhere, const struct cb_step *step, int32_t from)
+{
+	bool there = from >= 0 && cb_cpuset_has(elsewhere, (unsigned int)from);
+
+	if (cb_item_steers(step->item.kind)) {
+		*elsewhere = CB_CPUSET_EMPTY;
+		return;
+	}
+	*elsewhere = cb_cpuset_andnot(elsewhere, &step->to);
+	if (there && !cb_item_is_queue(step->item.kind))
+		cb_cpuset_set(elsewhere, (unsigned int)from); /* it was there before */
+}
+
 void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
 {
-	struct cb_cpuset cpus = CB_CPUSET_EMPTY;
+	struct cb_cpuset cpus = CB_CPUSET_EMPTY, *elsewhere = &engine->flight.elsewhere;
+
+	*elsewhere = engine->topology->online;
 
 	for (uint32_t i = 0; i < plan->n_steps; i++) {
 		const struct cb_step *step = &plan->step[i];
@@ -229,6 +254,7 @@ void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
 			irq = engine_irq_state(engine, step->item.key);
 			from = irq ? irq->effective_cpu : -1;
 		}
+		note_target(elsewhere, step, from);
 		if (from >= 0)
 			cb_cpuset_set(&cpus, (unsigned int)from);
 		if (cb_cpuset_count(&step->to) == 1)
@@ -253,6 +279,18 @@ static double control_of(const struct cb_engine *engine, const struct group_stat
 	return sum;
 }
 
+/* What others had of the CPUs that the plan in flight puts nothing on. */
+static double elsewhere_of(const struct cb_engine *engine, uint32_t back)
+{
+	double sum = 0;
+
+	CB_CPUSET_FOREACH(i, &engine->flight.elsewhere)
+		if (i < engine->topology->n_cpu_ids)
+			sum += (double)engine->cpu[i]
+				       .others[(engine->n_windows - back) % WINDOWS_KEPT];
+	return sum;
+}
+
 /* The last clean windows that end after @from_usec, oldest first, at most @max (<= CB_WINDOWS_MAX). */
 uint32_t engine_windows_since(const struct cb_engine *engine, const struct group_state *group,
 			      uint64_t from_usec, uint32_t max, struct cb_window *ret)
@@ -272,6 +310,11 @@ uint32_t engine_windows_since(const struct cb_engine *engine, const struct group
 		ret[i] = group->window[(group->n_windows - n + i) % WINDOWS_KEPT].w;
 		ret[i].control_per_sec = control_of(engine, group, n - i);
 		ret[i].has_control = ret[i].control_per_sec >= CONTROL_MIN_RATIO;
+		ret[i].has_others &= engine->flight.active &&
+				     engine->flight.plan.group_key == group->key &&
+				     !cb_cpuset_empty(&engine->flight.elsewhere);
+		if (ret[i].has_others)
+			ret[i].elsewhere_per_sec = elsewhere_of(engine, n - i);
 	}
 	return n;
 }

@@ -397,18 +397,21 @@ static double worth_of(const struct cb_window *before, uint32_t n_before,
 
 /*
  * It has helped, or programs that are no workers have left the CPUs in the same moment, with enough time to do half of it: nobody
- * knows who has.
+ * knows who has. Those that only gave way to what was moved have left none of the CPUs that nothing was put on; those that only went elsewhere
+ * have not left at all.
  */
 static bool others_left(const struct cb_window *before, uint32_t n_before,
 			const struct cb_window *after, uint32_t n_after,
 			const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
 	double worth = worth_of(before, n_before, after, n_after, ret);
-	struct verifier_test others;
+	struct verifier_test others, elsewhere;
 
 	verifier_test(before, n_before, after, n_after, verifier_others, params, &others);
-	if (worth <= 0 || !others.made || others.p_down > params->alpha_ratio ||
-	    others.before - others.after < 0.5 * worth)
+	verifier_test(before, n_before, after, n_after, verifier_elsewhere, params, &elsewhere);
+	if (worth <= 0 || !others.made || !elsewhere.made || others.p_down > params->alpha_ratio ||
+	    elsewhere.p_down > params->alpha_ratio || others.before - others.after < 0.5 * worth ||
+	    elsewhere.before - elsewhere.after < 0.25 * worth)
 		return false;
 	snprintf(ret->sentence, sizeof(ret->sentence),
 		 "other programs left as well: they used %.1f CPUs before, %.1f after",

@@ -53,6 +53,11 @@ double verifier_others(const struct cb_window *window)
 	return window->others_per_sec;
 }
 
+double verifier_elsewhere(const struct cb_window *window)
+{
+	return window->elsewhere_per_sec;
+}
+
 double verifier_cpu(const struct cb_window *window)
 {
 	return window->cpu_per_sec;
@@ -78,10 +83,11 @@ bool verifier_has(const struct cb_window *window, uint32_t n, verifier_measure m
 		bool has = measure == verifier_wait || measure == verifier_long_wait ?
 				   window[i].has_wait :
 			   measure == verifier_control ? window[i].has_control :
-			   measure == verifier_others  ? window[i].has_others :
-			   measure == verifier_metric  ? window[i].has_metric :
-			   measure == verifier_heat    ? window[i].has_heat :
-							 window[i].has_served;
+			   measure == verifier_others || measure == verifier_elsewhere ?
+							 window[i].has_others :
+			   measure == verifier_metric ? window[i].has_metric :
+			   measure == verifier_heat   ? window[i].has_heat :
+							window[i].has_served;
 
 		if (!has)
 			return false;

@@ -14,6 +14,7 @@ double verifier_long_wait(const struct cb_window *window);
 double verifier_control(const struct cb_window *window);
 double verifier_heat(const struct cb_window *window);
 double verifier_others(const struct cb_window *window);
+double verifier_elsewhere(const struct cb_window *window);
 double verifier_cpu(const struct cb_window *window);
 double verifier_drops(const struct cb_window *window);
 

@@ -270,6 +270,8 @@ static void set_others(struct series *s, double before, double after)
 		s->before[i].cpu_per_sec = s->after[i].cpu_per_sec = 1;
 		s->before[i].others_per_sec = before * (1 + 0.05 * normal());
 		s->after[i].others_per_sec = after * (1 + 0.05 * normal());
+		s->before[i].elsewhere_per_sec = s->before[i].others_per_sec / 2;
+		s->after[i].elsewhere_per_sec = s->after[i].others_per_sec / 2;
 	}
 }
 
@@ -284,6 +286,11 @@ static void what_other_programs_left_was_not_us(void **state)
 	assert_non_null(strstr(judge(&s, false).sentence, "other programs left"));
 	/* not enough for half of the effect */
 	set_others(&s, 0.9, 0.85);
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
+	/* they gave way on the CPU that something was put on, and on no other */
+	set_others(&s, 0.9, 0.6);
+	for (uint32_t i = 0; i < 10; i++)
+		s.after[i].elsewhere_per_sec = s.before[i].elsewhere_per_sec;
 	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_KEPT);
 	/* who generates the load has more to do when more is served */
 	set_others(&s, 0.5, 0.6);
