@@ -234,23 +234,22 @@ static int deny(sd_bus_message *call, enum cb_access access, enum answer answer,
 
 	switch (answer) {
 	case ANSWER_CHALLENGE:
-		return sd_bus_error_setf(error, BUS_ERROR("InteractiveAuthorizationRequired"),
-					 "%s %s needs authentication (action %s)", verb, what,
-					 actions[access].id);
+		return cb_bus_error(error, BUS_ERROR("InteractiveAuthorizationRequired"),
+				    "%s %s needs authentication (action %s)", verb, what,
+				    actions[access].id);
 	case ANSWER_ABSENT:
-		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
-					 "only root may call %s: polkit is not installed", verb);
+		return cb_bus_error(error, CB_BUS_ACCESS_DENIED,
+				    "only root may call %s: polkit is not installed", verb);
 	case ANSWER_ERROR:
-		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
-					 "only root may call %s: polkit says: %s", verb, text);
+		return cb_bus_error(error, CB_BUS_ACCESS_DENIED,
+				    "only root may call %s: polkit says: %s", verb, text);
 	case ANSWER_NO:
 	case ANSWER_NONE:
 	case ANSWER_YES:
 		break;
 	}
-	return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
-				 "%s %s is not allowed to you (action %s)", verb, what,
-				 actions[access].id);
+	return cb_bus_error(error, CB_BUS_ACCESS_DENIED, "%s %s is not allowed to you (action %s)",
+			    verb, what, actions[access].id);
 }
 
 static int sender_uid(sd_bus_message *call, uid_t *ret)
@@ -277,9 +276,8 @@ int cb_access_check(struct cb_manager *m, sd_bus_message *call, enum cb_access a
 	int r = sender_uid(call, &uid);
 
 	if (r < 0)
-		return sd_bus_error_setf(error, CB_BUS_ACCESS_DENIED,
-					 "who calls %s cannot be found out",
-					 sd_bus_message_get_member(call));
+		return cb_bus_error(error, CB_BUS_ACCESS_DENIED, "who calls %s cannot be found out",
+				    sd_bus_message_get_member(call));
 	if (uid == 0)
 		return 0;
 	for (size_t i = 0; i < ASKING_MAX; i++)

@@ -7,6 +7,8 @@
 #include "bus.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -101,9 +103,9 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		server->manager->client_usec = now_usec;
 	if (sender && sd_bus_message_is_method_call(message, NULL, NULL) > 0 &&
 	    !cb_bus_may_call(server, sender, now_usec))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
-					 "more than %u calls a second of one connection",
-					 CB_BUS_CALLS_PER_SEC);
+		return cb_bus_error(error, CB_BUS_ERROR("Limit"),
+				    "more than %u calls a second of one connection",
+				    CB_BUS_CALLS_PER_SEC);
 	if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.Properties", NULL) > 0 &&
 	    now_usec - server->report_usec > 20 * CB_USEC_PER_MSEC) {
 		server->report_usec = now_usec;
@@ -214,6 +216,21 @@ struct cb_server *cb_server_free(struct cb_server *server)
 	sd_bus_flush_close_unref(server->bus);
 	free(server);
 	return NULL;
+}
+
+int cb_bus_error(sd_bus_error *error, const char *name, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	/* a newline would forge a line of a log, and half of a letter that was cut is refused by the bus */
+	for (char *p = text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	return sd_bus_error_set(error, name, text);
 }
 
 bool cb_server_settled(const struct cb_server *server)

@@ -11,14 +11,16 @@
 
 #include "manager.h"
 
-#define CB_BUS_NAME	     "org.cpubalance1"
-#define CB_BUS_PATH	     "/org/cpubalance1"
-#define CB_BUS_GROUP_PREFIX  "/org/cpubalance1/group"
-#define CB_BUS_PLAN_PREFIX   "/org/cpubalance1/plan"
-#define CB_BUS_MANAGER	     "org.cpubalance1.Manager"
-#define CB_BUS_GROUP	     "org.cpubalance1.Group"
-#define CB_BUS_PLAN	     "org.cpubalance1.Plan"
-#define CB_BUS_ERROR(name)   "org.cpubalance1.Error." name
+#define CB_BUS_NAME	    "org.cpubalance1"
+#define CB_BUS_PATH	    "/org/cpubalance1"
+#define CB_BUS_GROUP_PREFIX "/org/cpubalance1/group"
+#define CB_BUS_PLAN_PREFIX  "/org/cpubalance1/plan"
+#define CB_BUS_MANAGER	    "org.cpubalance1.Manager"
+#define CB_BUS_GROUP	    "org.cpubalance1.Group"
+#define CB_BUS_PLAN	    "org.cpubalance1.Plan"
+#define CB_BUS_ERROR(name)  "org.cpubalance1.Error." name
+/* As sd_bus_error_setf(), with words of clients in it: what is none of ASCII's letters and signs becomes a question mark. */
+int cb_bus_error(sd_bus_error *error, const char *name, const char *format, ...) _printf_(3, 4);
 #define CB_BUS_ACCESS_DENIED "org.freedesktop.DBus.Error.AccessDenied"
 
 /* Plans that ended and still have an object. */

@@ -103,7 +103,7 @@ static int add_all(struct cb_rows *rows, struct cb_manager *m, sd_bus_error *err
 	int r;
 
 	if (begin_usec < server->table_next_usec)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
+		return cb_bus_error(error, CB_BUS_ERROR("Limit"),
 					 "all interrupts were counted just now, which is dear");
 	r = cb_host_interrupts(m->host, m->topology, add_of_table, rows);
 	server->table_next_usec =

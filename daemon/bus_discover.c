@@ -207,7 +207,7 @@ int cb_bus_connections(sd_bus_message *call, void *userdata, sd_bus_error *error
 		return r;
 	registration = cb_manager_group_find(m, name);
 	if (!registration)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", name);
+		return cb_bus_error(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", name);
 	r = refresh(m, true, &m->server->counts, &m->server->counts_until_usec, error);
 	return r < 0 ? r : answer(call, m, rows_of_counts, registration);
 }

@@ -53,7 +53,7 @@ static int set_level(sd_bus *bus, const char *path, const char *interface, const
 		return 0;
 	}
 	return r < 0 ? r :
-		       sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+		       cb_bus_error(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "\"%.64s\" is no level: emerg ... debug", value);
 }
 
@@ -69,7 +69,7 @@ static int set_target(sd_bus *bus, const char *path, const char *interface, cons
 	(void)property;
 	(void)userdata;
 	if (r >= 0 && cb_log_set_target(value) < 0)
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+		return cb_bus_error(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "\"%.64s\" is no target: auto, journal or console", value);
 	return r;
 }

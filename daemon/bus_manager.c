@@ -174,7 +174,7 @@ static int method_list_workers(sd_bus_message *call, void *userdata, sd_bus_erro
 	if (r < 0)
 		return r;
 	if (group[0] && !cb_manager_group_find(m, group))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", group);
+		return cb_bus_error(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", group);
 	if (begin(call, &rows) < 0)
 		return rows.r;
 	viewer = cb_access_viewer(call);
@@ -347,8 +347,8 @@ static int method_get_metrics_file(sd_bus_message *call, void *userdata, sd_bus_
 	else if (strcmp(format, "openmetrics") == 0)
 		text = cb_metrics_render_openmetrics(m->metrics, m);
 	else
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-					 "\"%.64s\" is no format: text or openmetrics", format);
+		return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"),
+				    "\"%.64s\" is no format: text or openmetrics", format);
 	r = text ? write_memfd(text, &fd) : -ENOMEM;
 	if (r < 0)
 		return r;

@@ -66,8 +66,8 @@ static int movable(const struct cb_manager *m, sd_bus_error *error)
 
 	if (cb_manager_can_move(m, &why))
 		return 0;
-	return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
-				 "nothing is moved while originals cannot be recorded: %s", why);
+	return cb_bus_error(error, CB_BUS_ERROR("Refused"),
+			    "nothing is moved while originals cannot be recorded: %s", why);
 }
 
 /* "" is group 0, which means all. */
@@ -79,8 +79,8 @@ static int group_key(const struct cb_manager *m, const char *name, uint32_t *ret
 	if (name[0]) {
 		registration = cb_manager_group_find(m, name);
 		if (!registration)
-			return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s",
-						 name);
+			return cb_bus_error(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s",
+					    name);
 	}
 	*ret = registration ? registration->key : 0;
 	return 0;
@@ -112,21 +112,21 @@ static int read_options(sd_bus_message *call, const char *name, struct cb_policy
 	snprintf(section, sizeof(section), "Group %s", name);
 	while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
 		if (n++ == OPTIONS_MAX)
-			return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
-						 "more than %u options in one call", OPTIONS_MAX);
+			return cb_bus_error(error, CB_BUS_ERROR("Limit"),
+					    "more than %u options in one call", OPTIONS_MAX);
 		r = sd_bus_message_read(call, "s", &key);
 		if (r >= 0)
 			r = sd_bus_message_read(call, "v", "s", &value);
 		if (r == -ENXIO)
-			return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-						 "%s: a string is wanted", key);
+			return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"),
+					    "%s: a string is wanted", key);
 		if (r < 0)
 			return r;
 		r = cb_policy_set(scratch, section, key, value, &err);
 		if (r < 0)
 			return refuse(error, r, CB_BUS_ERROR("InvalidArgument"), err.msg);
 		if (strncmp(key, "ServiceMetric", strlen("ServiceMetric")) == 0)
-			return sd_bus_error_setf(
+			return cb_bus_error(
 				error, CB_BUS_ERROR("InvalidArgument"),
 				"%s= says what is run, and so only in the configuration", key);
 		r = sd_bus_message_exit_container(call);
@@ -142,8 +142,8 @@ static int read_pidfds(sd_bus_message *call, int *ret_fds, size_t *ret_n, sd_bus
 	*ret_n = 0;
 	while (r >= 0 && (r = sd_bus_message_read_basic(call, 'h', &fd)) > 0) {
 		if (*ret_n == PIDFDS_MAX)
-			return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
-						 "more than %u workers in one call", PIDFDS_MAX);
+			return cb_bus_error(error, CB_BUS_ERROR("Limit"),
+					    "more than %u workers in one call", PIDFDS_MAX);
 		ret_fds[(*ret_n)++] = fd;
 	}
 	return r < 0 ? r : sd_bus_message_exit_container(call);
@@ -184,9 +184,8 @@ static int do_register(struct cb_manager *m, const struct cb_policy *scratch, co
 	if (!fresh)
 		before = registration->policy;
 	if (!fresh && registration->from_config && changes)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"),
-					 "the settings of group %s are in the configuration file",
-					 name);
+		return cb_bus_error(error, CB_BUS_ERROR("Refused"),
+				    "the settings of group %s are in the configuration file", name);
 	snprintf(bare.name, sizeof(bare.name), "%s", name);
 	if (fresh || changes)
 		r = cb_manager_group_set(m, changes ? &scratch->group[0] : &bare, false,
@@ -239,9 +238,9 @@ static int method_register(sd_bus_message *call, void *userdata, sd_bus_error *e
 	if (r < 0)
 		return r;
 	if (strlen(name) >= CB_NAME_MAX)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"),
-					 "a group's name has at most %u characters, not %zu",
-					 CB_NAME_MAX - 1, strlen(name));
+		return cb_bus_error(error, CB_BUS_ERROR("Limit"),
+				    "a group's name has at most %u characters, not %zu",
+				    CB_NAME_MAX - 1, strlen(name));
 	if (!cb_name_valid(name))
 		return sd_bus_error_set(
 			error, CB_BUS_ERROR("InvalidArgument"),
@@ -268,13 +267,12 @@ static int method_unregister(sd_bus_message *call, void *userdata, sd_bus_error 
 		return r;
 	registration = cb_manager_group_find(m, name);
 	if (!registration)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", name);
+		return cb_bus_error(error, CB_BUS_ERROR("NoSuchGroup"), "no group %s", name);
 	if (registration->from_config)
-		return sd_bus_error_setf(
-			error, CB_BUS_ERROR("Refused"),
-			"group %s is in the configuration file: remove it there and "
-			"reload",
-			name);
+		return cb_bus_error(error, CB_BUS_ERROR("Refused"),
+				    "group %s is in the configuration file: remove it there and "
+				    "reload",
+				    name);
 	cb_manager_group_remove(m, registration);
 	cb_manager_saved_write(m);
 	cb_manager_report(m);
@@ -306,16 +304,16 @@ static int method_move(sd_bus_message *call, void *userdata, sd_bus_error *error
 	if (r < 0)
 		return r;
 	if (cb_cpuset_parse_list(cpus, strlen(cpus), &move.mask) < 0 || cb_cpuset_empty(&move.mask))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-					 "\"%.64s\" is no list of CPUs such as 0-3,8", cpus);
+		return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"),
+				    "\"%.64s\" is no list of CPUs such as 0-3,8", cpus);
 	move.worker_key = cb_manager_worker_find(userdata, worker);
 	r = cb_access_check(userdata, call, cb_access_to_worker(userdata, call, move.worker_key),
 			    error);
 	if (r != 0 || (r = movable(userdata, error)) < 0)
 		return r;
 	if (move.worker_key == 0)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchWorker"),
-					 "no registered worker %.64s", worker);
+		return cb_bus_error(error, CB_BUS_ERROR("NoSuchWorker"),
+				    "no registered worker %.64s", worker);
 	r = command(userdata, &move, CB_BUS_ERROR("NoSuchWorker"), &answer, error);
 	return r < 0 ? r : sd_bus_reply_method_return(call, "u", answer.plan_id);
 }
@@ -335,7 +333,7 @@ static int method_steer(sd_bus_message *call, void *userdata, sd_bus_error *erro
 		steer.steering = CB_STEERING_WEIGHTED;
 		if (!how[0] || strlen(how) >= sizeof(steer.shares) ||
 		    how[strspn(how, "0123456789:")] != 0)
-			return sd_bus_error_setf(
+			return cb_bus_error(
 				error, CB_BUS_ERROR("InvalidArgument"),
 				"\"%.64s\" is not none, local, weighted or shares such as 1:2:3",
 				how);
@@ -365,16 +363,16 @@ static int method_steer_packets(sd_bus_message *call, void *userdata, sd_bus_err
 	packets.present = strcmp(how, "auto") == 0;
 	packets.packets = packets.present ? CB_PACKETS_NONE : cb_packets_from_name(how);
 	if (packets.packets == _CB_PACKETS_INVALID)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-					 "\"%.64s\" is not none, auto, rps, xps or both", how);
+		return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"),
+				    "\"%.64s\" is not none, auto, rps, xps or both", how);
 	masked = packets.packets == CB_PACKETS_RPS || packets.packets == CB_PACKETS_BOTH;
 	if (masked != (cpus[0] != 0) ||
 	    (masked && (cb_cpuset_parse_list(cpus, strlen(cpus), &packets.mask) < 0 ||
 			cb_cpuset_empty(&packets.mask))))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-					 masked ? "\"%.64s\" is no list of CPUs such as 0-3,8" :
-						  "\"%.64s\": CPUs belong to rps and both",
-					 cpus);
+		return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"),
+				    masked ? "\"%.64s\" is no list of CPUs such as 0-3,8" :
+					     "\"%.64s\": CPUs belong to rps and both",
+				    cpus);
 	if (!group[0])
 		return sd_bus_error_set(error, CB_BUS_ERROR("NoSuchGroup"), "name a group");
 	if ((r = may_group(userdata, call, group, error)) != 0 ||
@@ -392,8 +390,8 @@ static int plan_failed(const struct cb_manager *m, uint32_t plan_id, sd_bus_erro
 
 	if (!last || last->id != plan_id || last->judgement.verdict != CB_VERDICT_FAILED)
 		return 0;
-	return sd_bus_error_setf(error, CB_BUS_ERROR("Refused"), "plan %u: %s", plan_id,
-				 last->judgement.sentence);
+	return cb_bus_error(error, CB_BUS_ERROR("Refused"), "plan %u: %s", plan_id,
+			    last->judgement.sentence);
 }
 
 static int method_drain(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -411,8 +409,8 @@ static int method_drain(sd_bus_message *call, void *userdata, sd_bus_error *erro
 	    (r = movable(userdata, error)) < 0)
 		return r;
 	if (drain.worker_key == 0)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("NoSuchWorker"),
-					 "no registered worker %.64s", worker);
+		return cb_bus_error(error, CB_BUS_ERROR("NoSuchWorker"),
+				    "no registered worker %.64s", worker);
 	r = command(userdata, &drain, CB_BUS_ERROR("NoSuchWorker"), &answer, error);
 	if (r < 0)
 		return r;
@@ -492,9 +490,9 @@ static int method_resume(sd_bus_message *call, void *userdata, sd_bus_error *err
 	if (r != 0)
 		return r;
 	if (cb_holds_resume(m->server->holds))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Busy"),
-					 "the pause is over, but still held by %s",
-					 cb_holds_who(m->server->holds));
+		return cb_bus_error(error, CB_BUS_ERROR("Busy"),
+				    "the pause is over, but still held by %s",
+				    cb_holds_who(m->server->holds));
 	r = command(m, &resume, CB_BUS_ERROR("Refused"), &answer, error);
 	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
 }
@@ -529,8 +527,8 @@ static int method_hold(sd_bus_message *call, void *userdata, sd_bus_error *error
 	name_sender(call, who, sizeof(who));
 	r = cb_holds_take(m->server->holds, who, &fd, &answer);
 	if (r == -E2BIG)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("Limit"), "there are %u holds already",
-					 CB_HOLDS_MAX);
+		return cb_bus_error(error, CB_BUS_ERROR("Limit"), "there are %u holds already",
+				    CB_HOLDS_MAX);
 	if (r < 0)
 		return refuse(error, r, CB_BUS_ERROR("Refused"), answer.text);
 	r = sd_bus_reply_method_return(call, "h", fd);
@@ -549,8 +547,8 @@ static int method_set_mode(sd_bus_message *call, void *userdata, sd_bus_error *e
 		return r;
 	set.mode = cb_mode_from_name(mode);
 	if (set.mode == _CB_MODE_INVALID)
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-					 "\"%.64s\" is no mode: auto, advise or observe", mode);
+		return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"),
+				    "\"%.64s\" is no mode: auto, advise or observe", mode);
 	if ((r = may_group(userdata, call, group, error)) != 0 ||
 	    (set.mode != CB_MODE_OBSERVE && (r = movable(userdata, error)) < 0) ||
 	    (r = group_key(userdata, group, &set.group_key, error)) < 0 ||

@@ -616,14 +616,14 @@ int cb_explain_start(struct cb_server *server, sd_bus_message *message, int32_t 
 	if (cpu < 0)
 		cpu = hottest(m);
 	if (cpu < 0 || !cb_cpuset_has(&m->topology->online, (unsigned int)cpu))
-		return sd_bus_error_setf(error, CB_BUS_ERROR("InvalidArgument"),
-					 "CPU %d is not online", cpu);
+		return cb_bus_error(error, CB_BUS_ERROR("InvalidArgument"), "CPU %d is not online",
+				    cpu);
 	while (slot < CB_BUS_EXPLAINS_MAX && server->explain[slot])
 		slot++;
 	if (slot == CB_BUS_EXPLAINS_MAX)
-		return sd_bus_error_setf(
-			error, CB_BUS_ERROR("Busy"),
-			"%u explanations are being worked out, ask again in a second", slot);
+		return cb_bus_error(error, CB_BUS_ERROR("Busy"),
+				    "%u explanations are being worked out, ask again in a second",
+				    slot);
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;

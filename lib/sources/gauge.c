@@ -2,7 +2,7 @@
 /*
  * A number that a program of the operator's has printed: ServiceMetric=. Decimal, with a sign, a fraction and an exponent if it likes,
  * blanks and newlines around it and nothing else. The first 15 digits count, which a double holds, and so does a power of ten of up to
- * 22: the value is the nearest one, by one multiplication or division.
+ * 22, more where there are fewer digits: the value is the nearest one, by one multiplication or division.
  */
 #include "cpubalance/sources.h"
 
@@ -12,6 +12,7 @@
 
 #define DIGITS_MAX   15u
 #define EXPONENT_MAX 22
+#define DIGITS_ROOM  UINT64_C(100000000000000) /* below this one more fits */
 
 static void skip_space(struct cb_scan *s)
 {
@@ -87,6 +88,9 @@ int cb_gauge_parse(const char *buf, size_t len, double *ret)
 		return -EBADMSG;
 	if (number.digits == 0)
 		number.exponent = 0;
+	/* 3e27 is 3000000e21: where there is room in the digits they take what is too much for the power */
+	for (; number.exponent > EXPONENT_MAX && number.digits < DIGITS_ROOM; number.exponent--)
+		number.digits *= 10;
 	if (number.exponent > EXPONENT_MAX || number.exponent < -EXPONENT_MAX)
 		return -ERANGE;
 	for (int32_t i = number.exponent < 0 ? -number.exponent : number.exponent; i > 0; i--)
