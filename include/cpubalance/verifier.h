@@ -13,10 +13,11 @@
 #define CB_WINDOWS_MAX 60u
 
 struct cb_window {
-	bool has_served, has_wait, has_control, has_metric, has_heat, has_others;
+	bool has_served, has_wait, has_control, has_metric, has_heat, has_hot, has_others;
 	double served_per_sec;     /* packets, or CPU-seconds where packets cannot be counted */
 	double wait_ratio;         /* run-queue wait per CPU-second of the workers */
-	double long_wait_ratio;    /* how long those wait who wait: the workers' waits per second, each weighed by itself */
+	double hot_wait_ratio;     /* wait_ratio of the workers that were on the hot CPU when the plan was carried out */
+	double hot_cpu_per_sec;    /* and the CPU time that they got */
 	double control_per_sec;    /* CPU-seconds of groups that were not touched */
 	double drops_per_sec;      /* connections dropped at the listeners */
 	double heat_ratio;         /* how full the busiest of the CPUs was that the plan takes something from or puts something on */

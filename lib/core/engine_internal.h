@@ -121,6 +121,7 @@ struct worker_state {
 	struct queue queue; /* of its own */
 	struct accepting accepting;
 	uint64_t added_usec;
+	bool was_hot; /* on the hot CPU of the plan in flight when that was carried out */
 	bool settled; /* a first place has been given or was not needed */
 	bool spare;   /* came while nobody was missing: the next that goes has it for a successor */
 	bool has_listened;			/* alone, at a socket */
@@ -197,7 +198,6 @@ struct group_state {
 	struct cb_rate packets_per_sec, drops_per_sec;
 	uint32_t backlog, backlog_max;
 	struct cb_rate cpu, wait_per_sec;
-	double wait_squares; /* of its workers' raw waits, summed */
 	struct finding_state skew, backlogged, gone;
 	struct queue queue;   /* that its workers share */
 	uint32_t lagging_key; /* BACKLOG: the worker whose queue it is, 0 that one */
@@ -230,6 +230,7 @@ struct flight {
 	bool was_placed[CB_STEPS_MAX];
 	enum cb_verdict undo_verdict; /* what the plan becomes when its undoing is done */
 	bool extended;
+	bool headroom; /* a cooler CPU is what it is for, see verifier.h */
 	bool veto; /* the operator wants none of this: its items go into the longest quarantine */
 	struct cb_cpuset elsewhere; /* CPUs that nothing is put on; empty: that is not known */
 	uint32_t n_before, n_after;

@@ -186,6 +186,18 @@ void engine_plan_revert(struct cb_engine *engine, const struct done *done, bool 
 
 /* --- before the move --- */
 
+/* Interrupts alone are moved, and they are most of what makes that CPU hot: there is nobody whose waits could tell. */
+static bool is_for_headroom(const struct cb_engine *engine, const struct cb_plan *plan)
+{
+	uint32_t hot = (uint32_t)plan->hot_cpu;
+	const struct cpu_state *cpu = hot < engine->topology->n_cpu_ids ? &engine->cpu[hot] : NULL;
+
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		if (plan->step[i].item.kind != CB_ITEM_IRQ)
+			return false;
+	return plan->n_steps > 0 && cpu && cpu->irqs_ratio >= 0.5 * cpu->taken.smooth;
+}
+
 /* The finding that a plan was made for, as it is now; NULL when it is over. */
 static const struct cb_finding *finding_now(const struct cb_engine *engine,
 					    const struct cb_plan *plan)
@@ -271,6 +283,7 @@ void engine_plan_advance(struct cb_engine *engine, struct cb_decision *decision)
 		withdraw(engine, "no move is worth it any more", decision);
 		return;
 	}
+	flight->headroom = is_for_headroom(engine, &flight->plan);
 	/* the steps are known only now, and with them who is not touched by them */
 	engine_windows_beside(engine, &flight->plan);
 	flight->n_before = engine_windows_since(engine, group, flight->baseline_from_usec, most,
@@ -309,14 +322,6 @@ static void conclude(struct cb_engine *engine, struct cb_decision *decision)
 		engine_plan_undo(engine, verdict, NULL, decision);
 }
 
-static bool moves_interrupts_alone(const struct cb_plan *plan)
-{
-	for (uint32_t i = 0; i < plan->n_steps; i++)
-		if (plan->step[i].item.kind != CB_ITEM_IRQ)
-			return false;
-	return plan->n_steps > 0;
-}
-
 static void verify(struct cb_engine *engine, struct cb_decision *decision)
 {
 	struct flight *flight = &engine->flight;
@@ -329,7 +334,7 @@ static void verify(struct cb_engine *engine, struct cb_decision *decision)
 		.final = flight->extended ||
 			 engine->policy.verify_windows_max <= engine->policy.verify_windows,
 		.metric_falls = group && group->last.metric_falls,
-		.headroom = moves_interrupts_alone(&flight->plan),
+		.headroom = flight->headroom,
 		.seed = flight->plan.id,
 	};
 

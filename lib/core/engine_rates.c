@@ -244,7 +244,6 @@ static void rate_workers(struct cb_engine *engine, const struct cb_snapshot *sna
 		struct group_state *group = engine->group[i];
 
 		group->cpu = group->wait_per_sec = (struct cb_rate){ 0 };
-		group->wait_squares = 0;
 		for (uint32_t j = 0; j < engine->n_workers; j++) {
 			const struct worker_state *worker = &engine->worker[j];
 
@@ -254,7 +253,6 @@ static void rate_workers(struct cb_engine *engine, const struct cb_snapshot *sna
 			group->cpu.smooth += worker->cpu.smooth;
 			group->wait_per_sec.raw += worker->wait_per_sec.raw;
 			group->wait_per_sec.smooth += worker->wait_per_sec.smooth;
-			group->wait_squares += worker->wait_per_sec.raw * worker->wait_per_sec.raw;
 		}
 	}
 }

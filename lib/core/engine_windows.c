@@ -117,6 +117,27 @@ static double work_of(const struct cb_engine *engine, const struct group_state *
 	return work;
 }
 
+/* The workers that are on that CPU, and after the move those who were. */
+static void note_hot_workers(const struct cb_engine *engine, const struct group_state *group,
+			     struct cb_window *window)
+{
+	bool applied = engine_plan_applied(engine);
+	double wait = 0;
+
+	for (uint32_t i = 0; i < engine->n_workers; i++) {
+		const struct worker_state *worker = &engine->worker[i];
+
+		if (worker->group_key != group->key ||
+		    !(applied ? worker->was_hot :
+				worker->cpu_attributed == engine->flight.plan.hot_cpu))
+			continue;
+		wait += worker->wait_per_sec.raw;
+		window->hot_cpu_per_sec += worker->cpu.raw;
+	}
+	window->has_hot = window->hot_cpu_per_sec > 0.001;
+	window->hot_wait_ratio = window->has_hot ? wait / window->hot_cpu_per_sec : 0;
+}
+
 /* How full the hot CPU of the plan in flight is, or a single one that something was put on where that is more. */
 static void note_heat(const struct cb_engine *engine, const struct group_state *group,
 		      struct cb_window *window)
@@ -127,6 +148,7 @@ static void note_heat(const struct cb_engine *engine, const struct group_state *
 	if (!engine->flight.active || plan->group_key != group->key || plan->hot_cpu < 0 ||
 	    (uint32_t)plan->hot_cpu >= n)
 		return;
+	note_hot_workers(engine, group, window);
 	window->has_heat = true;
 	window->heat_ratio = engine->cpu[plan->hot_cpu].taken.raw;
 	for (uint32_t i = 0; i < plan->n_steps && engine_plan_applied(engine); i++) {
@@ -190,9 +212,6 @@ void engine_windows(struct cb_engine *engine, const struct cb_snapshot *snapshot
 		window->w.has_wait = group->cpu.raw > 0.001;
 		window->w.wait_ratio =
 			window->w.has_wait ? group->wait_per_sec.raw / group->cpu.raw : 0;
-		window->w.long_wait_ratio = group->wait_per_sec.raw > 0 ?
-						    group->wait_squares / group->wait_per_sec.raw :
-						    0;
 		window->w.has_metric = group->last.present & CB_GROUP_HAS_METRIC;
 		window->w.metric = window->w.has_metric ? group->last.metric : 0;
 		window->w.drops_per_sec = has & HAS_DROPS ? group->drops_per_sec.raw : 0;
@@ -260,6 +279,9 @@ void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
 		if (cb_cpuset_count(&step->to) == 1)
 			cpus = cb_cpuset_or(&cpus, &step->to);
 	}
+	for (uint32_t i = 0; i < engine->n_workers; i++)
+		engine->worker[i].was_hot = engine->worker[i].cpu_attributed >= 0 &&
+					    engine->worker[i].cpu_attributed == plan->hot_cpu;
 	for (uint32_t i = 0; i < engine->n_groups; i++)
 		engine->group[i]->beside = is_beside(engine, engine->group[i], &cpus);
 }

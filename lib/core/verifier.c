@@ -35,6 +35,7 @@
 #define MANYFOLD     10.0
 #define FROM_NOTHING 1000.0
 #define CHANGE_MAX   40u
+#define HOT_WAIT     "run-queue wait of those on the hot CPU"
 
 static double absolute(double x)
 {
@@ -215,9 +216,9 @@ static bool load_changed(const struct cb_window *before, uint32_t n_before,
  */
 static double level_of(const struct cb_verifier_params *params, verifier_measure measure)
 {
-	double share = measure == verifier_wait	     ? 0.1 :
-		       measure == verifier_long_wait ? (params->final ? 0.1 : 0) :
-						       (params->final ? 0.5 : 0.2);
+	double share = measure == verifier_wait	    ? 0.1 :
+		       measure == verifier_hot_wait ? (params->final ? 0.1 : 0) :
+						      (params->final ? 0.5 : 0.2);
 
 	return params->alpha_ratio * share;
 }
@@ -280,21 +281,24 @@ static void judge_wait(const struct verifier_test *wait, double gain,
 }
 
 /*
- * The same, of those who wait: where a few of many workers stand in line, their relief is lost in the mean. Only ever in favour, where the
- * mean is not longer, and at the last look.
+ * The same, of those whom the finding is about: where two of many workers stood in line, their relief is lost in the mean of all. Only ever in
+ * favour, at the last look, where they get no less done and the mean of all is not longer.
  */
-static void judge_long_wait(const struct verifier_test *longest, const struct verifier_test *wait,
-			    double gain, const struct cb_verifier_params *params,
-			    struct cb_judgement *ret)
+static void judge_hot_wait(const struct cb_window *before, uint32_t n_before,
+			   const struct cb_window *after, uint32_t n_after,
+			   const struct verifier_test *wait, double gain,
+			   const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
-	double change = longest->after - longest->before;
+	double used = verifier_mean(before, n_before, verifier_hot_cpu);
+	struct verifier_test hot;
 
-	if (!params->final || !longest->made || !wait->made || wait->after > wait->before ||
-	    -change < CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * longest->before) ||
-	    longest->p_down > level_of(params, verifier_long_wait) ||
-	    gain <= -params->min_effect_ratio)
+	verifier_test(before, n_before, after, n_after, verifier_hot_wait, params, &hot);
+	if (!params->final || !hot.made || !wait->made || wait->after > wait->before ||
+	    hot.before - hot.after < CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * hot.before) ||
+	    hot.p_down > level_of(params, verifier_hot_wait) || gain <= -params->min_effect_ratio ||
+	    verifier_mean(after, n_after, verifier_hot_cpu) < used * (1 - params->min_effect_ratio))
 		return;
-	decide(ret, CB_VERDICT_KEPT, "longest waits", longest, longest->p_down);
+	decide(ret, CB_VERDICT_KEPT, HOT_WAIT, &hot, hot.p_down);
 }
 
 /* Is it longer by what counts, shown or not? */
@@ -320,16 +324,22 @@ static void judge_headroom(const struct verifier_test *heat, const struct verifi
 }
 
 /*
- * The load has changed by itself, which makes the comparison void: but for a wait that went against it, which the load cannot have
- * done.
+ * The load has changed by itself, which makes the comparison void: but for a wait, or a CPU, that went against it, which the load cannot
+ * have done.
  */
 static void judge_against_load(const struct verifier_test *served, const struct verifier_test *wait,
+			       const struct verifier_test *heat,
 			       const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
 	double load = relative(served->before, served->after);
 	struct cb_judgement judged = *ret;
 
 	judge_wait(wait, load, params, level_of(params, verifier_wait), &judged);
+	if (judged.verdict == CB_VERDICT_NONE)
+		judge_headroom(heat, served, false, wait, params, &judged);
+	/* headroom is a question of the last look */
+	if (judged.verdict == CB_VERDICT_NONE && params->headroom && !params->final && load > 0)
+		return;
 	if ((judged.verdict == CB_VERDICT_KEPT && load > 0) ||
 	    (judged.verdict == CB_VERDICT_ROLLED_BACK && load < 0))
 		*ret = judged;
@@ -386,7 +396,7 @@ static double worth_of(const struct cb_window *before, uint32_t n_before,
 	double cpu = verifier_mean(before, n_before, verifier_cpu);
 
 	if (strcmp(judgement->measure, "run-queue wait") == 0 ||
-	    strcmp(judgement->measure, "longest waits") == 0)
+	    strcmp(judgement->measure, HOT_WAIT) == 0)
 		return cpu * judgement->wait_before_ratio -
 		       verifier_mean(after, n_after, verifier_cpu) * judgement->wait_after_ratio;
 	if (strcmp(judgement->measure, "busiest CPU") == 0)
@@ -424,10 +434,10 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 		       const struct cb_verifier_params *params, struct cb_judgement *ret)
 {
 	double level = level_of(params, verifier_served), gain;
-	struct verifier_test served, wait, drops, heat, longest,
-		metric = { .p_up = 1, .p_down = 1 };
+	struct verifier_test served, wait, drops, heat, metric = { .p_up = 1, .p_down = 1 };
 	const struct verifier_test *first = &served;
 	const char *measure = "served work";
+	bool changed = false;
 
 	n_before = CB_MIN(n_before, CB_WINDOWS_MAX);
 	n_after = CB_MIN(n_after, CB_WINDOWS_MAX);
@@ -440,7 +450,6 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	verifier_test(before, n_before, after, n_after, verifier_wait, params, &wait);
 	verifier_test(before, n_before, after, n_after, verifier_drops, params, &drops);
 	verifier_test(before, n_before, after, n_after, verifier_heat, params, &heat);
-	verifier_test(before, n_before, after, n_after, verifier_long_wait, params, &longest);
 	/* Later, the load is another one: there served work tells of it, and no number of the operator's is compared. */
 	if (!params->late && n_after > 0 &&
 	    decisive(before, n_before, after, n_after) == verifier_metric) {
@@ -456,16 +465,20 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	if (!params->late && has_no_work(before, n_before, after, n_after, ret))
 		ret->verdict = CB_VERDICT_VOID;
 	else if (!params->late && load_changed(before, n_before, after, n_after, params, ret))
-		judge_against_load(&served, &wait, params, ret);
+		changed = true;
 	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections", &drops, drops.p_up);
 	else if (!params->late)
 		judge_first(first, measure, first == &metric && params->metric_falls, params, level,
 			    ret);
+	if (changed)
+		judge_against_load(&served, &wait, &heat, params, ret);
+	if (changed && ret->verdict == CB_VERDICT_NONE)
+		return;
 	if (ret->verdict == CB_VERDICT_NONE)
 		judge_wait(&wait, gain, params, level_of(params, verifier_wait), ret);
 	if (ret->verdict == CB_VERDICT_NONE && !params->late)
-		judge_long_wait(&longest, &wait, gain, params, ret);
+		judge_hot_wait(before, n_before, after, n_after, &wait, gain, params, ret);
 	if (ret->verdict == CB_VERDICT_NONE && !params->late)
 		judge_headroom(&heat, first, first == &metric && params->metric_falls, &wait,
 			       params, ret);

@@ -33,9 +33,14 @@ double verifier_wait(const struct cb_window *window)
 	return window->wait_ratio;
 }
 
-double verifier_long_wait(const struct cb_window *window)
+double verifier_hot_wait(const struct cb_window *window)
 {
-	return window->long_wait_ratio;
+	return window->hot_wait_ratio;
+}
+
+double verifier_hot_cpu(const struct cb_window *window)
+{
+	return window->hot_cpu_per_sec;
 }
 
 double verifier_control(const struct cb_window *window)
@@ -80,9 +85,9 @@ double verifier_mean(const struct cb_window *window, uint32_t n, verifier_measur
 bool verifier_has(const struct cb_window *window, uint32_t n, verifier_measure measure)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		bool has = measure == verifier_wait || measure == verifier_long_wait ?
-				   window[i].has_wait :
-			   measure == verifier_control ? window[i].has_control :
+		bool has = measure == verifier_wait	? window[i].has_wait :
+			   measure == verifier_hot_wait ? window[i].has_hot :
+			   measure == verifier_control	? window[i].has_control :
 			   measure == verifier_others || measure == verifier_elsewhere ?
 							 window[i].has_others :
 			   measure == verifier_metric ? window[i].has_metric :

@@ -48,7 +48,10 @@ static uint32_t queue_of(const struct plant *plant, uint32_t irq)
 static void write_step(struct sim_engine *se, struct cb_step *step)
 {
 	struct plant *plant = se->sim->plant;
+	const struct cb_plan *plan = cb_engine_plan(se->engine);
 	bool restore = step->op == CB_OP_RESTORE, worker = step->item.kind == CB_ITEM_WORKER, good;
+	/* what had been placed before goes back to that place, not to its original */
+	bool undo = restore || (plan && plan->state == CB_PLAN_UNDOING);
 	uint32_t index = worker ? task_of(plant, step->item.key) : queue_of(plant, step->item.key);
 
 	if (index == PLANT_NONE) {
@@ -58,10 +61,10 @@ static void write_step(struct sim_engine *se, struct cb_step *step)
 	}
 	if (worker) {
 		good = sim_set_task(se->sim, index,
-				    restore ? &plant->task[index].original : &step->to, restore);
+				    restore ? &plant->task[index].original : &step->to, undo);
 	} else {
 		good = sim_set_queue(se->sim, index,
-				     restore ? &plant->queue[index].original : &step->to, restore);
+				     restore ? &plant->queue[index].original : &step->to, undo);
 		se->queue_placed[index] = !restore;
 	}
 	step->state = good ? CB_STEP_DONE : CB_STEP_FAILED;

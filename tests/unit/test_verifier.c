@@ -186,6 +186,39 @@ static void a_wait_against_the_drift_is_judged(void **state)
 	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_VOID);
 }
 
+static void on_the_hot_cpu(struct cb_window *window, uint32_t n, double wait, double cpu)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		window[i].has_hot = true;
+		window[i].hot_wait_ratio = wait * (1 + 0.05 * normal());
+		window[i].hot_cpu_per_sec = cpu * (1 + 0.01 * normal());
+	}
+}
+
+/* Two of sixteen workers stood in line: of all waits that is little. */
+static void the_relief_of_a_few_is_seen(void **state)
+{
+	struct series s = make(1500, 1500, 0.06, 0.055, 0.02);
+
+	(void)state;
+	s.n_after = 30;
+	fill(s.after, s.n_after, 1500, 0.055, 0.02);
+	assert_int_equal(judge(&s, true).verdict, CB_VERDICT_INCONCLUSIVE);
+	on_the_hot_cpu(s.before, s.n_before, 0.4, 0.9);
+	on_the_hot_cpu(s.after, s.n_after, 0.05, 0.9);
+	assert_int_equal(judge(&s, true).verdict, CB_VERDICT_KEPT);
+	assert_non_null(strstr(judge(&s, true).measure, "hot CPU"));
+	assert_int_equal(judge(&s, false).verdict, CB_VERDICT_NONE);
+	/* they wait less because they have less to do */
+	on_the_hot_cpu(s.after, s.n_after, 0.05, 0.8);
+	assert_int_equal(judge(&s, true).verdict, CB_VERDICT_INCONCLUSIVE);
+	/* and others wait instead */
+	on_the_hot_cpu(s.after, s.n_after, 0.05, 0.9);
+	for (uint32_t i = 0; i < s.n_after; i++)
+		s.after[i].wait_ratio = 0.063;
+	assert_int_equal(judge(&s, true).verdict, CB_VERDICT_INCONCLUSIVE);
+}
+
 static struct cb_judgement judge_headroom(struct series *s, double heat_before, double heat_after,
 					  bool final)
 {
@@ -507,6 +540,7 @@ int main(void)
 		cmocka_unit_test(a_step_at_another_moment_is_void),
 		cmocka_unit_test(a_drift_is_void),
 		cmocka_unit_test(a_wait_against_the_drift_is_judged),
+		cmocka_unit_test(the_relief_of_a_few_is_seen),
 		cmocka_unit_test(headroom_is_kept_where_nothing_is_worse),
 		cmocka_unit_test(what_changed_everywhere_was_not_us),
 		cmocka_unit_test(what_other_programs_left_was_not_us),
