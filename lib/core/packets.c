@@ -54,7 +54,7 @@ static struct cb_cpuset candidates(const struct cb_rps_problem *p, const struct 
 		CB_CPUSET_FOREACH(other, &siblings)
 			if (cb_cpuset_has(may, other) &&
 			    (p->load_ratio[other] < p->load_ratio[cpu] ||
-			     (p->load_ratio[other] <= p->load_ratio[cpu] && other < cpu)))
+			     (other < cpu && p->load_ratio[other] <= p->load_ratio[cpu])))
 				better = false;
 		if (better)
 			cb_cpuset_set(&ret, cpu);

@@ -13,6 +13,7 @@
 # "effect CASE VARIANT REQ_PER_SEC P99_MSEC". In network namespaces of its own, with everything put back.
 #
 # CB_EFFECT_ROUNDS (3), CB_EFFECT_SECONDS (4): rounds, and seconds of each measurement.
+# shellcheck disable=SC2119 # functions that are called without their arguments
 set -u
 
 CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
@@ -187,8 +188,7 @@ inside() {
 }
 
 if [ "${1:-}" = --inside ]; then
-	inside "${2:-}"
-	exit
+	inside "${2:-}" # and exits
 fi
 [ "$(id -u)" = 0 ] || { echo "bench-effect needs root" >&2; exit 1; }
 loop_pick_cpus || { echo "only one CPU may be used here: nothing to balance"; exit 0; }
