@@ -249,10 +249,11 @@ static void look_at_interrupts(const struct cb_engine *engine, struct cb_finding
 {
 	double most = 0;
 
-	for (uint32_t i = 0; engine->irqs && i < engine->n_groups; i++) {
-		double load = 0;
+	for (uint32_t i = 0; i < engine->n_groups; i++) {
+		double load =
+			engine_packets_ratio(engine, engine->group[i], (uint32_t)finding->cpu);
 
-		for (uint32_t j = 0; j < engine->irqs->n; j++)
+		for (uint32_t j = 0; engine->irqs && j < engine->irqs->n; j++)
 			if (engine->irq[j].effective_cpu == finding->cpu &&
 			    engine_group_feeds(engine, engine->group[i], &engine->irqs->irq[j]))
 				load += engine->irq[j].load_ratio;

@@ -129,6 +129,11 @@ static void write_step(struct world *world, struct cb_step *step)
 		write_queue(world, step);
 		return;
 	}
+	if (step->item.kind == CB_ITEM_RFS) {
+		world->flows = step->op == CB_OP_SET ? step->share_to : 0;
+		step->state = CB_STEP_DONE;
+		return;
+	}
 	if (step->item.kind == CB_ITEM_IRQ || index >= world->n_workers ||
 	    !world->worker[index].alive) {
 		step->state = CB_STEP_GONE;
@@ -395,6 +400,7 @@ void world_queues(struct world *world)
 
 	assert_non_null(queues);
 	queues->n = 1;
+	queues->has_table = world->has_flows;
 	queues->queue[0] = (struct cb_queue_info){
 		.ifindex = WORLD_IFINDEX, .dir = CB_QUEUE_RX, .ifname = "veth0", .cpus = world->rps
 	};

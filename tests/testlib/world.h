@@ -47,6 +47,8 @@ struct world {
 	enum cb_reject refuse_steering;
 	double softirq_ratio; /* CPU-seconds per second that receiving takes, at CPU 0 while nothing else is said */
 	struct cb_cpuset rps, rps_original;
+	bool has_flows; /* there is a table of readers of flows */
+	uint32_t flows; /* of what was written last, 0 put back */
 	uint64_t softirqs[WORLD_CPUS];
 	/* seen */
 	uint32_t n_applies, n_releases;

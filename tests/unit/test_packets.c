@@ -262,6 +262,43 @@ static void what_hurts_is_undone_and_left_alone(void **state)
 	world_done(&world);
 }
 
+/* No worker on the CPU that receives, and a choice of CPUs: flows are kept where they are read. */
+static void flows_stay_with_their_readers(void **state)
+{
+	struct cb_event event = {
+		.kind = CB_EVENT_GROUP_ADDED,
+		.group_key = 1,
+		.group = { .name = "web", .packets = CB_PACKETS_RPS, .interfaces = "veth0" }
+	};
+	struct world world;
+
+	(void)state;
+	for (int readers = 0; readers < 2; readers++) {
+		world_init(&world, 3, 2);
+		for (unsigned int i = 0; i < 2; i++) {
+			world.worker[i].mask = cb_cpuset_of(i + (readers == 0));
+			world.worker[i].original = world.worker[i].mask;
+			world.worker[i].demand = 0.2;
+		}
+		world.batch[0] = 0.4;
+		world.softirq_ratio = 0.9;
+		world.has_flows = true;
+		world_event(&world, &event);
+		world_queues(&world);
+		until_applied(&world);
+		assert_false(cb_cpuset_empty(&world.rps));
+		if (readers == 0) {
+			assert_cpus(world.rps, "1-2");
+			assert_int_equal(world.flows, 32768);
+			assert_true(cb_engine_queues(world.engine)->table_placed ||
+				    cb_engine_queues(world.engine)->queue[0].flows_placed);
+		} else {
+			assert_int_equal(world.flows, 0);
+		}
+		world_done(&world);
+	}
+}
+
 static void orders(void **state)
 {
 	struct world world;
@@ -360,6 +397,7 @@ int main(void)
 		cmocka_unit_test(packets_go_to_the_cool_cpu_and_that_is_kept),
 		cmocka_unit_test(without_leave_workers_move_and_packets_stay),
 		cmocka_unit_test(what_hurts_is_undone_and_left_alone),
+		cmocka_unit_test(flows_stay_with_their_readers),
 		cmocka_unit_test(orders),
 		cmocka_unit_test(a_change_of_the_settings_puts_it_back),
 		cmocka_unit_test(what_somebody_else_has_set_is_left_alone),
