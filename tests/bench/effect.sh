@@ -112,7 +112,7 @@ beside_irqbalance() {
 case_move() {
 	local register=() load=()
 	effect_policy
-	loop_rpserv web --port 8080 --workers 2 --burn-usec 205 && mapfile -t w <"$loop_dir/web.pid" || return 1
+	loop_rpserv web --port 8080 --seconds 3600 --workers 2 --burn-usec 205 && mapfile -t w <"$loop_dir/web.pid" || return 1
 	for ((r = 0; r < ROUNDS; r++)); do
 		pin_each "$loop_a" "$loop_a" && measure move start
 		pin_each "$loop_a,$loop_b" "$loop_a,$loop_b" && measure move default
@@ -125,7 +125,7 @@ case_move() {
 case_steer() {
 	local register=(--steering weighted) load=(--new-connection-each --connections 32)
 	effect_policy
-	loop_rpserv web --port 8080 --workers 2 --burn-usec 400 && mapfile -t w <"$loop_dir/web.pid" || return 1
+	loop_rpserv web --port 8080 --seconds 3600 --workers 2 --burn-usec 400 && mapfile -t w <"$loop_dir/web.pid" || return 1
 	loop_run "$loop_tools/burn" --cpus "$loop_a" --seconds 3600 >/dev/null
 	for ((r = 0; r < ROUNDS; r++)); do
 		pin_each "$loop_a" "$loop_b" && measure steer start
@@ -146,7 +146,7 @@ case_packet() {
 	the_daemon() { veth_daemon; }
 	effect_policy
 	veth_start || { say "no veth here"; return 0; }
-	loop_rpserv web --address "$veth_here" --port 8080 --workers 1 --cpus "$loop_a" --burn-usec 15 &&
+	loop_rpserv web --address "$veth_here" --port 8080 --seconds 3600 --workers 1 --cpus "$loop_a" --burn-usec 15 &&
 		mapfile -t w <"$loop_dir/web.pid" || return 1
 	for ((r = 0; r < ROUNDS; r++)); do
 		queue rx-0/rps_cpus "$(mask_of "$loop_a")" && measure packet start
