@@ -262,10 +262,10 @@ static void bench_workers(struct machine *m)
 	}
 	close(ready[0]);
 	bench_show("tick_of_64_workers", bench_median(with, ROUNDS), "usec", 0);
-	bench_show("worker_tick",
+	bench_show("worker_tick_running",
 		   (bench_median(with, ROUNDS) - bench_median(without, ROUNDS)) / WORKERS, "usec",
 		   10);
-	bench_show("worker_tick_idle",
+	bench_show("worker_tick",
 		   (bench_median(idle, ROUNDS) - bench_median(without_idle, ROUNDS)) / WORKERS,
 		   "usec", 10);
 }
