@@ -23,7 +23,7 @@ struct cb_window {
 	double heat_ratio;         /* how full the busiest of the CPUs was that the plan takes something from or puts something on */
 	double metric;             /* ServiceMetric=: what the operator counts instead of served work */
 	double cpu_per_sec;        /* CPU-seconds of the group's workers */
-	double others_per_sec;     /* CPU-seconds that were neither a worker's nor an interrupt's, and what the hypervisor took */
+	double others_per_sec;     /* CPU-seconds that were neither a worker's nor an interrupt's */
 	double elsewhere_per_sec;  /* of these, on CPUs that the plan puts nothing on: has_others */
 };
 

@@ -161,7 +161,8 @@ static void note_heat(const struct cb_engine *engine, const struct group_state *
 
 /*
  * What programs that are no workers had of all CPUs in this interval, and, in a ring, of each; false where that is not known. A worker that
- * floats is counted on the CPU that it was seen on last.
+ * floats is counted on the CPU that it was seen on last. What the hypervisor took is not theirs: it takes from a CPU that is wanted, so that to
+ * leave such a CPU ends it, by the plan's own doing.
  */
 static bool others_rate(struct cb_engine *engine, double *ret)
 {
@@ -169,7 +170,7 @@ static bool others_rate(struct cb_engine *engine, double *ret)
 
 	CB_CPUSET_FOREACH(i, &engine->topology->online) {
 		struct cpu_state *cpu = &engine->cpu[i];
-		double others = cpu->busy.raw + cpu->steal.raw - cpu->irq.raw - cpu->softirq.raw;
+		double others = cpu->busy.raw - cpu->irq.raw - cpu->softirq.raw;
 
 		if (!(cpu->present & CB_CPU_HAS_TIMES))
 			return false;
