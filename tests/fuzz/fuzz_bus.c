@@ -264,9 +264,12 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	(void)userdata;
 	(void)error;
 	answered = true;
-	if (failure)
-		must(failure->name && failure->message && !strchr(failure->message, '\n'),
-		     "an error has a name and one line");
+	/* Those of sd-bus itself repeat names as they came. */
+	if (failure && failure->name &&
+	    strncmp(failure->name, CB_BUS_ERROR(""), strlen(CB_BUS_ERROR(""))) == 0)
+		must(failure->message && !strchr(failure->message, '\n'),
+		     "our errors have one line");
+	must(!failure || failure->name, "an error has a name");
 	return 0;
 }
 
