@@ -260,7 +260,7 @@ static void mark_irqs(const struct cb_manager *m, struct cb_irqs *irqs)
 	}
 }
 
-/* Interrupts that a driver has requested anew have lost what we set. */
+/* Interrupts that a driver has requested anew, or spread anew, have lost what we set. */
 static void apply_again(struct cb_manager *m, struct cb_irqs *irqs)
 {
 	uint32_t n;
@@ -271,8 +271,7 @@ static void apply_again(struct cb_manager *m, struct cb_irqs *irqs)
 	n = cb_irqs_again(m->host, m->journal, irqs);
 	if (n > 0)
 		cb_log(LOG_NOTICE,
-		       "A network interface was set up anew: %u of its interrupts are placed again",
-		       n);
+		       "%u interrupts that their driver had set up anew are placed again", n);
 }
 
 /* Before anything is forgotten for good. */
@@ -281,7 +280,7 @@ static void watch_links(struct cb_manager *m)
 	struct cb_err err = { .msg = "" };
 	int r;
 
-	m->links_changed |= cb_host_links_changed(m->host);
+	m->links_changed |= cb_host_links_changed(m->host) | cb_host_cpus_changed(m->host);
 	if (!m->links_changed || cb_manager_now(m) - m->irqs_usec < LINKS_EVERY_USEC)
 		return;
 	r = cb_manager_feed_irqs(m, &err);
@@ -365,9 +364,15 @@ static void feed_foreign(struct cb_manager *m)
 {
 	const struct cb_collect_events *collected = m->collected;
 
-	/* Those of an interface that is being set up anew are looked at in the next tick, all at once. */
+	/* A CPU that is coming back may have taken a mask along: before that is anybody's wish. */
+	if (m->journal && collected->n_irq_masks + collected->n_worker_masks > 0) {
+		cb_hotplug_update(m->host, m->journal);
+		feed_stranded(m);
+	}
+	/* Those of an interface that is being set up anew, or spread over other CPUs, are looked at in the next tick, all at once. */
 	if (collected->n_irq_masks > 0)
-		m->links_changed |= cb_host_links_changed(m->host);
+		m->links_changed |= cb_host_links_changed(m->host) | cb_host_cpus_changed(m->host);
+	m->links_changed |= !!(collected->changed & CB_COLLECT_TOPOLOGY);
 	for (uint32_t i = 0; i < collected->n_irq_masks && !m->links_changed; i++) {
 		struct cb_event event = { .kind = CB_EVENT_IRQ_FOREIGN,
 					  .irq = collected->irq_mask[i].irq,
@@ -515,13 +520,16 @@ static void tick(struct cb_manager *m)
 	struct cb_err err = { .msg = "" };
 	uint64_t begin_cpu_usec = cb_manager_idle_cpu_usec(m);
 
+	if (m->journal) {
+		/* who has lost its CPUs is not placed on them again */
+		cb_hotplug_update(m->host, m->journal);
+		feed_stranded(m);
+	}
 	watch_links(m);
 	if (m->journal) {
 		m->n_pending = cb_release_pending(m->host, m->journal);
 		feed_lost(m);
 		cb_heirs_update(m->host, m->journal);
-		cb_hotplug_update(m->host, m->journal);
-		feed_stranded(m);
 	}
 	cb_manager_pidfiles(m);
 	cb_manager_selected(m);

@@ -147,10 +147,10 @@ struct cb_manager {
 		*effective; /* as the engine has it: observe only while the journal is unhealthy */
 	struct cb_topology *topology;
 	struct cb_irqs *irqs;
-	uint64_t irqs_usec; /* when the inventory was built */
+	uint64_t irqs_usec;   /* when the inventory was built */
 	uint64_t queues_usec; /* when queues were looked at, 0: now */
 	uint32_t queues_generation;
-	bool links_changed; /* an interface, since then */
+	bool links_changed; /* an interface, or which CPUs there are, since then */
 	struct cb_snapshot snapshot;
 	struct cb_collect_events *collected;
 	struct cb_decision *decision;
@@ -168,11 +168,11 @@ struct cb_manager {
 	bool saved_dirty; /* RUN_DIR/groups is to be written */
 
 	uint64_t tick_due_usec, tick_usec,
-		sample_usec;	 /* next due; duration of the last; time of the last sample */
+		sample_usec;	  /* next due; duration of the last; time of the last sample */
 	uint64_t tick_begin_usec; /* when the present one began: what is due in it */
 	uint64_t last_tick_usec;  /* when the last one ended */
-	uint64_t client_usec;	 /* when somebody asked last, 0 never */
-	uint64_t late_usec;	 /* how late the last tick began */
+	uint64_t client_usec;	  /* when somebody asked last, 0 never */
+	uint64_t late_usec;	  /* how late the last tick began */
 	uint64_t tick_cpu_usec, own_cpu_usec; /* CPU time of the last tick; of the process */
 	double tick_cost_usec;		      /* the first, smoothed */
 	uint32_t tick_every;		      /* intervals from one tick to the next */
@@ -345,7 +345,7 @@ void cb_manager_cpuset(struct cb_manager *m, struct cb_member *member);
 
 /* --- manager_cost.c --- */
 
-uint64_t cb_manager_cpu_usec(void); /* CPU time of this process so far */
+uint64_t cb_manager_cpu_usec(void);			       /* CPU time of this process so far */
 uint64_t cb_manager_idle_cpu_usec(const struct cb_manager *m); /* the same, when a tick begins */
 /*
  * At the end of a tick: what it cost, @begin_cpu_usec being the process's time when it began; how often ticks come from now on.

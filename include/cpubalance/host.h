@@ -239,6 +239,8 @@ struct cb_stranded {
 #define CB_STRANDED_MAX 64u
 /* Once per tick, and before anything is written: end such placements, by their originals. */
 void cb_hotplug_update(struct cb_host *host, struct cb_journal *journal);
+/* Whether CPUs have come or gone since the last call, as of the last update; drivers may have spread their interrupts anew then. */
+bool cb_host_cpus_changed(struct cb_host *host);
 /* One that has ended so, and was not told of yet; false: there is none. */
 bool cb_host_stranded(struct cb_host *host, struct cb_stranded *ret);
 

@@ -273,14 +273,19 @@ bool cb_restore_irq(struct cb_change *change, const struct cb_journal_entry *ent
 
 /* --- again --- */
 
-/* Has the kernel given it a mask that nobody has chosen: what it had before us, or every CPU there is? */
+/*
+ * Has it a mask that nobody has chosen: what it had before us, every CPU there is, or what its driver gives each of its queues, with
+ * irq_set_affinity_and_hint(), as it sets them up and, some of them, as CPUs come and go (drivers/net/virtio_net.c
+ * virtnet_set_affinity())?
+ */
 static bool is_default(struct cb_writer *writer, const struct cb_journal_entry *entry,
-		       const struct cb_cpuset *present)
+		       uint32_t irq, const struct cb_cpuset *present)
 {
-	struct cb_cpuset online;
+	struct cb_cpuset online, hint;
 
 	return cb_cpuset_equal(present, &entry->original) ||
-	       (writer->ops->online(writer, &online) == 0 && cb_cpuset_subset(&online, present));
+	       (writer->ops->online(writer, &online) == 0 && cb_cpuset_subset(&online, present)) ||
+	       (writer->ops->irq_hint(writer, irq, &hint) == 0 && cb_cpuset_equal(present, &hint));
 }
 
 /* The interrupt that has taken the place of one that is gone: the same one under a new name, or another with the same name. */
@@ -316,7 +321,7 @@ bool cb_irq_again(struct cb_change *change, const struct cb_journal_entry *entry
 	    writer->ops->irq_get(writer, next.irq, &present) < 0)
 		return false;
 	if (lives == 0) {
-		if (!cb_cpuset_equal(&present, &e.set) && !is_default(writer, &e, &present))
+		if (!cb_cpuset_equal(&present, &e.set) && !is_default(writer, &e, next.irq, &present))
 			return false; /* somebody has been quicker */
 		if (!cb_cpuset_equal(&present, &e.set))
 			next.original = present;
@@ -326,5 +331,6 @@ bool cb_irq_again(struct cb_change *change, const struct cb_journal_entry *entry
 	}
 	if (cb_cpuset_equal(&present, &next.set))
 		return lives == 0;
-	return is_default(writer, &next, &present) && write_irq(writer, next.irq, &next.set) == 0;
+	return is_default(writer, &next, next.irq, &present) &&
+	       write_irq(writer, next.irq, &next.set) == 0;
 }

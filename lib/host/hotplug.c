@@ -107,6 +107,7 @@ static void hear(struct cb_hotplug *hotplug, struct cb_change *change)
 	int r;
 
 	while ((r = cb_uevent_conn_next(hotplug->conn, &cpu, &online)) > 0) {
+		hotplug->news = true;
 		if (online) {
 			cb_cpuset_set(&hotplug->online, cpu);
 			continue;
@@ -138,9 +139,21 @@ void cb_hotplug_update(struct cb_host *host, struct cb_journal *journal)
 	if (hotplug->conn || cb_journal_count(journal) == 0 ||
 	    host->writer->ops->online(host->writer, &online) < 0)
 		return;
-	if (!cb_cpuset_equal(&online, &hotplug->online))
+	if (!cb_cpuset_equal(&online, &hotplug->online)) {
+		hotplug->news = true;
 		cb_hotplug_strand(hotplug, &change, &online);
+	}
 	hotplug->online = online;
+}
+
+bool cb_host_cpus_changed(struct cb_host *host)
+{
+	struct cb_hotplug *hotplug = host->hotplug;
+	bool news = hotplug && hotplug->news;
+
+	if (news)
+		hotplug->news = false;
+	return news;
 }
 
 bool cb_host_stranded(struct cb_host *host, struct cb_stranded *ret)

@@ -23,6 +23,7 @@ int cb_uevent_conn_next(struct cb_uevent_conn *conn, uint32_t *ret_cpu, bool *re
 struct cb_hotplug {
 	struct cb_uevent_conn *conn; /* NULL: there is none here, the online CPUs are looked at */
 	bool tried;
+	bool news; /* that nobody has asked for yet */
 	struct cb_cpuset online; /* as of the last news; empty before the first */
 	uint32_t n;
 	struct cb_stranded stranded[CB_STRANDED_MAX]; /* that nobody was told of yet */

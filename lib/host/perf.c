@@ -29,6 +29,7 @@ struct perf_cpu {
 struct cb_perf {
 	uint32_t n;
 	uint32_t next_near, next_busy; /* whose turn it is */
+	uint32_t turns;		       /* of busy ones that are due, in parts of ROUND_TICKS */
 	uint64_t n_crossed;
 	struct perf_cpu cpu[];
 };
@@ -112,7 +113,7 @@ static uint32_t read_own(struct cb_perf *perf, int own, struct cb_snapshot *snap
 uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
 			 struct cb_snapshot *snapshot)
 {
-	uint32_t n_read, n_busy;
+	uint32_t n_read, n_due;
 	int own;
 
 	if (!perf)
@@ -121,9 +122,11 @@ uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
 	if (!demand)
 		return read_turn(perf, &perf->next_near, NULL, READS_MAX, own, snapshot);
 	n_read = read_turn(perf, &perf->next_near, &demand->near, READS_MAX, own, snapshot);
-	n_busy = cb_cpuset_count(&demand->busy);
-	n_read += read_turn(perf, &perf->next_busy, &demand->busy,
-			    CB_MIN((n_busy + ROUND_TICKS - 1) / ROUND_TICKS, READS_MAX), own,
+	/* Each of them once in ROUND_TICKS, also where they are few. */
+	perf->turns += cb_cpuset_count(&demand->busy);
+	n_due = perf->turns / ROUND_TICKS;
+	perf->turns %= ROUND_TICKS;
+	n_read += read_turn(perf, &perf->next_busy, &demand->busy, CB_MIN(n_due, READS_MAX), own,
 			    snapshot);
 	if (own >= 0 && cb_cpuset_has(&demand->near, (unsigned int)own))
 		return n_read; /* was one of them */

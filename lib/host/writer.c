@@ -187,6 +187,18 @@ static int real_irq_effective(struct cb_writer *writer, uint32_t irq, struct cb_
 	return 0;
 }
 
+static int real_irq_hint(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret)
+{
+	char buf[CB_CPULIST_MAX + 2];
+	int len = irq_file(writer, CB_PATH_IRQ_DIR, irq, "affinity_hint", buf, sizeof(buf));
+	struct cb_cpuset set;
+
+	if (len < 0 || cb_cpuset_parse_mask(buf, (size_t)len, &set) < 0 || cb_cpuset_empty(&set))
+		return -ENODATA;
+	*ret = set;
+	return 0;
+}
+
 static int real_online(struct cb_writer *writer, struct cb_cpuset *ret)
 {
 	char buf[CB_CPULIST_MAX + 2];
@@ -364,6 +376,7 @@ static const struct cb_writer_ops real_ops = {
 	.irq_get = real_irq_get,
 	.irq_set = real_irq_set,
 	.irq_effective = real_irq_effective,
+	.irq_hint = real_irq_hint,
 	.steer_resolve = real_steer_resolve,
 	.heeds_cpu = real_heeds_cpu,
 	.socket_find = real_socket_find,
@@ -574,6 +587,7 @@ static const struct cb_writer_ops dry_ops = {
 	.irq_get = dry_irq_get,
 	.irq_set = dry_irq_set,
 	.irq_effective = dry_irq_effective,
+	.irq_hint = real_irq_hint,
 	.steer_resolve = real_steer_resolve,
 	.heeds_cpu = real_heeds_cpu,
 	.socket_find = real_socket_find,

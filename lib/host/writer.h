@@ -54,6 +54,8 @@ struct cb_writer_ops {
 	int (*irq_set)(struct cb_writer *writer, uint32_t irq, const struct cb_cpuset *mask);
 	/* Where it really lands; -ENODATA where that cannot be known. */
 	int (*irq_effective)(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret);
+	/* Where its driver wants it; -ENODATA where it does not say. */
+	int (*irq_hint)(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret);
 
 	/* Steering, see steer.h for what each returns. */
 	int (*steer_resolve)(struct cb_writer *writer, struct cb_steer_set *set,

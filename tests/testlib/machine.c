@@ -437,6 +437,16 @@ static int op_irq_effective(struct cb_writer *writer, uint32_t irq, struct cb_cp
 	return machine_leave(machine, OP_IRQ_EFFECTIVE, r);
 }
 
+static int op_irq_hint(struct cb_writer *writer, uint32_t irq, struct cb_cpuset *ret)
+{
+	const struct machine_irq *q = machine_find_irq(machine_of(writer), irq);
+
+	if (!q || cb_cpuset_empty(&q->hint))
+		return -ENODATA;
+	*ret = q->hint;
+	return 0;
+}
+
 static int op_online(struct cb_writer *writer, struct cb_cpuset *ret)
 {
 	*ret = machine_of(writer)->online;
@@ -632,6 +642,7 @@ static const struct cb_writer_ops ops = {
 	.irq_get = op_irq_get,
 	.irq_set = op_irq_set,
 	.irq_effective = op_irq_effective,
+	.irq_hint = op_irq_hint,
 	.steer_resolve = op_steer_resolve,
 	.heeds_cpu = op_heeds_cpu,
 	.socket_find = op_socket_find,

@@ -54,7 +54,8 @@ struct machine_irq {
 	uint64_t hwirq;
 	char actions[CB_IRQ_NAME_MAX];
 	struct cb_cpuset mask, original;
-	int32_t effective; /* -1: the kernel does not tell */
+	struct cb_cpuset hint; /* empty: its driver says nothing */
+	int32_t effective;     /* -1: the kernel does not tell */
 	bool gone;
 };
 

@@ -100,12 +100,41 @@ static void under_another_number(void **state)
 	end(&s);
 }
 
+/* A driver that spreads its queues over the CPUs, and does it again whenever one comes or goes. */
+static void spread_by_its_driver(void **state)
+{
+	struct machine_irq *other;
+	struct setting s;
+
+	(void)state;
+	begin(&s);
+	place_irq(&s, "3");
+	s.irq->mask = s.irq->hint = cpus("0-1");
+	assert_int_equal(again(&s), 1);
+	assert_mask(s.irq->mask, "3");
+	s.irq->mask = cpus("0");
+	assert_int_equal(again(&s), 0); /* not quite what it says */
+	assert_mask(s.irq->mask, "0");
+	s.irq->mask = cpus("3");
+	s.irq->gone = true;
+	other = machine_add_irq(&s.machine, 60, "eth0-rx-0", &s.irq->hint, 0);
+	other->hint = other->mask;
+	assert_int_equal(again(&s), 1);
+	assert_mask(other->mask, "3");
+	release(&s, NULL);
+	machine_fire(other);
+	release_pending(&s);
+	assert_mask(other->mask, "0-1");
+	end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reset_under_the_same_number),
 		cmocka_unit_test(renamed),
 		cmocka_unit_test(under_another_number),
+		cmocka_unit_test(spread_by_its_driver),
 	};
 	int failed;
 
