@@ -122,9 +122,10 @@ private_apt() {
 
 # fetch_kernel VERSION - the package into the working directory; its metapackage names it
 fetch_kernel() {
-	local suites=bookworm from=bookworm name
-	[ "$1" = 6.1 ] || suites='bookworm bookworm-backports' from=bookworm-backports
-	private_apt "$suites" update
+	local suites='bookworm bookworm-backports' from=bookworm-backports name
+	[ "$1" != 6.1 ] || from=bookworm
+	[ -n "${updated:-}" ] || private_apt "$suites" update
+	updated=1
 	name=$(private_apt "$suites" -t "$from" --no-install-recommends --print-uris install linux-image-cloud-amd64 |
 		sed 's/%2b/+/g; s/%7e/~/g' | grep -o "linux-image-$1\.[^_/]*-cloud-amd64" | head -n 1)
 	[ -n "$name" ] || { echo "images.sh: the archive has no cloud kernel $1" >&2; return 1; }
@@ -206,6 +207,7 @@ need() {
 	echo "images.sh: made $image in $((SECONDS - started)) s" >&2
 }
 
+# shellcheck disable=SC2317 # by the trap
 finish() {
 	local left
 	for left in "$dir"/make.*; do
@@ -216,6 +218,25 @@ finish() {
 exec 9>"$dir/lock"
 flock 9
 trap finish EXIT
+kernels=() others=()
 for image; do
-	need "$image"
+	case $image in
+	6.*) kernels+=("$image") ;;
+	*) others+=("$image") ;;
+	esac
 done
+# Who fetches and who unpacks do not wait for each other.
+for_all() {
+	for image; do
+		need "$image"
+	done
+}
+(for_all "${kernels[@]}") &
+pids=($!)
+(for_all "${others[@]}") &
+pids+=($!)
+rc=0
+for pid in "${pids[@]}"; do
+	wait "$pid" || rc=$?
+done
+exit $rc

@@ -54,7 +54,6 @@ rig_run() {
 	"$@"
 	rc=$?
 	[ $rc = 124 ] || [ $rc = 125 ] || return $rc
-	echo "# the machine broke (exit status $rc); this is the second and last try"
-	echo "the machine broke (exit status $rc), trying once more" >&2
+	echo "# note: the machine broke (exit status $rc); this is the second and last try"
 	"$@"
 }
