@@ -16,17 +16,6 @@
 
 #define PF_NO_SETAFFINITY UINT32_C(0x04000000)
 
-struct cb_cpuset cpus(const char *list)
-{
-	struct cb_cpuset set;
-
-	if (cb_cpuset_parse_list(list, strlen(list), &set) < 0) {
-		fprintf(stderr, "not a list of CPUs: %s\n", list);
-		abort();
-	}
-	return set;
-}
-
 static struct machine *machine_of(struct cb_writer *writer)
 {
 	return (struct machine *)writer;

@@ -10,6 +10,10 @@
  * world, or has set itself.
  */
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "cpubalance/cpuset.h"
 #include "lib/host/host_internal.h"
 #include "lib/host/writer.h"
@@ -149,4 +153,13 @@ struct machine_queue *machine_add_queue(struct machine *machine, enum cb_knob_id
 void machine_assert_true(struct machine *machine);
 
 /* "0-3,7" as a set. */
-struct cb_cpuset cpus(const char *list);
+static inline struct cb_cpuset cpus(const char *list)
+{
+	struct cb_cpuset set;
+
+	if (cb_cpuset_parse_list(list, strlen(list), &set) < 0) {
+		fprintf(stderr, "not a list of CPUs: %s\n", list);
+		abort();
+	}
+	return set;
+}
