@@ -274,13 +274,20 @@ static void apply_again(struct cb_manager *m, struct cb_irqs *irqs)
 		       "%u interrupts that their driver had set up anew are placed again", n);
 }
 
+/* Each is asked, so that no news is left for later. */
+static void watch_news(struct cb_manager *m)
+{
+	m->links_changed |= cb_host_links_changed(m->host);
+	m->links_changed |= cb_host_cpus_changed(m->host);
+}
+
 /* Before anything is forgotten for good. */
 static void watch_links(struct cb_manager *m)
 {
 	struct cb_err err = { .msg = "" };
 	int r;
 
-	m->links_changed |= cb_host_links_changed(m->host) | cb_host_cpus_changed(m->host);
+	watch_news(m);
 	if (!m->links_changed || cb_manager_now(m) - m->irqs_usec < LINKS_EVERY_USEC)
 		return;
 	r = cb_manager_feed_irqs(m, &err);
@@ -371,7 +378,7 @@ static void feed_foreign(struct cb_manager *m)
 	}
 	/* Those of an interface that is being set up anew, or spread over other CPUs, are looked at in the next tick, all at once. */
 	if (collected->n_irq_masks > 0)
-		m->links_changed |= cb_host_links_changed(m->host) | cb_host_cpus_changed(m->host);
+		watch_news(m);
 	m->links_changed |= !!(collected->changed & CB_COLLECT_TOPOLOGY);
 	for (uint32_t i = 0; i < collected->n_irq_masks && !m->links_changed; i++) {
 		struct cb_event event = { .kind = CB_EVENT_IRQ_FOREIGN,
