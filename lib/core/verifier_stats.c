@@ -187,7 +187,7 @@ double verifier_variance(const struct cb_window *before, uint32_t n_before,
 static void enumerate(const double *value, uint32_t n, uint32_t k, double seen,
 		      struct counts *counts)
 {
-	uint32_t pick[2 * BLOCKS_MAX];
+	uint32_t pick[2 * BLOCKS_MAX] = { 0 };
 
 	for (uint32_t i = 0; i < k; i++)
 		pick[i] = i;

@@ -52,14 +52,16 @@ int cb_host_interrupts(struct cb_host *host, const struct cb_topology *topology,
 		       cb_interrupts_fn fn, void *userdata)
 {
 	_cleanup_close_ int fd = cb_host_openat(host, CB_PATH_INTERRUPTS, O_RDONLY);
-	_cleanup_free_ uint64_t *per_cpu = calloc(topology->n_cpu_ids, sizeof(*per_cpu));
-	_cleanup_free_ uint32_t *cpu_ids = calloc(topology->n_cpu_ids, sizeof(*cpu_ids));
+	_cleanup_free_ uint64_t *per_cpu = NULL;
+	_cleanup_free_ uint32_t *cpu_ids = NULL;
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
 	int r;
 
 	if (fd < 0)
 		return fd;
+	per_cpu = calloc(topology->n_cpu_ids, sizeof(*per_cpu));
+	cpu_ids = calloc(topology->n_cpu_ids, sizeof(*cpu_ids));
 	if (!per_cpu || !cpu_ids)
 		return -ENOMEM;
 	r = read_table(fd, &text, &len);
