@@ -30,6 +30,7 @@ configuration() {
 
 # daemon [PROGRAM...] - in the namespace, where nothing else listens; run by PROGRAM, with the options in daemon_options
 daemon_options=()
+# shellcheck disable=SC2119,SC2120 # options are for who sources this
 daemon() {
 	loop_net_run "$@" "$CB_BUILD/cpubalanced" --bus="$CB_BUS_ADDRESS" --config="$loop_dir/test.conf" \
 		--run-dir="$loop_dir/run" --state-dir="$loop_dir/state" ${daemon_options[@]+"${daemon_options[@]}"} 2>>"$loop_dir/daemon.log"
@@ -38,6 +39,7 @@ daemon() {
 }
 
 # fresh [CONFIGURATION [MODE]]
+# shellcheck disable=SC2119
 fresh() { configuration "$@" && daemon; }
 
 # pids_of GROUP - as registered, sorted
@@ -116,6 +118,7 @@ clear_stage() {
 }
 
 run_cases() {
+	# shellcheck disable=SC2034 # for who sources this
 	local i name skip master='' parent='' haproxy='' load=''
 	trap 'trap "" INT TERM HUP; loop_end' EXIT
 	trap 'exit 130' INT
@@ -156,6 +159,6 @@ servers_main() {
 		echo "1..0 # SKIP needs root, to read the descriptors of other processes"
 		exit 0
 	fi
-	have ss && have python3 || { echo "1..0 # SKIP $skip"; exit 0; }
+	{ have ss && have python3; } || { echo "1..0 # SKIP $skip"; exit 0; }
 	loop_session "$script" --inside "$@"
 }
