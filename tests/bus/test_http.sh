@@ -101,6 +101,7 @@ series_of() { body_of GET /metrics "$@" | grep -v '^#' | sed 's/ [^ ]*$//' | sor
 for ((i = 0; i < 30; i++)); do
 	before=$(series_of)
 	between=$(series_of 'Accept: application/openmetrics-text')
+	sleep 0.6 # what was fetched is kept for half a second, for each format by itself
 	after=$(series_of)
 	[ "$before" != "$after" ] || break
 done
