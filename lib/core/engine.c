@@ -96,22 +96,27 @@ enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_stat
 	return engine->totals.canary ? CB_MAX(mode, CB_MODE_ADVISE) : mode;
 }
 
-static bool feeds_by_interface(const struct group_state *group, const struct cb_irq_info *info)
+bool engine_group_names(const struct group_state *group, const char *ifname, bool hardware)
 {
 	const char *p = group->policy.interfaces;
-	size_t len = strlen(info->ifname);
+	size_t len = strlen(ifname);
 
-	if (info->class != CB_IRQ_NETWORK || len == 0)
-		return false;
 	while (*p) {
 		size_t word = strcspn(p, " \t,");
 
-		if ((word == 1 && *p == '*') || (word == len && memcmp(p, info->ifname, len) == 0))
+		if ((word == 1 && *p == '*' && hardware) ||
+		    (word == len && memcmp(p, ifname, len) == 0))
 			return true;
 		p += word;
 		p += strspn(p, " \t,");
 	}
 	return false;
+}
+
+static bool feeds_by_interface(const struct group_state *group, const struct cb_irq_info *info)
+{
+	return info->class == CB_IRQ_NETWORK && info->ifname[0] &&
+	       engine_group_names(group, info->ifname, true);
 }
 
 /* Beyond the interrupts of interfaces each has one group, the first, so that it has one settings and one release. */

@@ -315,6 +315,8 @@ struct group_state *engine_group(const struct cb_engine *engine, uint32_t key);
 struct worker_state *engine_worker(const struct cb_engine *engine, uint32_t key);
 struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq);
 enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group);
+/* Whether Interfaces= has it. All interfaces (*) are those of hardware; a virtual one is the group's when it is named. */
+bool engine_group_names(const struct group_state *group, const char *ifname, bool hardware);
 bool engine_group_feeds(const struct cb_engine *engine, const struct group_state *group,
 			const struct cb_irq_info *info);
 

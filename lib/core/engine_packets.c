@@ -27,22 +27,9 @@ static bool allows(enum cb_packets policy, enum cb_item_kind kind)
 	return policy == CB_PACKETS_BOTH || policy == wanted;
 }
 
-/* All interfaces are those of hardware; a virtual one is the group's when it is named. */
 static bool is_fed_by(const struct group_state *group, const struct cb_queue_info *info)
 {
-	const char *p = group->policy.interfaces;
-	size_t len = strlen(info->ifname);
-
-	while (*p) {
-		size_t word = strcspn(p, " \t,");
-
-		if ((word == 1 && *p == '*' && info->device) ||
-		    (word == len && memcmp(p, info->ifname, len) == 0))
-			return true;
-		p += word;
-		p += strspn(p, " \t,");
-	}
-	return false;
+	return engine_group_names(group, info->ifname, info->device);
 }
 
 static struct cb_cpuset may_use(const struct cb_engine *engine, const struct group_state *group)
