@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "engine_internal.h"
 
@@ -90,15 +89,11 @@ static void begin_move(struct cb_engine *engine, const struct worker_state *work
 		       const struct cb_cpuset *mask, struct cb_decision *decision)
 {
 	const struct group_state *group = engine_group(engine, worker->group_key);
-	struct cb_plan plan = {
-		.origin = CB_ORIGIN_OPERATOR,
-		.group_key = group->key,
-		.n_steps = 1,
-		.hot_cpu = worker->cpu_attributed,
-		.made_usec = engine->now_usec,
-	};
+	struct cb_plan plan;
 
-	memcpy(plan.group, group->policy.name, sizeof(plan.group));
+	engine_plan_blank(engine, group, CB_ORIGIN_OPERATOR, &plan);
+	plan.hot_cpu = worker->cpu_attributed;
+	plan.n_steps = 1;
 	plan.step[0] = (struct cb_step){
 		.item = { CB_ITEM_WORKER, worker->key },
 		.op = CB_OP_SET,

@@ -478,6 +478,9 @@ void engine_left_explain(struct cb_engine *engine);
 
 /* engine_plan.c: the life of a plan */
 void engine_plan_tick(struct cb_engine *engine, struct cb_decision *decision);
+/* A plan for the group without steps. */
+void engine_plan_blank(const struct cb_engine *engine, const struct group_state *group,
+		       enum cb_origin origin, struct cb_plan *ret);
 /* The plan in flight goes on to @state; @next_usec: when something is to be expected of it, 0 unknown. */
 void engine_plan_enter(struct cb_engine *engine, enum cb_plan_state state, uint64_t next_usec);
 void engine_plan_tell(struct cb_engine *engine, enum cb_notice_kind kind,

@@ -15,7 +15,6 @@
  */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine_internal.h"
 
@@ -109,17 +108,6 @@ static bool is_young(const struct cb_engine *engine, const struct worker_state *
 		return false;
 	start_usec = worker->start_ticks * (CB_USEC_PER_SEC / engine->user_hz);
 	return start_usec + NEW_USEC >= worker->added_usec;
-}
-
-static void begin_plan(const struct cb_engine *engine, const struct group_state *group,
-		       struct cb_plan *ret)
-{
-	*ret = (struct cb_plan){ .origin = CB_ORIGIN_AUTO,
-				 .group_key = group->key,
-				 .hot_cpu = -1,
-				 .unjudged = true,
-				 .made_usec = engine->now_usec };
-	memcpy(ret->group, group->policy.name, sizeof(ret->group));
 }
 
 static void add_step(struct cb_plan *plan, struct cb_item_ref item, const struct cb_cpuset *from,
@@ -406,7 +394,8 @@ void engine_newcomers(struct cb_engine *engine, struct cb_decision *decision)
 
 		if (engine_mode(engine, group) == CB_MODE_OBSERVE || engine->totals.paused)
 			continue;
-		begin_plan(engine, group, &plan);
+		engine_plan_blank(engine, group, CB_ORIGIN_AUTO, &plan);
+		plan.unjudged = true;
 		take_over(engine, group, &plan);
 		if (plan.n_steps == 0)
 			place_new(engine, group, &plan);

@@ -99,16 +99,6 @@ static bool lands_on(const struct cb_engine *engine, const struct cb_queue_info 
 
 /* --- receiving --- */
 
-static void begin_plan(const struct cb_engine *engine, const struct group_state *group,
-		       enum cb_origin origin, struct cb_plan *ret)
-{
-	*ret = (struct cb_plan){ .origin = origin,
-				 .group_key = group->key,
-				 .hot_cpu = -1,
-				 .made_usec = engine->now_usec };
-	memcpy(ret->group, group->policy.name, sizeof(ret->group));
-}
-
 static struct cb_step *add_step(struct cb_plan *plan, enum cb_item_kind kind,
 				const struct cb_queue_info *info)
 {
@@ -307,7 +297,7 @@ enum cb_reject engine_packets_for(struct cb_engine *engine, const struct cb_find
 	enum cb_reject reject;
 	double load;
 
-	begin_plan(engine, group, CB_ORIGIN_AUTO, ret);
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 	if (!allows(group->policy.packets, CB_ITEM_RPS))
 		return CB_REJECT_NOT_PACKETS;
 	if (finding->kind != CB_FINDING_HOT_CPU &&
@@ -317,7 +307,7 @@ enum cb_reject engine_packets_for(struct cb_engine *engine, const struct cb_find
 		return CB_REJECT_NO_QUEUE;
 	if (group->packets_ordered)
 		return CB_REJECT_PACKETS_ORDERED;
-	begin_plan(engine, group, CB_ORIGIN_AUTO, &found);
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, &found);
 	reject = list_queues(engine, group, cpu, moves, tell, &found, &load);
 	if (reject == CB_REJECT_NONE && load < engine->policy.softirq_on_ratio)
 		reject = CB_REJECT_LITTLE_SOFTIRQ;
@@ -485,7 +475,7 @@ void engine_packets_tick(struct cb_engine *engine, struct cb_decision *decision)
 	     i++) {
 		struct group_state *group = engine->group[i];
 
-		begin_plan(engine, group, CB_ORIGIN_AUTO, &plan);
+		engine_plan_blank(engine, group, CB_ORIGIN_AUTO, &plan);
 		plan.unjudged = true;
 		restore_steps(engine, group, false, &plan);
 		if (plan.n_steps)
@@ -553,7 +543,7 @@ enum cb_reject engine_packets_order(struct cb_engine *engine, struct group_state
 {
 	enum cb_reject why = CB_REJECT_NONE;
 
-	begin_plan(engine, group, CB_ORIGIN_OPERATOR, ret);
+	engine_plan_blank(engine, group, CB_ORIGIN_OPERATOR, ret);
 	if (command->packets == CB_PACKETS_NONE) {
 		group->packets_ordered = !command->present;
 		ret->unjudged = true;

@@ -45,6 +45,16 @@ const char *engine_plan_steps_text(const struct cb_engine *engine, const struct 
 	return buf;
 }
 
+void engine_plan_blank(const struct cb_engine *engine, const struct group_state *group,
+		       enum cb_origin origin, struct cb_plan *ret)
+{
+	*ret = (struct cb_plan){ .origin = origin,
+				 .group_key = group->key,
+				 .hot_cpu = -1,
+				 .made_usec = engine->now_usec };
+	memcpy(ret->group, group->policy.name, sizeof(ret->group));
+}
+
 void engine_plan_enter(struct cb_engine *engine, enum cb_plan_state state, uint64_t next_usec)
 {
 	engine->flight.plan.state = state;

@@ -288,18 +288,13 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 	cb_planner_run(&problem, &engine->result);
 	engine_left_explain(engine);
 
-	*ret = (struct cb_plan){
-		.origin = CB_ORIGIN_AUTO,
-		.group_key = group->key,
-		.has_finding = true,
-		.finding = *finding,
-		.n_steps = engine->result.n_steps,
-		.hot_cpu = finding->cpu,
-		.hottest_before_ratio = engine->result.hottest_before_ratio,
-		.hottest_after_ratio = engine->result.hottest_after_ratio,
-		.made_usec = engine->now_usec,
-	};
-	memcpy(ret->group, group->policy.name, sizeof(ret->group));
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
+	ret->has_finding = true;
+	ret->finding = *finding;
+	ret->n_steps = engine->result.n_steps;
+	ret->hot_cpu = finding->cpu;
+	ret->hottest_before_ratio = engine->result.hottest_before_ratio;
+	ret->hottest_after_ratio = engine->result.hottest_after_ratio;
 	memcpy(ret->step, engine->result.step, ret->n_steps * sizeof(ret->step[0]));
 	engine_packets_follow(engine, group, ret);
 }

@@ -157,16 +157,6 @@ static bool want_shares(const struct cb_engine *engine, const struct group_state
 
 /* --- plans --- */
 
-static void begin_plan(const struct cb_engine *engine, const struct group_state *group,
-		       enum cb_origin origin, struct cb_plan *ret)
-{
-	*ret = (struct cb_plan){ .origin = origin,
-				 .group_key = group->key,
-				 .hot_cpu = -1,
-				 .made_usec = engine->now_usec };
-	memcpy(ret->group, group->policy.name, sizeof(ret->group));
-}
-
 static void share_steps(const struct group_state *group, struct worker_state *const *worker,
 			uint32_t n, const uint32_t *share, struct cb_plan *ret)
 {
@@ -246,7 +236,7 @@ enum cb_reject engine_steer_for(struct cb_engine *engine, const struct cb_findin
 	uint32_t share[CB_STEPS_MAX], n = workers_of(engine, group, worker);
 	enum cb_reject reject = countable(worker, n);
 
-	begin_plan(engine, group, CB_ORIGIN_AUTO, ret);
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 	if (group->policy.steering != CB_STEERING_WEIGHTED)
 		return CB_REJECT_NOT_STEERED;
 	if (reject != CB_REJECT_NONE)
@@ -321,7 +311,7 @@ static void again(struct cb_engine *engine, struct group_state *group, struct cb
 	uint32_t share[CB_STEPS_MAX], n = workers_of(engine, group, worker);
 	double weight[CB_STEPS_MAX];
 
-	begin_plan(engine, group, CB_ORIGIN_AUTO, ret);
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 	ret->unjudged = true;
 	if (countable(worker, n) != CB_REJECT_NONE)
 		return;
@@ -370,7 +360,7 @@ static bool next_plan(struct cb_engine *engine, struct group_state *group, struc
 	uint32_t n;
 
 	if (steer->is != CB_STEERING_NONE && steer->is != group->policy.steering) {
-		begin_plan(engine, group, CB_ORIGIN_AUTO, ret);
+		engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 		ret->unjudged = true;
 		restore_steps(engine, group, ret);
 		return ret->n_steps > 0;
@@ -386,7 +376,7 @@ static bool next_plan(struct cb_engine *engine, struct group_state *group, struc
 	}
 	if (!may(engine, group))
 		return false;
-	begin_plan(engine, group, CB_ORIGIN_AUTO, ret);
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 	if (is_over(engine, group)) {
 		ret->unjudged = true;
 		restore_steps(engine, group, ret);
@@ -603,7 +593,7 @@ enum cb_reject engine_steer_order(struct cb_engine *engine, struct group_state *
 	double weight[CB_STEPS_MAX];
 	enum cb_reject reject = countable(worker, n);
 
-	begin_plan(engine, group, CB_ORIGIN_OPERATOR, ret);
+	engine_plan_blank(engine, group, CB_ORIGIN_OPERATOR, ret);
 	if (command->steering == CB_STEERING_NONE) {
 		group->steer.ordered = true;
 		ret->unjudged = true;
