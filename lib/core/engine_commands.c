@@ -49,16 +49,12 @@ static void apply(struct cb_engine *engine, const struct cb_command *command,
 						     cb_plan_state_name(flight->plan.state));
 }
 
-/* The rule that forbids @mask for the worker, by name; NONE when it may be. */
-static enum cb_reject mask_reject(const struct cb_engine *engine, const struct worker_state *worker,
-				  const struct cb_cpuset *mask)
+enum cb_reject engine_mask_reject(const struct cb_engine *engine, const struct group_state *group,
+				  const struct cb_cpuset *cpuset, const struct cb_cpuset *mask)
 {
-	const struct group_state *group = engine_group(engine, worker->group_key);
-	struct cb_cpuset online = cb_cpuset_and(mask, &engine->topology->online);
-
-	if (!cb_cpuset_equal(&online, mask))
+	if (!cb_cpuset_subset(mask, &engine->topology->online))
 		return CB_REJECT_OFFLINE;
-	if (!cb_cpuset_subset(mask, &worker->cpuset) ||
+	if ((cpuset && !cb_cpuset_subset(mask, cpuset)) ||
 	    (group->policy.has_allowed && !cb_cpuset_subset(mask, &group->policy.allowed_cpus)))
 		return CB_REJECT_OUTSIDE_CPUSET;
 	if (!cb_cpuset_subset(mask, engine_usable(engine)))
@@ -128,7 +124,8 @@ static void move(struct cb_engine *engine, const struct cb_command *command,
 		return;
 	}
 	cb_cpuset_show(&command->mask, mask, sizeof(mask));
-	reject = mask_reject(engine, worker, &command->mask);
+	reject = engine_mask_reject(engine, engine_group(engine, worker->group_key),
+				    &worker->cpuset, &command->mask);
 	if (reject != CB_REJECT_NONE) {
 		answer(decision, -EPERM, "CPU %s: %s (%s)", mask,
 		       reject == CB_REJECT_OFFLINE  ? "not all of them are online" :

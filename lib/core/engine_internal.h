@@ -429,7 +429,7 @@ struct cb_cpuset engine_faster_places(const struct cb_engine *engine,
 				      const struct worker_state *worker);
 /* CPUs that the worker may be put on by all rules but budgets: online, cpuset, AllowedCPUs=, isolation. */
 struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct worker_state *worker);
-/* Likewise an interrupt that feeds the group. */
+/* Likewise an interrupt that feeds the group, and the packets that it brings. */
 struct cb_cpuset engine_irq_allowed(const struct cb_engine *engine,
 				    const struct group_state *group);
 
@@ -611,3 +611,6 @@ int engine_event(struct cb_engine *engine, const struct cb_event *event,
 		 struct cb_decision *decision);
 void engine_command(struct cb_engine *engine, const struct cb_command *command,
 		    struct cb_decision *decision);
+/* The rule that forbids @mask for the group, and for who may run on @cpuset only, NULL anywhere; NONE when it may be. */
+enum cb_reject engine_mask_reject(const struct cb_engine *engine, const struct group_state *group,
+				  const struct cb_cpuset *cpuset, const struct cb_cpuset *mask);

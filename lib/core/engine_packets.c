@@ -32,13 +32,6 @@ static bool is_fed_by(const struct group_state *group, const struct cb_queue_inf
 	return engine_group_names(group, info->ifname, info->device);
 }
 
-static struct cb_cpuset may_use(const struct cb_engine *engine, const struct group_state *group)
-{
-	struct cb_cpuset may = *engine_usable(engine);
-
-	return group->policy.has_allowed ? cb_cpuset_and(&may, &group->policy.allowed_cpus) : may;
-}
-
 /* --- queues and their interrupts --- */
 
 static bool serves(const struct cb_irq_info *irq, enum cb_queue_dir dir)
@@ -156,7 +149,7 @@ static bool is_moved(const struct cb_engine *engine, const struct cb_queue_info 
 static enum cb_reject rps_reject(const struct cb_engine *engine, const struct group_state *group,
 				 const struct cb_queue_info *info, const struct cb_plan *moves)
 {
-	struct cb_cpuset may = may_use(engine, group);
+	struct cb_cpuset may = engine_irq_allowed(engine, group);
 	enum cb_reject reject = queue_reject(engine, info);
 
 	if (reject != CB_REJECT_NONE)
@@ -185,7 +178,7 @@ static enum cb_reject choose(struct cb_engine *engine, const struct group_state 
 {
 	struct cb_rps_problem problem = {
 		.topology = engine->topology,
-		.may = may_use(engine, group),
+		.may = engine_irq_allowed(engine, group),
 		.load_ratio = engine->floor_ratio,
 		.cpu = cpu,
 		.softirq_ratio = softirq_ratio,
@@ -485,24 +478,11 @@ void engine_packets_tick(struct cb_engine *engine, struct cb_decision *decision)
 
 /* --- orders --- */
 
-/* The rule that forbids these CPUs, by name. */
-static enum cb_reject mask_reject(const struct cb_engine *engine, const struct group_state *group,
-				  const struct cb_cpuset *mask)
-{
-	struct cb_cpuset may = may_use(engine, group);
-
-	if (!cb_cpuset_subset(mask, &engine->topology->online))
-		return CB_REJECT_OFFLINE;
-	if (group->policy.has_allowed && !cb_cpuset_subset(mask, &group->policy.allowed_cpus))
-		return CB_REJECT_OUTSIDE_CPUSET;
-	return cb_cpuset_subset(mask, &may) ? CB_REJECT_NONE : CB_REJECT_ISOLATED;
-}
-
 /* Every receive queue of the group to these CPUs. */
 static enum cb_reject order_rps(const struct cb_engine *engine, const struct group_state *group,
 				const struct cb_command *command, struct cb_plan *ret)
 {
-	enum cb_reject why = mask_reject(engine, group, &command->mask);
+	enum cb_reject why = engine_mask_reject(engine, group, NULL, &command->mask);
 	bool any = false;
 
 	for (uint32_t i = 0; why == CB_REJECT_NONE && i < engine->queues->n; i++) {

@@ -413,9 +413,7 @@ const char *cb_engine_item_name(const struct cb_engine *engine, struct cb_item_r
 		return buf;
 	}
 	if (cb_item_is_queue(item.kind)) {
-		const struct cb_queue_info *queue = cb_queues_find(
-			engine->queues, item.kind == CB_ITEM_XPS ? CB_QUEUE_TX : CB_QUEUE_RX,
-			item.key);
+		const struct cb_queue_info *queue = engine_queue(engine, item);
 
 		if (queue || item.key == 0)
 			return cb_item_queue_name(item.kind, queue ? queue->ifname : "",
