@@ -79,11 +79,12 @@ static bool receives_most(const struct cb_engine *engine, unsigned int cpu)
 static bool lands_on(const struct cb_engine *engine, const struct cb_queue_info *info,
 		     unsigned int cpu, double *ret_load)
 {
-	int64_t irq = irq_of(engine, info);
+	int64_t irq;
 
 	*ret_load = engine->cpu[cpu].softirq.smooth;
 	if (!cb_cpuset_empty(&info->cpus))
 		return cb_cpuset_has(&info->cpus, cpu) && rx_rate(engine, cpu) >= RX_MIN_PER_SEC;
+	irq = irq_of(engine, info);
 	if (irq < 0)
 		return !info->device && receives_most(engine, cpu);
 	*ret_load = CB_MIN(*ret_load, engine->irq[irq].load_ratio);
@@ -131,19 +132,25 @@ static enum cb_reject queue_reject(const struct cb_engine *engine, const struct 
 								 CB_REJECT_NONE;
 }
 
+/* The step of @plan that moves that interrupt of engine->irqs; NULL none. */
+static const struct cb_step *step_of_irq(const struct cb_engine *engine, const struct cb_plan *plan,
+					 int64_t irq)
+{
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		if (plan->step[i].item.kind == CB_ITEM_IRQ &&
+		    plan->step[i].item.key == engine->irqs->irq[irq].irq)
+			return &plan->step[i];
+	return NULL;
+}
+
 /* A plan that moves the interrupt of one of several queues: what is received goes along, and nothing is handed from CPU to CPU. */
 static bool is_moved(const struct cb_engine *engine, const struct cb_queue_info *info,
 		     const struct cb_plan *moves)
 {
-	int64_t irq = irq_of(engine, info);
+	int64_t irq = moves && moves->n_steps ? irq_of(engine, info) : -1;
 
-	if (irq < 0 || !moves || cb_queues_count(engine->queues, info->ifindex, CB_QUEUE_RX) < 2)
-		return false;
-	for (uint32_t i = 0; i < moves->n_steps; i++)
-		if (moves->step[i].item.kind == CB_ITEM_IRQ &&
-		    moves->step[i].item.key == engine->irqs->irq[irq].irq)
-			return true;
-	return false;
+	return irq >= 0 && cb_queues_count(engine->queues, info->ifindex, CB_QUEUE_RX) >= 2 &&
+	       step_of_irq(engine, moves, irq);
 }
 
 static enum cb_reject rps_reject(const struct cb_engine *engine, const struct group_state *group,
@@ -349,13 +356,11 @@ double engine_packets_ratio(const struct cb_engine *engine, const struct group_s
 static int32_t irq_cpu_after(const struct cb_engine *engine, int64_t irq,
 			     const struct cb_plan *plan)
 {
-	if (irq < 0)
-		return -1;
-	for (uint32_t i = 0; i < plan->n_steps; i++)
-		if (plan->step[i].item.kind == CB_ITEM_IRQ &&
-		    plan->step[i].item.key == engine->irqs->irq[irq].irq)
-			return (int32_t)cb_cpuset_first(&plan->step[i].to);
-	return engine->irq[irq].effective_cpu;
+	const struct cb_step *step = irq >= 0 ? step_of_irq(engine, plan, irq) : NULL;
+
+	if (step)
+		return (int32_t)cb_cpuset_first(&step->to);
+	return irq >= 0 ? engine->irq[irq].effective_cpu : -1;
 }
 
 /* Steps that let the transmit queues of an interface follow their interrupts. All or none: a mask is one of a set of masks. */
