@@ -27,7 +27,6 @@ struct cb_cpuset engine_allowed(const struct cb_engine *engine, const struct wor
 struct neighbours {
 	const struct cb_cpuset *of; /* that set, or the engine's own; NULL: nothing was looked at */
 	struct cb_cpuset set;
-	uint32_t n;		/* with a rate */
 	double demand_ratio;	/* what runs and waits there, in CPUs of full capacity */
 	double supply_ratio;	/* what they can give, likewise */
 	int32_t coolest_cpu[2]; /* -1 none */
@@ -89,7 +88,7 @@ static void look_around(const struct cb_engine *engine, struct neighbours *ret)
 {
 	const struct cb_cpuset *set = ret->of, *spare = &engine->housekeeping;
 
-	ret->n = ret->n_spare = 0;
+	ret->n_spare = 0;
 	ret->demand_ratio = ret->supply_ratio = 0;
 	ret->coolest_ratio[0] = ret->coolest_ratio[1] = 0;
 	ret->coolest_cpu[0] = ret->coolest_cpu[1] = -1;
@@ -98,7 +97,6 @@ static void look_around(const struct cb_engine *engine, struct neighbours *ret)
 			break;
 		if (!(engine->cpu[cpu].present & CB_CPU_HAS_TIMES))
 			continue;
-		ret->n++;
 		ret->demand_ratio += demand_on(engine, cpu);
 		ret->supply_ratio += engine_capacity(engine, cpu);
 		note_cool(ret, cpu, engine->cpu[cpu].taken.smooth);
