@@ -160,14 +160,17 @@ static double given(const struct cb_engine *engine, const struct worker_state *w
 bool engine_fills_cpu(const struct cb_engine *engine, const struct worker_state *worker)
 {
 	const struct group_state *group = engine_group(engine, worker->group_key);
+	double least = engine->policy.worker_bound_ratio * given(engine, worker);
 	double packets = 0; /* in its time too, but for others to do */
 
 	if (!(worker->last.present & CB_WORKER_HAS_THREADS) || worker->last.n_threads != 1)
 		return false;
+	/* most end here: what packets take is a look at every queue */
+	if (worker->cpu_share_ratio < least)
+		return false;
 	if (group && worker->cpu_attributed >= 0)
 		packets = engine_packets_ratio(engine, group, (uint32_t)worker->cpu_attributed);
-	return worker->cpu_share_ratio - packets >=
-	       engine->policy.worker_bound_ratio * given(engine, worker);
+	return worker->cpu_share_ratio - packets >= least;
 }
 
 struct cb_cpuset engine_faster_places(const struct cb_engine *engine,
