@@ -126,7 +126,7 @@ static void detect_skew(struct cb_engine *engine, const struct group_view *view,
 
 /* --- BACKLOG --- */
 
-/* What waits at some sockets: connections, bytes of datagrams, or both. */
+/* What waits at some sockets, where there is a limit to it: connections, bytes of datagrams, or both. */
 struct waiting {
 	bool connects, datagrams;
 	uint64_t backlog, backlog_max, queued, queued_max;
@@ -134,8 +134,10 @@ struct waiting {
 
 static struct waiting waiting_for(const struct worker_state *worker)
 {
-	return (struct waiting){ .connects = has(worker, CB_WORKER_HAS_LISTEN),
-				 .datagrams = has(worker, CB_WORKER_HAS_DATAGRAMS),
+	return (struct waiting){ .connects = has(worker, CB_WORKER_HAS_LISTEN) &&
+					     worker->last.backlog_max > 0,
+				 .datagrams = has(worker, CB_WORKER_HAS_DATAGRAMS) &&
+					      worker->last.queued_max_bytes > 0,
 				 .backlog = worker->last.backlog,
 				 .backlog_max = worker->last.backlog_max,
 				 .queued = worker->last.queued_bytes,
@@ -147,38 +149,34 @@ static struct waiting waiting_shared(const struct group_view *view)
 {
 	const struct group_state *group = view->group;
 	const struct cb_group_sample *last = &group->last;
-
-	return (struct waiting){
-		.connects = group->has_listen,
-		.datagrams = group->has_datagrams,
+	struct waiting ret = {
 		.backlog = group->backlog - CB_MIN(group->backlog, view->own_backlog),
 		.backlog_max = group->backlog_max - CB_MIN(group->backlog_max, view->own_max),
 		.queued = last->queued_bytes - CB_MIN(last->queued_bytes, view->own_queued),
 		.queued_max = last->queued_max_bytes -
 			      CB_MIN(last->queued_max_bytes, view->own_queued_max),
 	};
+
+	ret.connects = group->has_listen && ret.backlog_max > 0;
+	ret.datagrams = group->has_datagrams && ret.queued_max > 0;
+	return ret;
 }
 
 static double connects_ratio(const struct waiting *waiting)
 {
-	return waiting->connects && waiting->backlog_max ?
-		       (double)waiting->backlog / (double)waiting->backlog_max :
-		       0;
+	return waiting->connects ? (double)waiting->backlog / (double)waiting->backlog_max : 0;
 }
 
 static double datagrams_ratio(const struct waiting *waiting)
 {
-	return waiting->datagrams && waiting->queued_max ?
-		       (double)waiting->queued / (double)waiting->queued_max :
-		       0;
+	return waiting->datagrams ? (double)waiting->queued / (double)waiting->queued_max : 0;
 }
 
 /* The fuller of the two is what counts. */
 static void take_queue(const struct cb_engine *engine, struct queue *queue,
 		       const struct waiting *waiting)
 {
-	if ((!waiting->connects || waiting->backlog_max == 0) &&
-	    (!waiting->datagrams || waiting->queued_max == 0)) {
+	if (!waiting->connects && !waiting->datagrams) {
 		*queue = (struct queue){ .usec = 0 };
 		return;
 	}
@@ -228,7 +226,9 @@ static void fill_backlog(struct cb_engine *engine, const struct group_view *view
 		.drops_per_sec = worker ? worker->drops_per_sec.smooth :
 					  group->drops_per_sec.smooth,
 	};
-	if (datagrams_ratio(waiting) > connects_ratio(waiting)) {
+	/* a queue that is empty for a moment is still one of datagrams */
+	if (waiting->datagrams &&
+	    (!waiting->connects || datagrams_ratio(waiting) > connects_ratio(waiting))) {
 		ret->known |= CB_KNOWS(QUEUED) | CB_KNOWS(QUEUED_MAX);
 		ret->queued_bytes = (uint32_t)CB_MIN(waiting->queued, (uint64_t)UINT32_MAX);
 		ret->queued_max_bytes = (uint32_t)CB_MIN(waiting->queued_max, (uint64_t)UINT32_MAX);
