@@ -236,16 +236,15 @@ static int take_irqs(struct cb_engine *engine, const struct cb_irqs *irqs)
 
 		/* the same number can come back as another interrupt */
 		if (before && before->hwirq == now->hwirq &&
-		    strcmp(before->actions, now->actions) == 0)
+		    strcmp(before->actions, now->actions) == 0) {
 			state[i] = *old;
-		else
-			state[i] = (struct irq_state){
-				.effective_cpu = -1,
-				.new_usec =
-					knows_interface(engine, now->ifname) ? engine->now_usec : 0,
-			};
-		if (state[i].new_usec)
-			engine_newcomers_came(engine);
+		} else {
+			state[i] = (struct irq_state){ .effective_cpu = -1 };
+			if (knows_interface(engine, now->ifname)) {
+				state[i].new_usec = engine->now_usec;
+				engine_newcomers_came(engine);
+			}
+		}
 		state[i].irq = now->irq;
 		state[i].placed = now->placed;
 		state[i].immovable |= now->immovable || !now->writable;

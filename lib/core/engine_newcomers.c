@@ -96,6 +96,11 @@ static bool is_new(const struct cb_engine *engine, const struct worker_state *wo
 	       (worker->last.present & CB_WORKER_HAS_MASK) && worker->cpu_attributed >= 0;
 }
 
+static bool is_new_irq(const struct cb_engine *engine, const struct irq_state *state)
+{
+	return state->new_usec != 0 && engine->now_usec - state->new_usec < NEW_USEC;
+}
+
 /*
  * Started a moment ago, and not only registered: by its start, in ticks since boot. Where the machine has slept since, it looks
  * younger than it is.
@@ -349,7 +354,7 @@ static void place_irqs(struct cb_engine *engine, struct group_state *group, stru
 		double own, work;
 		int32_t best;
 
-		if (state->new_usec == 0 || engine->now_usec - state->new_usec < AGAIN_USEC ||
+		if (!is_new_irq(engine, state) || engine->now_usec - state->new_usec < AGAIN_USEC ||
 		    state->effective_cpu < 0 || !engine_group_feeds(engine, group, info))
 			continue;
 		state->new_usec = 0;

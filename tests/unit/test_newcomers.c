@@ -419,6 +419,26 @@ static void a_new_interrupt_that_may_not_be_moved_stays(void **state)
 	world_done(&world);
 }
 
+/* It was there all the time that nothing might be done: that somebody else comes now makes it no newcomer. */
+static void an_interrupt_is_not_new_for_ever(void **state)
+{
+	struct cb_command mode = { .kind = CB_COMMAND_MODE, .mode = CB_MODE_OBSERVE };
+	struct world world;
+
+	(void)state;
+	begin_queues(&world);
+	world_command(&world, &mode);
+	set_queues(&world, 3);
+	world_ticks(&world, 100);
+	mode.mode = CB_MODE_AUTO;
+	world_command(&world, &mode);
+	set_queues(&world, 3);
+	come_now(&world, 3, 0.1);
+	world_ticks(&world, 10);
+	assert_int_equal(world.n_applies, 0);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +457,7 @@ int main(void)
 		cmocka_unit_test(where_all_are_busy_it_stays),
 		cmocka_unit_test(a_new_interrupt_on_a_hot_cpu_is_led_away),
 		cmocka_unit_test(a_new_interrupt_that_may_not_be_moved_stays),
+		cmocka_unit_test(an_interrupt_is_not_new_for_ever),
 	};
 
 	return cmocka_run_group_tests_name("newcomers", tests, NULL, NULL);
