@@ -549,7 +549,7 @@ enum cb_reject engine_drain_order(struct cb_engine *engine, struct worker_state 
 void engine_newcomers_came(struct cb_engine *engine);
 /* A worker ends, while the plan in flight is still what it was. */
 void engine_newcomers_went(struct cb_engine *engine, const struct worker_state *worker);
-/* Nobody takes over a place of that group, 0: of any, that is vacant now. */
+/* Nobody takes over a place of that group that is vacant now. */
 void engine_newcomers_forget(struct cb_engine *engine, uint32_t group_key);
 void engine_newcomers(struct cb_engine *engine, struct cb_decision *decision);
 

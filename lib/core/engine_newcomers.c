@@ -64,7 +64,7 @@ void engine_newcomers_went(struct cb_engine *engine, const struct worker_state *
 void engine_newcomers_forget(struct cb_engine *engine, uint32_t group_key)
 {
 	for (uint32_t i = 0; i < CB_MIN(engine->n_vacant, VACANT_KEPT); i++)
-		if (group_key == 0 || engine->vacant[i].group_key == group_key)
+		if (engine->vacant[i].group_key == group_key)
 			engine->vacant[i].group_key = 0;
 }
 
