@@ -166,6 +166,7 @@ static void steer(struct cb_engine *engine, const struct cb_command *command,
 	struct group_state *group = engine_group(engine, command->group_key);
 	enum cb_reject reject;
 	struct cb_plan plan;
+	bool ordered;
 
 	if (!group || !engine->topology) {
 		answer(decision, -ENOENT, "no such group");
@@ -175,6 +176,7 @@ static void steer(struct cb_engine *engine, const struct cb_command *command,
 		answer(decision, -EINVAL, "none, local, weighted, or shares such as 1:2:3");
 		return;
 	}
+	ordered = group->steer.ordered;
 	reject = engine_steer_order(engine, group, command, &plan);
 	if (reject == _CB_REJECT_INVALID) {
 		answer(decision, -EINVAL,
@@ -194,6 +196,8 @@ static void steer(struct cb_engine *engine, const struct cb_command *command,
 	}
 	if (make_way(engine, "steering", decision))
 		begin_order(engine, &plan, decision);
+	else
+		group->steer.ordered = ordered;
 }
 
 static void packets(struct cb_engine *engine, const struct cb_command *command,
@@ -217,12 +221,15 @@ static void packets(struct cb_engine *engine, const struct cb_command *command,
 		       cb_reject_name(reject));
 		return;
 	}
-	if (plan.n_steps == 0)
+	if (plan.n_steps && !make_way(engine, "packet steering", decision))
+		return;
+	group->packets_ordered = command->packets != CB_PACKETS_NONE || !command->present;
+	if (plan.n_steps)
+		begin_order(engine, &plan, decision);
+	else
 		answer(decision, 0,
 		       command->present ? "steered by what the CPUs have to do" :
 					  "nothing of its packets is steered");
-	else if (make_way(engine, "packet steering", decision))
-		begin_order(engine, &plan, decision);
 }
 
 static void drain(struct cb_engine *engine, const struct cb_command *command,

@@ -586,7 +586,7 @@ bool engine_packets_stand(const struct cb_engine *engine, const struct cb_step *
 /* @group NULL: of all. */
 void engine_packets_released(struct cb_engine *engine, const struct group_state *group);
 /* The plan of an order. Returns NONE, or why not. */
-enum cb_reject engine_packets_order(struct cb_engine *engine, struct group_state *group,
+enum cb_reject engine_packets_order(struct cb_engine *engine, const struct group_state *group,
 				    const struct cb_command *command, struct cb_plan *ret);
 
 /* engine_late.c: kept plans are looked at again */

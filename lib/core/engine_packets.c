@@ -523,14 +523,13 @@ static enum cb_reject order_xps(struct cb_engine *engine, const struct group_sta
 	return ret->n_steps ? CB_REJECT_NONE : why;
 }
 
-enum cb_reject engine_packets_order(struct cb_engine *engine, struct group_state *group,
+enum cb_reject engine_packets_order(struct cb_engine *engine, const struct group_state *group,
 				    const struct cb_command *command, struct cb_plan *ret)
 {
 	enum cb_reject why = CB_REJECT_NONE;
 
 	engine_plan_blank(engine, group, CB_ORIGIN_OPERATOR, ret);
 	if (command->packets == CB_PACKETS_NONE) {
-		group->packets_ordered = !command->present;
 		ret->unjudged = true;
 		if (engine->queues && !command->present)
 			restore_steps(engine, group, true, ret);
@@ -545,7 +544,5 @@ enum cb_reject engine_packets_order(struct cb_engine *engine, struct group_state
 		why = order_rps(engine, group, command, ret);
 	if (why == CB_REJECT_NONE && command->packets != CB_PACKETS_RPS)
 		why = order_xps(engine, group, ret);
-	if (why == CB_REJECT_NONE)
-		group->packets_ordered = true;
 	return why;
 }

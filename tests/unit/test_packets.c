@@ -330,6 +330,30 @@ static void orders(void **state)
 	world_done(&world);
 }
 
+/* While something else is being judged; later it is still done by itself. */
+static void an_order_that_has_to_wait_is_none(void **state)
+{
+	struct cb_command rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct world world;
+
+	(void)state;
+	begin(&world, CB_PACKETS_RPS);
+	until_applied(&world);
+	assert_cpus(world.rps, "1");
+	assert_int_equal(order(&world, CB_PACKETS_NONE, "", false), -EBUSY);
+	assert_int_equal(world_command(&world, &rollback).result, 0);
+	assert_cpus(world.rps, "");
+	world.worker[0].demand = 0.1;
+	world.softirq_ratio = 0.2;
+	world_ticks(&world, 2000);
+	world.worker[0].demand = 0.7;
+	world.softirq_ratio = 0.6;
+	world.n_applies = 0;
+	until_applied(&world);
+	assert_cpus(world.rps, "1");
+	world_done(&world);
+}
+
 static void a_change_of_the_settings_puts_it_back(void **state)
 {
 	struct world world;
@@ -399,6 +423,7 @@ int main(void)
 		cmocka_unit_test(what_hurts_is_undone_and_left_alone),
 		cmocka_unit_test(flows_stay_with_their_readers),
 		cmocka_unit_test(orders),
+		cmocka_unit_test(an_order_that_has_to_wait_is_none),
 		cmocka_unit_test(a_change_of_the_settings_puts_it_back),
 		cmocka_unit_test(what_somebody_else_has_set_is_left_alone),
 		cmocka_unit_test(refusals_have_their_reason),

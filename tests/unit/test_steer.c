@@ -236,6 +236,25 @@ static void the_hash_comes_back_when_there_is_no_reason_any_more(void **state)
 	world_done(&world);
 }
 
+/* While something else is being judged; shares that are ours still go when there is no reason any more. */
+static void an_order_that_has_to_wait_is_none(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world, CB_STEERING_WEIGHTED);
+	for (int i = 0; i < 60 && !world.shared; i++)
+		world_tick(&world);
+	assert_true(world.shared);
+	assert_int_equal(order(&world, CB_STEERING_NONE, ""), -EBUSY);
+	world_ticks(&world, 60);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	world.batch[0] = 0;
+	world_ticks(&world, 200);
+	assert_false(world.shared);
+	world_done(&world);
+}
+
 static void an_order_stands_until_it_is_taken_back(void **state)
 {
 	struct world world;
@@ -423,6 +442,7 @@ int main(void)
 		cmocka_unit_test(a_skew_leads_to_other_shares),
 		cmocka_unit_test(equal_headroom_is_left_to_the_hash),
 		cmocka_unit_test(the_hash_comes_back_when_there_is_no_reason_any_more),
+		cmocka_unit_test(an_order_that_has_to_wait_is_none),
 		cmocka_unit_test(an_order_stands_until_it_is_taken_back),
 		cmocka_unit_test(a_drained_worker_gets_nothing),
 		cmocka_unit_test(a_drain_that_fails_is_none),
