@@ -149,6 +149,14 @@ static void move(struct cb_engine *engine, const struct cb_command *command,
 	       flight->plan.id, mask);
 }
 
+static bool is_refused(enum cb_reject reject, struct cb_decision *decision)
+{
+	if (reject == CB_REJECT_NONE)
+		return false;
+	answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject), cb_reject_name(reject));
+	return true;
+}
+
 static void begin_order(struct cb_engine *engine, const struct cb_plan *plan,
 			struct cb_decision *decision)
 {
@@ -184,11 +192,8 @@ static void steer(struct cb_engine *engine, const struct cb_command *command,
 		       CB_SHARES, group->n_workers);
 		return;
 	}
-	if (reject != CB_REJECT_NONE) {
-		answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject),
-		       cb_reject_name(reject));
+	if (is_refused(reject, decision))
 		return;
-	}
 	if (command->steering == CB_STEERING_NONE && group->steer.is == CB_STEERING_NONE) {
 		group->steer.kept = CB_STEERING_NONE;
 		answer(decision, 0, "its connections have the kernel's hash already");
@@ -216,11 +221,8 @@ static void packets(struct cb_engine *engine, const struct cb_command *command,
 		return;
 	}
 	reject = engine_packets_order(engine, group, command, &plan);
-	if (reject != CB_REJECT_NONE) {
-		answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject),
-		       cb_reject_name(reject));
+	if (is_refused(reject, decision))
 		return;
-	}
 	if (plan.n_steps && !make_way(engine, "packet steering", decision))
 		return;
 	group->packets_ordered = command->packets != CB_PACKETS_NONE || !command->present;
@@ -251,11 +253,8 @@ static void drain(struct cb_engine *engine, const struct cb_command *command,
 	if (!make_way(engine, "drain", decision))
 		return;
 	reject = engine_drain_order(engine, worker, command->present, &plan);
-	if (reject != CB_REJECT_NONE) {
-		answer(decision, -EPERM, "%s (%s)", cb_reject_sentence(reject),
-		       cb_reject_name(reject));
+	if (is_refused(reject, decision))
 		return;
-	}
 	begin_order(engine, &plan, decision);
 }
 
