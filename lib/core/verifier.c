@@ -37,11 +37,6 @@
 #define CHANGE_MAX   40u
 #define HOT_WAIT     "run-queue wait of those on the hot CPU"
 
-static double absolute(double x)
-{
-	return x < 0 ? -x : x;
-}
-
 static double relative(double before, double after)
 {
 	return before > 0 ? after / before - 1 : 0;
@@ -171,8 +166,8 @@ static bool changed_too(const struct cb_window *before, uint32_t n_before,
 
 	verifier_test(before, n_before, after, n_after, verifier_control, params, &control);
 	elsewhere = relative(control.before, control.after);
-	if (!control.made || absolute(elsewhere) < params->min_effect_ratio ||
-	    elsewhere * effect <= 0 || absolute(elsewhere) < 0.5 * absolute(effect))
+	if (!control.made || fabs(elsewhere) < params->min_effect_ratio ||
+	    elsewhere * effect <= 0 || fabs(elsewhere) < 0.5 * fabs(effect))
 		return false;
 	snprintf(ret->sentence, sizeof(ret->sentence),
 		 "what was not touched changed as well, by %+.0f %%", elsewhere * 100);
@@ -195,7 +190,7 @@ static bool load_changed(const struct cb_window *before, uint32_t n_before,
 		x[n++] = measure(&before[i]);
 	for (uint32_t i = 0; i < n_after; i++)
 		x[n++] = measure(&after[i]);
-	if (absolute(step) >= params->min_effect_ratio * value_before || idle) {
+	if (fabs(step) >= params->min_effect_ratio * value_before || idle) {
 		if (changed_elsewhere(x, n, n_before)) {
 			snprintf(ret->sentence, sizeof(ret->sentence),
 				 "the load changed at another moment than the move");
@@ -270,7 +265,7 @@ static void judge_wait(const struct verifier_test *wait, double gain,
 		       struct cb_judgement *ret)
 {
 	double change = wait->after - wait->before;
-	bool big = absolute(change) >= CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
+	bool big = fabs(change) >= CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
 
 	if (!wait->made || !big)
 		return;
@@ -402,7 +397,7 @@ static double worth_of(const struct cb_window *before, uint32_t n_before,
 	if (strcmp(judgement->measure, "busiest CPU") == 0)
 		return verifier_mean(before, n_before, verifier_heat) -
 		       verifier_mean(after, n_after, verifier_heat);
-	return cpu * absolute(judgement->effect_ratio);
+	return cpu * fabs(judgement->effect_ratio);
 }
 
 /*

@@ -132,7 +132,7 @@ struct counts {
 /* Sums that differ by rounding only are ties. */
 static void count_sum(struct counts *counts, double sum, double seen)
 {
-	double slack = 1e-9 * (seen < 0 ? -seen : seen) + 1e-300;
+	double slack = 1e-9 * fabs(seen) + 1e-300;
 
 	counts->n++;
 	counts->n_up += sum >= seen - slack;
@@ -243,11 +243,6 @@ static void draw(double *value, uint32_t n, uint32_t k, double seen, uint32_t se
 	}
 }
 
-static double absolute(double x)
-{
-	return x < 0 ? -x : x;
-}
-
 void verifier_test(const struct cb_window *before, uint32_t n_before, const struct cb_window *after,
 		   uint32_t n_after, verifier_measure measure,
 		   const struct cb_verifier_params *params, struct verifier_test *ret)
@@ -276,6 +271,6 @@ void verifier_test(const struct cb_window *before, uint32_t n_before, const stru
 	ret->p_down = (double)counts.n_down / (double)counts.n;
 	/* p-values of what does not stand out of the noise are no evidence */
 	ret->error = sqrt(verifier_variance(before, n_before, after, n_after, measure));
-	if (absolute(ret->after - ret->before) < (params->final ? Z_FINAL : Z_FIRST) * ret->error)
+	if (fabs(ret->after - ret->before) < (params->final ? Z_FINAL : Z_FIRST) * ret->error)
 		ret->p_up = ret->p_down = CB_MAX(0.5, CB_MIN(ret->p_up, ret->p_down));
 }
