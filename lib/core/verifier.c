@@ -35,7 +35,10 @@
 #define MANYFOLD     10.0
 #define FROM_NOTHING 1000.0
 #define CHANGE_MAX   40u
-#define HOT_WAIT     "run-queue wait of those on the hot CPU"
+/* What a verdict can rest on besides served work. */
+#define WAIT	 "run-queue wait"
+#define HOT_WAIT "run-queue wait of those on the hot CPU"
+#define HEAT	 "busiest CPU"
 
 static double relative(double before, double after)
 {
@@ -259,20 +262,25 @@ static void decide(struct cb_judgement *ret, enum cb_verdict verdict, const char
 		 change_of(test, 0, change), p);
 }
 
+/* The smallest change of a run-queue wait that counts. */
+static double least_change(const struct verifier_test *wait)
+{
+	return CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
+}
+
 /* Question 5, second measure: only where the first one is not worse by itself. */
 static void judge_wait(const struct verifier_test *wait, double gain,
 		       const struct cb_verifier_params *params, double level,
 		       struct cb_judgement *ret)
 {
 	double change = wait->after - wait->before;
-	bool big = fabs(change) >= CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
 
-	if (!wait->made || !big)
+	if (!wait->made || fabs(change) < least_change(wait))
 		return;
 	if (change < 0 && wait->p_down <= level && gain > -params->min_effect_ratio)
-		decide(ret, CB_VERDICT_KEPT, "run-queue wait", wait, wait->p_down);
+		decide(ret, CB_VERDICT_KEPT, WAIT, wait, wait->p_down);
 	else if (change > 0 && wait->p_up <= level && gain < params->min_effect_ratio)
-		decide(ret, CB_VERDICT_ROLLED_BACK, "run-queue wait", wait, wait->p_up);
+		decide(ret, CB_VERDICT_ROLLED_BACK, WAIT, wait, wait->p_up);
 }
 
 /*
@@ -289,7 +297,7 @@ static void judge_hot_wait(const struct cb_window *before, uint32_t n_before,
 
 	verifier_test(before, n_before, after, n_after, verifier_hot_wait, params, &hot);
 	if (!params->final || !hot.made || !wait->made || wait->after > wait->before ||
-	    hot.before - hot.after < CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * hot.before) ||
+	    hot.before - hot.after < least_change(&hot) ||
 	    hot.p_down > level_of(params, verifier_hot_wait) || gain <= -params->min_effect_ratio ||
 	    verifier_mean(after, n_after, verifier_hot_cpu) < used * (1 - params->min_effect_ratio))
 		return;
@@ -299,8 +307,7 @@ static void judge_hot_wait(const struct cb_window *before, uint32_t n_before,
 /* Is it longer by what counts, shown or not? */
 static bool is_longer(const struct verifier_test *wait)
 {
-	return wait->made && wait->after - wait->before >=
-				     CB_MAX(WAIT_EFFECT_MIN, WAIT_EFFECT_RATIO * wait->before);
+	return wait->made && wait->after - wait->before >= least_change(wait);
 }
 
 /* Question 6. */
@@ -315,7 +322,7 @@ static void judge_headroom(const struct verifier_test *heat, const struct verifi
 	    heat->p_down > level_of(params, verifier_wait) || is_longer(wait) ||
 	    gain - Z_LOSS * first->error <= -params->min_effect_ratio * first->before)
 		return;
-	decide(ret, CB_VERDICT_KEPT, "busiest CPU", heat, heat->p_down);
+	decide(ret, CB_VERDICT_KEPT, HEAT, heat, heat->p_down);
 }
 
 /*
@@ -390,11 +397,10 @@ static double worth_of(const struct cb_window *before, uint32_t n_before,
 {
 	double cpu = verifier_mean(before, n_before, verifier_cpu);
 
-	if (strcmp(judgement->measure, "run-queue wait") == 0 ||
-	    strcmp(judgement->measure, HOT_WAIT) == 0)
+	if (strcmp(judgement->measure, WAIT) == 0 || strcmp(judgement->measure, HOT_WAIT) == 0)
 		return cpu * judgement->wait_before_ratio -
 		       verifier_mean(after, n_after, verifier_cpu) * judgement->wait_after_ratio;
-	if (strcmp(judgement->measure, "busiest CPU") == 0)
+	if (strcmp(judgement->measure, HEAT) == 0)
 		return verifier_mean(before, n_before, verifier_heat) -
 		       verifier_mean(after, n_after, verifier_heat);
 	return cpu * fabs(judgement->effect_ratio);
@@ -432,7 +438,7 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	struct verifier_test served, wait, drops, heat, metric = { .p_up = 1, .p_down = 1 };
 	const struct verifier_test *first = &served;
 	const char *measure = "served work";
-	bool changed = false;
+	bool changed = false, falls = false;
 
 	n_before = CB_MIN(n_before, CB_WINDOWS_MAX);
 	n_after = CB_MIN(n_after, CB_WINDOWS_MAX);
@@ -451,10 +457,11 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 		verifier_test(before, n_before, after, n_after, verifier_metric, params, &metric);
 		first = &metric;
 		measure = "service metric";
+		falls = params->metric_falls;
 	}
 	fill_figures(&served, &wait, &metric, ret);
 	gain = relative(first->before, first->after);
-	if (first == &metric && params->metric_falls)
+	if (falls)
 		gain = -gain;
 
 	if (!params->late && has_no_work(before, n_before, after, n_after, ret))
@@ -464,8 +471,7 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	else if (drops.made && drops.after > drops.before + 1 && drops.p_up <= level)
 		decide(ret, CB_VERDICT_ROLLED_BACK, "dropped connections", &drops, drops.p_up);
 	else if (!params->late)
-		judge_first(first, measure, first == &metric && params->metric_falls, params, level,
-			    ret);
+		judge_first(first, measure, falls, params, level, ret);
 	if (changed)
 		judge_against_load(&served, &wait, &heat, params, ret);
 	if (changed && ret->verdict == CB_VERDICT_NONE)
@@ -475,14 +481,13 @@ void cb_verifier_judge(const struct cb_window *before, uint32_t n_before,
 	if (ret->verdict == CB_VERDICT_NONE && !params->late)
 		judge_hot_wait(before, n_before, after, n_after, &wait, gain, params, ret);
 	if (ret->verdict == CB_VERDICT_NONE && !params->late)
-		judge_headroom(&heat, first, first == &metric && params->metric_falls, &wait,
-			       params, ret);
+		judge_headroom(&heat, first, falls, &wait, params, ret);
 	if (ret->verdict == CB_VERDICT_KEPT && !params->late &&
 	    others_left(before, n_before, after, n_after, params, ret))
 		ret->verdict = CB_VERDICT_VOID;
 	if (ret->verdict != CB_VERDICT_NONE)
 		return;
-	say_nothing_shown(first, measure, first == &metric && params->metric_falls, &wait, ret);
+	say_nothing_shown(first, measure, falls, &wait, ret);
 	if (params->final)
 		ret->verdict = CB_VERDICT_INCONCLUSIVE;
 }
