@@ -10,10 +10,9 @@
 
 int cb_by_cpu_number(const void *a, const void *b)
 {
-	int64_t x = -1, y = -1;
+	int64_t x = cb_json_int_or(*(struct json_object *const *)a, "CPU", -1),
+		y = cb_json_int_or(*(struct json_object *const *)b, "CPU", -1);
 
-	cb_json_int(*(struct json_object *const *)a, "CPU", &x);
-	cb_json_int(*(struct json_object *const *)b, "CPU", &y);
 	return x < y ? -1 : x > y ? 1 : 0;
 }
 

@@ -53,14 +53,6 @@ static size_t heat_of(struct json_object *cpu)
 	return N_HEATS - 1;
 }
 
-static int64_t number_of(struct json_object *cpu, const char *key)
-{
-	int64_t number = -1;
-
-	cb_json_int(cpu, key, &number);
-	return number;
-}
-
 static double busy_of(struct json_object *cpu)
 {
 	double busy = 0;
@@ -75,13 +67,12 @@ static int by_urgency(const void *a, const void *b)
 	struct json_object *x = *(struct json_object *const *)a,
 			   *y = *(struct json_object *const *)b;
 	bool hot_x = heat_of(x) == 0, hot_y = heat_of(y) == 0;
-	int64_t cpu_x = number_of(x, "CPU"), cpu_y = number_of(y, "CPU");
 
 	if (hot_x != hot_y)
 		return hot_x ? -1 : 1;
 	if (hot_x && busy_of(x) != busy_of(y))
 		return busy_of(x) > busy_of(y) ? -1 : 1;
-	return cpu_x < cpu_y ? -1 : cpu_x > cpu_y ? 1 : 0;
+	return cb_by_cpu_number(a, b);
 }
 
 static struct fold *fold_of(struct fold *folds, size_t *n, size_t heat, int64_t node)
@@ -101,7 +92,7 @@ static struct fold *fold_of(struct fold *folds, size_t *n, size_t heat, int64_t 
 
 static void add_cpu(struct fold *fold, struct json_object *cpu)
 {
-	int64_t id = number_of(cpu, "CPU");
+	int64_t id = cb_json_int_or(cpu, "CPU", -1);
 
 	fold->n++;
 	if (id >= 0 && id < (int64_t)CB_CPUS_MAX)
@@ -169,7 +160,7 @@ static void fold_rest(struct json_object *cpus, size_t from, struct json_object 
 			struct json_object *cpu = json_object_array_get_idx(cpus, i);
 
 			add_cpu(fold_of(folds, &n, heat_of(cpu),
-					nodes ? number_of(cpu, "Node") : -1),
+					nodes ? cb_json_int_or(cpu, "Node", -1) : -1),
 				cpu);
 		}
 		if (n <= FOLDED_MAX)
@@ -214,7 +205,8 @@ void cb_render_cpus(FILE *out, const struct cb_style *style, struct json_object 
 	json_object_array_sort(cpus, by_urgency);
 	while (n_alone < CB_MIN(n, ALONE_MAX)) {
 		struct json_object *cpu = json_object_array_get_idx(cpus, n_alone);
-		struct fold fold = { .heat = heat_of(cpu), .node = number_of(cpu, "Node") };
+		struct fold fold = { .heat = heat_of(cpu),
+				     .node = cb_json_int_or(cpu, "Node", -1) };
 
 		if (fold.heat != 0)
 			break;

@@ -24,20 +24,12 @@ struct part {
 	struct cb_cpuset cpus;
 };
 
-static int64_t number_of(struct json_object *cpu, const char *key)
-{
-	int64_t number = -1;
-
-	cb_json_int(cpu, key, &number);
-	return number;
-}
-
 static struct part *part_of(struct part *parts, size_t *n, struct json_object *cpu)
 {
 	struct part part = {
-		.node = number_of(cpu, "Node"),
-		.package = number_of(cpu, "Package"),
-		.llc = number_of(cpu, "LLC"),
+		.node = cb_json_int_or(cpu, "Node", -1),
+		.package = cb_json_int_or(cpu, "Package", -1),
+		.llc = cb_json_int_or(cpu, "LLC", -1),
 		.capacity_ratio = 1,
 		.n_llcs = 1,
 		.n_nodes = 1,
@@ -54,15 +46,15 @@ static struct part *part_of(struct part *parts, size_t *n, struct json_object *c
 static void add_cpu(struct part *part, struct json_object *cpu)
 {
 	const char *heat = cb_json_text_or(cpu, "Heat", "");
-	int64_t id = number_of(cpu, "CPU");
+	int64_t id = cb_json_int_or(cpu, "CPU", -1);
 	double capacity = 1;
 
 	if (id < 0 || id >= (int64_t)CB_CPUS_MAX)
 		return;
 	cb_cpuset_set(&part->cpus, (unsigned int)id);
 	/* a core and a cluster have the number of their lowest CPU */
-	part->n_cores += number_of(cpu, "Core") == id;
-	part->n_clusters += number_of(cpu, "Cluster") == id;
+	part->n_cores += cb_json_int_or(cpu, "Core", -1) == id;
+	part->n_clusters += cb_json_int_or(cpu, "Cluster", -1) == id;
 	part->n_hot += strcmp(heat, "hot") == 0;
 	if (cb_json_number(cpu, "Capacity", &capacity))
 		part->capacity_ratio = CB_MIN(part->capacity_ratio, capacity);

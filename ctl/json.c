@@ -61,6 +61,13 @@ bool cb_json_int(struct json_object *object, const char *key, int64_t *ret)
 	return true;
 }
 
+int64_t cb_json_int_or(struct json_object *object, const char *key, int64_t otherwise)
+{
+	int64_t number;
+
+	return cb_json_int(object, key, &number) ? number : otherwise;
+}
+
 bool cb_json_true(struct json_object *object, const char *key)
 {
 	struct json_object *value = cb_json_get(object, key);

@@ -22,6 +22,7 @@ bool cb_json_number(struct json_object *object, const char *key, double *ret);
 bool cb_json_u64(struct json_object *object, const char *key,
 		 uint64_t *ret); /* false for a negative number too */
 bool cb_json_int(struct json_object *object, const char *key, int64_t *ret);
+int64_t cb_json_int_or(struct json_object *object, const char *key, int64_t otherwise);
 bool cb_json_true(struct json_object *object, const char *key); /* false when absent */
 struct json_object *cb_json_array(struct json_object *object,
 				  const char *key); /* NULL when absent */

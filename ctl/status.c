@@ -106,10 +106,9 @@ static void hot_line(struct cb_lines *lines, const char *label, struct json_obje
 {
 	struct cb_buf buf = { 0 };
 	char text[64];
-	int64_t number = -1;
+	int64_t number = cb_json_int_or(cpu, "CPU", -1);
 	uint64_t usec;
 
-	cb_json_int(cpu, "CPU", &number);
 	cb_buf_add(&buf, "CPU %lld  %s", (long long)number, show_busy(cpu, text, sizeof(text)));
 	if (cb_json_u64(cpu, "HotForUSec", &usec))
 		cb_buf_add(&buf, " for %s", cb_show_span(usec, text, sizeof(text)));
@@ -138,11 +137,9 @@ static void hot_lines(struct cb_lines *lines, struct json_object *status)
 		cb_line(lines, "", CB_COLOR_NONE, "%zu more hot CPUs: cpubalctl cpus",
 			n_hot - HOT_LINES);
 	if (n_hot == 0 && n > 0) {
-		int64_t number = -1;
-
-		cb_json_int(order[0], "CPU", &number);
 		cb_line(lines, "HOT", CB_COLOR_NONE, "none; the busiest is CPU %lld at %s",
-			(long long)number, show_busy(order[0], text, sizeof(text)));
+			(long long)cb_json_int_or(order[0], "CPU", -1),
+			show_busy(order[0], text, sizeof(text)));
 	} else if (n == 0) {
 		cb_line(lines, "HOT", CB_COLOR_NONE, "-");
 	}

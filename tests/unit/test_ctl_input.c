@@ -268,6 +268,7 @@ static void keys(void **state)
 	assert_true(cb_json_int(json, "i", &i64));
 	assert_true(cb_json_u64(json, "u", &u64));
 	assert_true(u64 == UINT64_MAX && i64 == -3);
+	assert_true(cb_json_int_or(json, "i", 7) == -3 && cb_json_int_or(json, "s", 7) == 7);
 	assert_true(cb_json_number(json, "d", &d));
 	assert_true(cb_json_true(json, "t"));
 	assert_false(cb_json_true(json, "i"));
