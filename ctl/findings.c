@@ -75,26 +75,22 @@ static void show_many(FILE *out, const struct cb_style *style, struct json_objec
 
 void cb_render_findings(FILE *out, const struct cb_style *style, struct json_object *findings)
 {
-	if (cb_json_length(findings) == 0)
-		cb_sentence(out, style, CB_COLOR_NONE, "Nothing is wrong that is known of.");
-	for (size_t i = 0; i < cb_json_length(findings); i++) {
-		struct json_object *finding = json_object_array_get_idx(findings, i);
-		const char *kind = cb_json_text_or(finding, "Kind", "-");
-		size_t n = 0, n_before = 0;
+	size_t n = cb_json_length(findings);
 
-		for (size_t j = 0; j < cb_json_length(findings); j++)
-			if (strcmp(cb_json_text_or(json_object_array_get_idx(findings, j), "Kind",
-						   "-"),
-				   kind) == 0)
-				*(j < i ? &n_before : &n) += 1;
-		if (n_before > 0)
+	if (n == 0)
+		cb_sentence(out, style, CB_COLOR_NONE, "Nothing is wrong that is known of.");
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *finding = json_object_array_get_idx(findings, i);
+		size_t n_alike = cb_json_alike(findings, n, finding, "Kind");
+
+		if (cb_json_alike(findings, i, finding, "Kind") > 0)
 			continue; /* shown with the first of its kind */
 		if (i > 0)
 			fputc('\n', out);
-		if (n == 1)
+		if (n_alike == 1)
 			cb_show_finding(out, style, finding);
 		else
-			show_many(out, style, findings, finding, n);
+			show_many(out, style, findings, finding, n_alike);
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "json.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct json_object *cb_json_get(struct json_object *object, const char *key)
 {
@@ -85,6 +86,18 @@ struct json_object *cb_json_array(struct json_object *object, const char *key)
 size_t cb_json_length(struct json_object *array)
 {
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+size_t cb_json_alike(struct json_object *array, size_t n, struct json_object *object,
+		     const char *key)
+{
+	const char *text = cb_json_text_or(object, key, "");
+	size_t n_alike = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_alike += strcmp(cb_json_text_or(json_object_array_get_idx(array, i), key, ""),
+				  text) == 0;
+	return n_alike;
 }
 
 void cb_json_print(FILE *out, struct json_object *object)

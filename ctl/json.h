@@ -27,6 +27,9 @@ bool cb_json_true(struct json_object *object, const char *key); /* false when ab
 struct json_object *cb_json_array(struct json_object *object,
 				  const char *key); /* NULL when absent */
 size_t cb_json_length(struct json_object *array);   /* 0 for NULL */
+/* How many of the first @n objects of @array have the text of @object under @key; none is like none. */
+size_t cb_json_alike(struct json_object *array, size_t n, struct json_object *object,
+		     const char *key);
 
 /* Indented JSON and a newline. */
 void cb_json_print(FILE *out, struct json_object *object);

@@ -54,21 +54,6 @@ static bool show_reason(struct json_object *row, const struct cb_style *style, s
 /* Rows of one reason that a terminal is filled with. */
 #define ROWS_PER_REASON 4u
 
-static const char *reason_of(struct json_object *refusal)
-{
-	return cb_json_text_or(refusal, "Reason", "-");
-}
-
-/* How many before row @i, or in all with @i the length, have the reason of @row. */
-static size_t same_reason(struct json_object *refusals, struct json_object *row, size_t i)
-{
-	size_t n = 0;
-
-	for (size_t j = 0; j < i; j++)
-		n += strcmp(reason_of(json_object_array_get_idx(refusals, j)), reason_of(row)) == 0;
-	return n;
-}
-
 static void show_refusals(FILE *out, const struct cb_style *style, struct json_object *refusals)
 {
 	static const struct cb_column columns[] = {
@@ -85,17 +70,18 @@ static void show_refusals(FILE *out, const struct cb_style *style, struct json_o
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *row = json_object_array_get_idx(refusals, i);
 
-		if (style->width_cols == 0 || same_reason(refusals, row, i) < ROWS_PER_REASON)
+		if (style->width_cols == 0 ||
+		    cb_json_alike(refusals, i, row, "Reason") < ROWS_PER_REASON)
 			json_object_array_add(shown, json_object_get(row));
 	}
 	cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), shown, 2, NULL);
 	for (size_t i = 0; i < n && style->width_cols > 0; i++) {
 		struct json_object *row = json_object_array_get_idx(refusals, i);
-		size_t all = same_reason(refusals, row, n);
+		size_t all = cb_json_alike(refusals, n, row, "Reason");
 
-		if (all > ROWS_PER_REASON && same_reason(refusals, row, i) == 0)
+		if (all > ROWS_PER_REASON && cb_json_alike(refusals, i, row, "Reason") == 0)
 			cb_sentence(out, style, CB_COLOR_DIM, "  %zu more with %s; --json has all",
-				    all - ROWS_PER_REASON, reason_of(row));
+				    all - ROWS_PER_REASON, cb_json_text_or(row, "Reason", "-"));
 	}
 	json_object_put(shown);
 }

@@ -277,6 +277,21 @@ static void keys(void **state)
 	json_object_put(json);
 }
 
+static void rows_alike(void **state)
+{
+	struct json_object *rows =
+		json_tokener_parse("[{\"k\":\"a\"},{\"k\":\"b\"},{},{\"k\":\"a\"},{\"k\":\"\"}]");
+	struct json_object *a = json_object_array_get_idx(rows, 0),
+			   *none = json_object_array_get_idx(rows, 2);
+
+	(void)state;
+	assert_int_equal(cb_json_alike(rows, 5, a, "k"), 2);
+	assert_int_equal(cb_json_alike(rows, 3, a, "k"), 1);
+	assert_int_equal(cb_json_alike(rows, 0, a, "k"), 0);
+	assert_int_equal(cb_json_alike(rows, 5, none, "k"), 2);
+	json_object_put(rows);
+}
+
 static void errors(void **state)
 {
 	(void)state;
@@ -308,6 +323,7 @@ int main(void)
 		cmocka_unit_test(since),
 		cmocka_unit_test_setup_teardown(messages, make_bus, free_bus),
 		cmocka_unit_test(keys),
+		cmocka_unit_test(rows_alike),
 		cmocka_unit_test(errors),
 	};
 
