@@ -17,27 +17,28 @@
 
 /* CPUs of one node, package and last-level cache, or several of these that are alike. */
 struct part {
-	int64_t node, package, llc; /* -1 unknown, or not all of them the same */
-	uint32_t n_llcs, n_nodes;
-	uint32_t n_cores, n_clusters, n_hot;
+	int64_t package, llc;	/* -1 unknown, or not all of them the same */
+	struct cb_cpuset nodes; /* their numbers, none where that is not known */
+	uint32_t n_llcs, n_cores, n_clusters, n_hot;
 	double capacity_ratio; /* of the weakest */
 	struct cb_cpuset cpus;
 };
 
 static struct part *part_of(struct part *parts, size_t *n, struct json_object *cpu)
 {
+	int64_t node = cb_json_int_or(cpu, "Node", -1);
 	struct part part = {
-		.node = cb_json_int_or(cpu, "Node", -1),
 		.package = cb_json_int_or(cpu, "Package", -1),
 		.llc = cb_json_int_or(cpu, "LLC", -1),
 		.capacity_ratio = 1,
 		.n_llcs = 1,
-		.n_nodes = 1,
 	};
 
+	if (node >= 0 && node < (int64_t)CB_CPUS_MAX)
+		cb_cpuset_set(&part.nodes, (unsigned int)node);
 	for (size_t i = 0; i < *n; i++)
-		if (parts[i].node == part.node && parts[i].package == part.package &&
-		    parts[i].llc == part.llc)
+		if (cb_cpuset_equal(&parts[i].nodes, &part.nodes) &&
+		    parts[i].package == part.package && parts[i].llc == part.llc)
 			return &parts[i];
 	parts[*n] = part;
 	return &parts[(*n)++];
@@ -69,13 +70,12 @@ static bool is_like(const struct part *a, const struct part *b, int level)
 	       a->n_clusters / a->n_llcs == b->n_clusters / b->n_llcs &&
 	       cb_cpuset_count(&a->cpus) / a->n_llcs == cb_cpuset_count(&b->cpus) / b->n_llcs &&
 	       fabs(a->capacity_ratio - b->capacity_ratio) < 0.005 &&
-	       (level > 0 || a->node == b->node);
+	       (level > 0 || cb_cpuset_equal(&a->nodes, &b->nodes));
 }
 
 static void merge(struct part *part, const struct part *other)
 {
-	part->n_nodes += part->node != other->node || part->node < 0 ? other->n_nodes : 0;
-	part->node = part->node == other->node ? part->node : -1;
+	part->nodes = cb_cpuset_or(&part->nodes, &other->nodes);
 	part->package = part->package == other->package ? part->package : -1;
 	part->llc = -1;
 	part->n_llcs += other->n_llcs;
@@ -116,6 +116,7 @@ static void add_int(struct json_object *row, const char *key, int64_t value)
 static struct json_object *row_of(const struct part *part, bool fold)
 {
 	struct json_object *row = cb_must(json_object_new_object());
+	uint32_t n_nodes = cb_cpuset_count(&part->nodes);
 	char list[CB_CPULIST_MAX];
 
 	if (fold)
@@ -123,11 +124,13 @@ static struct json_object *row_of(const struct part *part, bool fold)
 	else
 		cb_cpuset_show(&part->cpus, list, sizeof(list));
 
-	add_int(row, "Node", part->node);
+	if (n_nodes == 1)
+		add_int(row, "Node", cb_cpuset_first(&part->nodes));
 	add_int(row, "Package", part->package);
 	add_int(row, "LLC", part->llc);
 	add_int(row, "LLCs", part->n_llcs);
-	add_int(row, "Nodes", part->n_nodes);
+	if (n_nodes > 0)
+		add_int(row, "Nodes", n_nodes);
 	add_int(row, "Cores", part->n_cores);
 	add_int(row, "Clusters", part->n_clusters);
 	add_int(row, "Hot", part->n_hot);
@@ -143,7 +146,7 @@ static struct json_object *row_of(const struct part *part, bool fold)
 void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_object *cpus,
 			bool fold)
 {
-	static const struct cb_column columns[] = {
+	struct cb_column columns[] = {
 		{ .title = "NODE", .cell = CB_CELL_CPU, .key = "Node" },
 		{ .title = "PACKAGE", .cell = CB_CELL_CPU, .key = "Package", .drop = 3 },
 		{ .title = "LLC", .cell = CB_CELL_CPU, .key = "LLC" },
@@ -162,12 +165,10 @@ void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_obj
 		{ .title = "HOT", .cell = CB_CELL_NUMBER, .key = "Hot", .optional = true },
 		{ .title = "CPUS", .cell = CB_CELL_TEXT, .key = "CPUs", .min_cols = 16 },
 	};
-	struct cb_column shown[CB_ARRAY_SIZE(columns)];
 	size_t n_cpus = cb_json_length(cpus), n = 0;
 	struct part *parts = cb_must(calloc(n_cpus + 1, sizeof(*parts)));
 	struct json_object *rows = cb_must(json_object_new_array());
 
-	memcpy(shown, columns, sizeof(shown));
 	for (size_t i = 0; i < n_cpus; i++) {
 		struct json_object *cpu = json_object_array_get_idx(cpus, i);
 
@@ -177,19 +178,19 @@ void cb_render_cpus_map(FILE *out, const struct cb_style *style, struct json_obj
 	if (fold && n > FOLDED_MAX) {
 		n = fold_parts(parts, n);
 		for (size_t i = 0; i < n; i++)
-			if (parts[i].n_nodes > 1)
-				shown[0] = (struct cb_column){ .title = "NODES",
-							       .cell = CB_CELL_NUMBER,
-							       .key = "Nodes" };
-		shown[2] = (struct cb_column){ .title = "LLCS",
-					       .cell = CB_CELL_NUMBER,
-					       .key = "LLCs" };
+			if (cb_cpuset_count(&parts[i].nodes) > 1)
+				columns[0] = (struct cb_column){ .title = "NODES",
+								 .cell = CB_CELL_NUMBER,
+								 .key = "Nodes" };
+		columns[2] = (struct cb_column){ .title = "LLCS",
+						 .cell = CB_CELL_NUMBER,
+						 .key = "LLCs" };
 	}
 	for (size_t i = 0; i < n; i++)
 		json_object_array_add(rows, row_of(&parts[i], fold));
 	if (n > 0) {
 		fputc('\n', out);
-		cb_table_print(out, style, shown, CB_ARRAY_SIZE(shown), rows, 0, NULL);
+		cb_table_print(out, style, columns, CB_ARRAY_SIZE(columns), rows, 0, NULL);
 	}
 	json_object_put(rows);
 	free(parts);

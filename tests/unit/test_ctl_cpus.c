@@ -122,6 +122,35 @@ static void who_is_hot_has_a_line(void **state)
 	json_object_put(cpus);
 }
 
+/* Without nodes, as of a kernel that knows none, none are counted; of each node that there is, one. */
+static void nodes_of_a_folded_map(void **state)
+{
+	struct json_object *cpus = machine(128, 0);
+	char *text;
+
+	(void)state;
+	place_all(cpus);
+	for (size_t i = 0; i < 128; i++) {
+		struct json_object *cpu = json_object_array_get_idx(cpus, i);
+		int64_t id = cb_json_int_or(cpu, "CPU", -1);
+
+		/* of each cache another number of CPUs has no sibling, so that no two caches are alike */
+		if (id % 16 < id / 16 * 2)
+			place(cpu, "Core", (unsigned int)id);
+	}
+	text = shown(cb_render_cpus, cpus, 0);
+	assert_non_null(strstr(text, "NODES  PACKAGE  LLCS  CORES  THREADS  CPUS\n"
+				     "    2        0     8 "));
+	free(text);
+	for (size_t i = 0; i < 128; i++)
+		json_object_object_del(json_object_array_get_idx(cpus, i), "Node");
+	text = shown(cb_render_cpus, cpus, 0);
+	assert_non_null(strstr(text, "NODE  PACKAGE  LLCS  CORES  THREADS  CPUS\n"
+				     "   -        0     8 "));
+	free(text);
+	json_object_put(cpus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +159,7 @@ int main(void)
 		cmocka_unit_test(cpus_of_192),
 		cmocka_unit_test(a_large_machine_on_one_screen),
 		cmocka_unit_test(who_is_hot_has_a_line),
+		cmocka_unit_test(nodes_of_a_folded_map),
 	};
 
 	return cmocka_run_group_tests_name("ctl_cpus", tests, NULL, NULL);
