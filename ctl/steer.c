@@ -21,7 +21,7 @@ static int say(struct cb_ctl *ctl, sd_bus_message *reply, const char *what, cons
 	}
 	fprintf(ctl->out, "%s: %s", name, what);
 	if (plan != 0)
-		fprintf(ctl->out, ", plan %u (cpubalctl plan %u)", plan, plan);
+		fprintf(ctl->out, ", plan %u: watch it with cpubalctl plan", plan);
 	fputc('\n', ctl->out);
 	return CB_EXIT_OK;
 }

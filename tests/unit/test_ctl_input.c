@@ -19,6 +19,7 @@
 #include "ctl/json.h"
 #include "ctl/message_json.h"
 #include "ctl/render.h"
+#include "ctl/steer.c" /* for its inside */
 
 static const struct cb_flag flags[] = {
 	{ "--shell", NULL, "a flag" },
@@ -246,6 +247,27 @@ static void messages(void **state)
 	expect_json(m, "[[[7,\"x\"]],{\"5\":\"five\"},[\"a\",\"b\"]]");
 }
 
+/* The words that it names are those that the tool takes. */
+static void what_is_said_of_a_plan(void **state)
+{
+	sd_bus_message *m = new_message(state);
+	struct cb_ctl ctl = { .verb = "" };
+	char *text = NULL;
+	size_t size = 0;
+
+	ctl.out = open_memstream(&text, &size);
+	assert_non_null(ctl.out);
+	assert_true(sd_bus_message_append(m, "u", 12u) >= 0);
+	assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
+	assert_true(sd_bus_message_rewind(m, 1) >= 0);
+	assert_int_equal(say(&ctl, m, "1:2", "web"), CB_EXIT_OK);
+	fclose(ctl.out);
+	assert_string_equal(text, "web: 1:2, plan 12: watch it with cpubalctl plan\n");
+	assert_int_equal(cb_verb_plan.max_words, 0);
+	free(text);
+	sd_bus_message_unref(m);
+}
+
 static void keys(void **state)
 {
 	struct json_object *json = json_tokener_parse(
@@ -322,6 +344,7 @@ int main(void)
 		cmocka_unit_test(checks),
 		cmocka_unit_test(since),
 		cmocka_unit_test_setup_teardown(messages, make_bus, free_bus),
+		cmocka_unit_test_setup_teardown(what_is_said_of_a_plan, make_bus, free_bus),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(rows_alike),
 		cmocka_unit_test(errors),
