@@ -277,7 +277,7 @@ lint: deps ## gcc and clang with -Werror, cppcheck, mandoc, xmllint, shellcheck
 	$(call say,LINT,shellcheck)shellcheck -x -e SC2016,SC2317 $(scripts)
 
 analyze: deps ## the clang static analyzer
-	@+$(AS_OWNER) scan-build --status-bugs -o $(BUILD)/analyze --use-cc=$(CLANG) \
+	@+$(AS_OWNER) scan-build --status-bugs -o $(BUILD)/analyze --use-cc='$(CLANG)' \
 		$(MAKE) --no-print-directory BUILD=$(BUILD)/analyze-obj build-tests
 
 format: ## clang-format every source
