@@ -59,8 +59,7 @@ ip link set lo up &&
 tar -cf "$work/job" -C "$job" . || exit 125
 
 # The time-stamp counter is the guest's clock in nanoseconds, and a jiffy is 4 ms: no calibration of every CPU.
-lpj=lpj=4000000
-cmdline="console=ttyS0 panic=-1 loglevel=5 mitigations=off audit=0 nowatchdog no_timer_check tsc=reliable $lpj
+cmdline="console=ttyS0 panic=-1 loglevel=5 mitigations=off audit=0 nowatchdog no_timer_check tsc=reliable lpj=4000000
 	rcupdate.rcu_cpu_stall_suppress=1 random.trust_cpu=1 cryptomgr.notests=1 net.ifnames=0 8250.nr_uarts=2
 	systemd.show_status=0"
 
