@@ -115,5 +115,5 @@ extern const struct cb_verb cb_verb_status, cb_verb_cpus, cb_verb_irqs, cb_verb_
 	cb_verb_plan, cb_verb_apply, cb_verb_move, cb_verb_rollback, cb_verb_veto, cb_verb_release,
 	cb_verb_history, cb_verb_explain, cb_verb_pause, cb_verb_resume, cb_verb_mode,
 	cb_verb_metrics, cb_verb_reload, cb_verb_monitor, cb_verb_run, cb_verb_hold, cb_verb_config,
-	cb_verb_doctor, cb_verb_capture, cb_verb_discover, cb_verb_connections, cb_verb_steer, cb_verb_packets,
-	cb_verb_drain, cb_verb_undrain, cb_verb_findings;
+	cb_verb_doctor, cb_verb_capture, cb_verb_discover, cb_verb_connections, cb_verb_steer,
+	cb_verb_packets, cb_verb_drain, cb_verb_undrain, cb_verb_findings;
