@@ -396,6 +396,49 @@ static void moves_of_an_hour_are_bounded(void **state)
 	world_done(&world);
 }
 
+/* The refusals of a proposed plan for CPU 0 of eight, where eight workers crowd, by reason. */
+static uint32_t n_refused(const struct world *world, enum cb_reject reason)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < cb_engine_n_refusals(world->engine); i++)
+		n += cb_engine_refusal(world->engine, i)->reason == reason;
+	return n;
+}
+
+static uint32_t crowd(struct world *world, uint32_t plan_steps, uint32_t moves_per_hour)
+{
+	world_init(world, 8, 8);
+	world->policy.mode = CB_MODE_ADVISE;
+	world->policy.plan_steps = plan_steps;
+	world->policy.moves_per_hour = moves_per_hour;
+	world_policy(world);
+	world_ticks(world, 30);
+	assert_non_null(cb_engine_plan(world->engine));
+	return cb_engine_plan(world->engine)->n_steps;
+}
+
+/* Who would be in the plan too is told what keeps him out: a plan's size, or what is left of the hour. */
+static void a_full_plan_and_a_spent_hour_are_told_apart(void **state)
+{
+	struct world world;
+
+	(void)state;
+	assert_int_equal(crowd(&world, 2, 6), 2);
+	assert_int_equal(n_refused(&world, CB_REJECT_PLAN_FULL), 6);
+	assert_int_equal(n_refused(&world, CB_REJECT_BUDGET), 0);
+	world_done(&world);
+	/* as much is left as a plan may have */
+	assert_int_equal(crowd(&world, 2, 2), 2);
+	assert_int_equal(n_refused(&world, CB_REJECT_PLAN_FULL), 6);
+	assert_int_equal(n_refused(&world, CB_REJECT_BUDGET), 0);
+	world_done(&world);
+	assert_int_equal(crowd(&world, 2, 1), 1);
+	assert_int_equal(n_refused(&world, CB_REJECT_PLAN_FULL), 0);
+	assert_int_equal(n_refused(&world, CB_REJECT_BUDGET), 7);
+	world_done(&world);
+}
+
 static void no_plan_soon_after_a_start(void **state)
 {
 	struct world world;
@@ -544,6 +587,7 @@ int main(void)
 		cmocka_unit_test(release_in_flight_ends_the_plan),
 		cmocka_unit_test(too_many_rollbacks_only_advise),
 		cmocka_unit_test(moves_of_an_hour_are_bounded),
+		cmocka_unit_test(a_full_plan_and_a_spent_hour_are_told_apart),
 		cmocka_unit_test(no_plan_soon_after_a_start),
 		cmocka_unit_test(a_late_look_undoes_what_went_bad),
 		cmocka_unit_test(a_late_look_forgives_a_lighter_load),
