@@ -68,6 +68,11 @@ void cb_render_explain(FILE *out, const struct cb_style *style, struct json_obje
 		{ .title = "KIND", .cell = CB_CELL_TEXT, .key = "Kind", .drop = 2 },
 		{ .title = "LOAD%", .cell = CB_CELL_PERCENT, .key = "Load" },
 		{ .title = "WAIT ms/s", .cell = CB_CELL_WAIT, .key = "WaitPerSec" },
+		{ .title = "BACKLOG",
+		  .show = cb_show_backlog,
+		  .right = true,
+		  .drop = 3,
+		  .optional = true },
 		{ .title = "BEST", .cell = CB_CELL_TEXT, .key = "Best", .min_cols = 6 },
 		{ .title = "GAIN%", .cell = CB_CELL_PERCENT, .key = "Gain", .drop = 1 },
 		{ .title = "MOVED?", .cell = CB_CELL_STATE, .show = show_decision, .min_cols = 20 },
@@ -110,9 +115,11 @@ const struct cb_verb cb_verb_explain = {
 	.name = "explain",
 	.arguments = "[CPU]",
 	.summary = "one CPU, by default the hottest: who is on it, and why it stays",
-	.details = "It watches the CPU for one sampling interval, so the answer takes a "
-		   "moment. BEST is the best place that each could have, GAIN the fall "
-		   "of the hottest CPU's load that is expected of it.",
+	.details =
+		"It watches the CPU for one sampling interval, so the answer takes a "
+		"moment. BACKLOG is what waits at a worker's own sockets, of at most how "
+		"much: connections and, in KiB, datagrams. BEST is the best place that each could have, GAIN the fall "
+		"of the hottest CPU's load that is expected of it.",
 	.example = "cpubalctl explain 3",
 	.max_words = 1,
 	.run = run,

@@ -233,6 +233,18 @@ void cb_rows_irq(struct cb_rows *rows, const struct cb_manager *m, const struct 
 
 /* --- workers --- */
 
+void cb_rows_waiting(struct cb_rows *rows, const struct cb_worker_view *view)
+{
+	if (view->present & CB_WORKER_HAS_LISTEN) {
+		cb_row_u32(rows, "Backlog", view->backlog);
+		cb_row_u32(rows, "BacklogMax", view->backlog_max);
+	}
+	if (view->present & CB_WORKER_HAS_DATAGRAMS) {
+		cb_row_u64(rows, "QueuedBytes", view->queued_bytes);
+		cb_row_u64(rows, "QueuedMaxBytes", view->queued_max_bytes);
+	}
+}
+
 static void worker_figures(struct cb_rows *rows, const struct cb_worker_view *view)
 {
 	if (view->present & CB_WORKER_HAS_CPU)
@@ -247,15 +259,9 @@ static void worker_figures(struct cb_rows *rows, const struct cb_worker_view *vi
 		cb_row_u32(rows, "Threads", view->n_threads);
 	if (view->present & CB_WORKER_HAS_FDS)
 		cb_row_u32(rows, "FDs", view->n_fds);
-	if (view->present & CB_WORKER_HAS_LISTEN) {
+	if (view->present & CB_WORKER_HAS_LISTEN)
 		cb_row_u32(rows, "Listeners", view->n_listeners);
-		cb_row_u32(rows, "Backlog", view->backlog);
-		cb_row_u32(rows, "BacklogMax", view->backlog_max);
-	}
-	if (view->present & CB_WORKER_HAS_DATAGRAMS) {
-		cb_row_u64(rows, "QueuedBytes", view->queued_bytes);
-		cb_row_u64(rows, "QueuedMaxBytes", view->queued_max_bytes);
-	}
+	cb_rows_waiting(rows, view);
 	if (view->present & (CB_WORKER_HAS_LISTEN | CB_WORKER_HAS_DATAGRAMS))
 		cb_row_double(rows, "DropsPerSec", view->drops_per_sec.smooth);
 	if (view->present & CB_WORKER_HAS_LAST_CPU)

@@ -48,6 +48,8 @@ void cb_rows_irq(struct cb_rows *rows, const struct cb_manager *m, const struct 
 /* @viewer: the user who asks, whom command lines are shown by. */
 void cb_rows_worker(struct cb_rows *rows, const struct cb_manager *m,
 		    const struct cb_worker_view *view, uint32_t viewer);
+/* What waits at the sockets that the worker alone serves. */
+void cb_rows_waiting(struct cb_rows *rows, const struct cb_worker_view *view);
 /* In bus_group.c: the fields of the Group interface. */
 void cb_rows_group(struct cb_rows *rows, const struct cb_registration *registration);
 void cb_rows_finding(struct cb_rows *rows, const struct cb_manager *m,

@@ -177,6 +177,7 @@ static void row_workers(struct cb_rows *rows, const struct cb_manager *m,
 			cb_row_double(rows, "Load", view.cpu.smooth);
 		if (view.present & CB_WORKER_HAS_WAIT)
 			cb_row_double(rows, "WaitPerSec", view.wait_per_sec.smooth);
+		cb_rows_waiting(rows, &view);
 		row_outlook(rows, &outlook);
 		cb_row_close(rows);
 	}

@@ -194,6 +194,7 @@ datagrams_that_wait() {
 	must loop_try 10 above "$b" && must loop_try 10 queue_agrees "$b" && must empty "$a" &&
 		must [ "$(group_of QueuedBytes)" = "$(ss_queue_of "$b")" ] &&
 		must [ "$(group_of QueuedMaxBytes)" -ge $(($(queue_of "$b" QueuedMaxBytes) * 2)) ] || return 1
+	ctl explain "$(queue_of "$b" CPU)" >"$loop_dir/out" && must grep -q '[1-9][0-9]*/[1-9][0-9]* KiB' "$loop_dir/out" || return 1
 	ctl groups >"$loop_dir/out" && must grep -q KiB "$loop_dir/out" && ctl metrics >"$loop_dir/out" &&
 		must grep -q '^cpubalance_worker_udp_queue_bytes{group="dns",worker="[01]"} [1-9]' "$loop_dir/out" &&
 		must grep -q '^cpubalance_group_udp_queue_bytes{group="dns"} [1-9]' "$loop_dir/out" || return 1

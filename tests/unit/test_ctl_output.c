@@ -420,6 +420,22 @@ static void explained(void **state)
 	       "                                                  just ended\n\n"
 	       "SURE       -\n"
 	       "NEXT       a plan in 14 s\n");
+	/* what waits at their sockets, where there is anybody who waits at any */
+	expect(cb_render_explain,
+	       "{\"CPU\":0,\"Sentence\":\"s\",\"Rows\":["
+	       "{\"Kind\":\"worker\",\"Name\":\"dns/0\",\"QueuedBytes\":12288,\"QueuedMaxBytes\":212992,\"Decision\":\"-\"},"
+	       "{\"Kind\":\"worker\",\"Name\":\"web/0\",\"Backlog\":3,\"BacklogMax\":511,\"Decision\":\"-\"},"
+	       "{\"Kind\":\"task\",\"Name\":\"make\",\"Decision\":\"NO\"}]}",
+	       0,
+	       "CPU 0      s\n"
+	       "TIME %     busy -   user -   system -   irq -   softirq -   steal -\n"
+	       "FOR %      workers -   interrupts -   other -\n\n"
+	       "  WHO    KIND    LOAD%  WAIT ms/s     BACKLOG  BEST  GAIN%  MOVED?\n"
+	       "  dns/0  worker      -          -  12/208 KiB  -         -  -\n"
+	       "  web/0  worker      -          -       3/511  -         -  -\n"
+	       "  make   task        -          -           -  -         -  NO\n\n"
+	       "SURE       -\n"
+	       "NEXT       -\n");
 }
 
 static void history(void **state)
