@@ -375,7 +375,6 @@ int cb_host_open(const struct cb_host_options *options, struct cb_host **ret, st
 	if (!host)
 		return cb_err_set(err, -ENOMEM, "not enough memory");
 	host->root_fd = -1;
-	host->comm_next = -1;
 	r = host_init(host, options, err);
 	if (r < 0) {
 		cb_host_close(host);

@@ -70,12 +70,11 @@ struct cb_host {
 	struct cb_scout *scout;		     /* scout.c; NULL while nobody is to be found */
 	int32_t owner_pid[_CB_PROCESS_MAX];  /* last seen, 0 none */
 	int32_t owner_read[_CB_PROCESS_MAX]; /* the same, when cb_host_owners() was asked last */
-	uint32_t n_looks;		     /* for them */
 	struct cb_hotplug *hotplug;	     /* NULL where there is nothing to write to */
 	struct cb_irqbalance *irqbalance;    /* NULL: nobody has asked for coordination */
-	int32_t comm_next;		     /* where to go on looking for them, -1 never looked */
 	int32_t pid_before,
 		pid_last; /* youngest process of the look before the last, and of the last; 0 unknown */
+	off_t first_at, young_at, old_at; /* where in /proc to look for them: owner_names.c */
 };
 
 /*
@@ -107,7 +106,7 @@ struct cb_host {
 #define CB_FMT_TASK_STATUS    "proc/%d/task/%d/status"
 #define CB_FMT_TASK_SCHEDSTAT "proc/%d/task/%d/schedstat"
 
-/* --- identify.c --- */
+/* --- owner_names.c --- */
 
 /* Whether that one runs, by what the last cb_host_irqbalance_runs() has found. */
 bool cb_host_process_runs(struct cb_host *host, enum cb_process which);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who a process is: its start time, name and user, the mask it has and what its cpuset allows it.
- * And whose children are whose, and whether irqbalance and other owners run.
+ * And whose children are whose.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,13 +16,6 @@
 
 #define PF_KTHREAD	0x00200000u /* include/linux/sched.h */
 #define CGROUP_PATH_MAX 4096u
-/* Names of old processes that one call looks at, after the first call: none of them takes another name but by exec(). */
-#define COMMS_OLD_MAX 96u
-/* Looks of which one is at old ones too, and numbers of young ones that are tried without listing any. */
-#define ROUND_EVERY	6u
-#define YOUNG_TRIED_MAX 48
-/* Processes that are listed without an allocation. */
-#define FEW_MAX 2048u
 
 /* --- cpuset --- */
 
@@ -352,160 +345,4 @@ int cb_host_children(struct cb_host *host, int32_t pid, int32_t *ret_pids, size_
 	qsort(ret_pids, children.n, sizeof(*ret_pids), compare_pids);
 	*ret_n = children.n;
 	return 0;
-}
-
-/* --- other owners, by the names of their processes --- */
-
-static const char *const process_names[_CB_PROCESS_MAX] = {
-	[CB_PROCESS_IRQBALANCE] = "irqbalance\n",
-	[CB_PROCESS_TUNED] = "tuned\n",
-	[CB_PROCESS_KUBELET] = "kubelet\n",
-};
-
-/* CB_FMT_PID_COMM: so often that printf() is felt. */
-static void comm_path(int32_t pid, char ret[CB_PATH_PID_MAX])
-{
-	char digits[16], *p = ret;
-	size_t n = 0;
-
-	for (; pid > 0; pid /= 10)
-		digits[n++] = (char)('0' + pid % 10);
-	p = stpcpy(p, CB_PATH_PROC_DIR "/");
-	while (n > 0)
-		*p++ = digits[--n];
-	strcpy(p, "/comm");
-}
-
-/* Which of them process @pid is, _CB_PROCESS_MAX for none. */
-static enum cb_process which_process(struct cb_host *host, int32_t pid)
-{
-	enum cb_process which = CB_PROCESS_IRQBALANCE;
-	char path[CB_PATH_PID_MAX], comm[32];
-
-	comm_path(pid, path);
-	if (cb_host_read_file(host, path, comm, sizeof(comm)) <= 0)
-		return _CB_PROCESS_MAX;
-	while (which < _CB_PROCESS_MAX && strcmp(comm, process_names[which]) != 0)
-		which++;
-	return which;
-}
-
-bool cb_host_process_runs(struct cb_host *host, enum cb_process which)
-{
-	return host->owner_pid[which] > 0 && which_process(host, host->owner_pid[which]) == which;
-}
-
-/* Threads have numbers and names of their own, though no list of processes shows them. */
-static bool is_thread(struct cb_host *host, int32_t pid)
-{
-	struct cb_task_status status;
-	char path[CB_PATH_PID_MAX];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), CB_FMT_PID_STATUS, pid);
-	len = cb_host_read_big(host, path);
-	return len >= 0 && cb_task_status_parse(host->buf, (size_t)len, &status) == 0 &&
-	       status.tgid != pid;
-}
-
-static void look_at(struct cb_host *host, int32_t pid)
-{
-	enum cb_process which = which_process(host, pid);
-
-	if (which < _CB_PROCESS_MAX && !is_thread(host, pid))
-		host->owner_pid[which] = pid;
-}
-
-/* The youngest process, the last field of proc/loadavg; 0 when that cannot be known. */
-static int32_t youngest_pid(struct cb_host *host)
-{
-	char buf[128];
-	ssize_t len = cb_host_read_file(host, CB_PATH_LOADAVG, buf, sizeof(buf));
-	const char *blank = len > 0 ? strrchr(buf, ' ') : NULL;
-	struct cb_scan s;
-	uint32_t pid;
-
-	if (!blank)
-		return 0;
-	s = CB_SCAN(blank + 1, strlen(blank + 1));
-	return cb_scan_u32(&s, &pid) && pid <= INT32_MAX ? (int32_t)pid : 0;
-}
-
-/* Numbers are given out upwards and begin anew at the top. */
-static bool is_younger(int32_t pid, int32_t than, int32_t until)
-{
-	return than <= until ? pid > than && pid <= until : pid > than || pid <= until;
-}
-
-/* Ascending, as the kernel lists them; of a captured tree anything may be expected. -E2BIG: more than a few. */
-static int list_few(struct cb_host *host, int32_t ret[FEW_MAX], size_t *ret_n)
-{
-	_cleanup_close_ int fd = cb_host_openat(host, CB_PATH_PROC_DIR, O_RDONLY | O_DIRECTORY);
-	int r = fd < 0 || !host->live ? -E2BIG : cb_dir_numbers(fd, ret, FEW_MAX, ret_n);
-
-	return r == 0 && *ret_n == FEW_MAX ? -E2BIG : r;
-}
-
-/* All of them, or those that are younger than @since, and on a round some of the others in turn. */
-static void look_through(struct cb_host *host, bool everywhere, bool round, int32_t since,
-			 int32_t until)
-{
-	_cleanup_free_ int32_t *many = NULL;
-	int32_t few[FEW_MAX], *pids = few;
-	size_t n = 0, at = 0;
-
-	if (list_few(host, few, &n) < 0) {
-		if (cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &many, &n) < 0)
-			return;
-		pids = many;
-	}
-	if (n == 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (everywhere || is_younger(pids[i], since, until))
-			look_at(host, pids[i]);
-	if (!everywhere && !round)
-		return;
-	while (at < n && pids[at] < host->comm_next)
-		at++;
-	for (size_t i = 0; !everywhere && i < CB_MIN(n, COMMS_OLD_MAX); i++, at++) {
-		at = at >= n ? 0 : at;
-		look_at(host, pids[at]);
-	}
-	host->comm_next = at < n ? pids[at] : 0;
-}
-
-/*
- * Look for all of them: everywhere at first, when one has just gone, and where nobody knows who is young. Else at those that have come
- * between the last two looks and are still there: a process has its parent's name for a moment, and most do not live
- * long. They are tried by their numbers where these are few; to list the processes is for where they are many, and for
- * every ROUND_EVERY-th time, when some of the old ones have their turn.
- */
-static void find_processes(struct cb_host *host, bool everywhere)
-{
-	int32_t since = host->pid_before, until = host->pid_last;
-	bool round = ++host->n_looks % ROUND_EVERY == 0;
-
-	host->pid_before = host->pid_last;
-	host->pid_last = youngest_pid(host);
-	everywhere = everywhere || since == 0 || until == 0;
-	if (everywhere || round || until < since || until - since > YOUNG_TRIED_MAX) {
-		look_through(host, everywhere, round, since, until);
-		return;
-	}
-	for (int32_t pid = since + 1; pid <= until; pid++)
-		look_at(host, pid);
-}
-
-bool cb_host_irqbalance_runs(struct cb_host *host)
-{
-	bool everywhere = host->comm_next < 0;
-
-	for (int i = 0; i < _CB_PROCESS_MAX; i++)
-		if (host->owner_pid[i] > 0 && !cb_host_process_runs(host, (enum cb_process)i)) {
-			host->owner_pid[i] = 0;
-			everywhere = true;
-		}
-	find_processes(host, everywhere);
-	return host->owner_pid[CB_PROCESS_IRQBALANCE] > 0;
 }
