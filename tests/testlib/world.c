@@ -13,6 +13,7 @@
 
 #define HZ		    100u
 #define PACKETS_PER_CPU_SEC 40000.0
+#define WORLD_IRQ_FIRST	    40u
 
 static double uniform(struct world *world) /* -1..1 */
 {
@@ -121,6 +122,29 @@ static void write_queue(struct world *world, struct cb_step *step)
 		world->rps = step->op == CB_OP_RESTORE ? world->rps_original : step->to;
 }
 
+static void write_irq(struct world *world, struct cb_step *step)
+{
+	uint32_t index = step->item.kind == CB_ITEM_IRQ ? step->item.key - WORLD_IRQ_FIRST :
+							  step->item.key % CB_QUEUE_NUMBERS;
+	bool back = step->op == CB_OP_RESTORE;
+
+	if (index >= world->n_irqs) {
+		step->state = CB_STEP_GONE;
+		step->error_class = CB_ERROR_GONE;
+		return;
+	}
+	step->state = world->fail_errno ? CB_STEP_FAILED : CB_STEP_DONE;
+	step->errnum = world->fail_errno;
+	step->error_class = world->fail_class;
+	if (world->fail_errno)
+		return;
+	if (step->item.kind == CB_ITEM_XPS)
+		world->irq[index].xps = back ? world->irq[index].xps_original : step->to;
+	else
+		world->irq[index].cpu = back ? world->irq[index].original :
+					       (int32_t)cb_cpuset_first(&step->to);
+}
+
 static void write_step(struct world *world, struct cb_step *step)
 {
 	uint32_t index = step->item.key - 1;
@@ -134,8 +158,11 @@ static void write_step(struct world *world, struct cb_step *step)
 		step->state = CB_STEP_DONE;
 		return;
 	}
-	if (step->item.kind == CB_ITEM_IRQ || index >= world->n_workers ||
-	    !world->worker[index].alive) {
+	if (step->item.kind == CB_ITEM_IRQ || step->item.kind == CB_ITEM_XPS) {
+		write_irq(world, step);
+		return;
+	}
+	if (index >= world->n_workers || !world->worker[index].alive) {
 		step->state = CB_STEP_GONE;
 		step->error_class = CB_ERROR_GONE;
 		return;
@@ -176,6 +203,10 @@ static void obey(struct world *world, const struct cb_decision *decision, struct
 		world->n_releases++;
 		world->shared = false;
 		world->rps = world->rps_original;
+		for (uint32_t i = 0; i < world->n_irqs; i++) {
+			world->irq[i].cpu = world->irq[i].original;
+			world->irq[i].xps = world->irq[i].xps_original;
+		}
 		for (uint32_t i = 0; i < world->n_workers; i++) {
 			ret->n_restored += !cb_cpuset_equal(&world->worker[i].mask,
 							    &world->worker[i].original);
@@ -264,7 +295,10 @@ static double softirq_on(const struct world *world, uint32_t cpu)
 	struct cb_cpuset at = cb_cpuset_empty(&world->rps) ? cb_cpuset_of(0) : world->rps;
 	double share = cb_cpuset_has(&at, cpu) ? 0.75 / cb_cpuset_count(&at) : 0;
 
-	return world->softirq_ratio * (share + (cpu == 0 ? 0.25 : 0));
+	share = world->softirq_ratio * (share + (cpu == 0 ? 0.25 : 0));
+	for (uint32_t i = 0; i < world->n_irqs; i++)
+		share += world->irq[i].cpu == (int32_t)cpu ? world->irq[i].softirq_ratio : 0;
+	return share;
 }
 
 /* The scheduler: pinned ones first, then each floating one to the emptiest CPU of its mask. */
@@ -327,7 +361,8 @@ static void fill_snapshot(struct world *world, const double *load)
 	snapshot->topology_generation = world->topology->generation;
 	snapshot->user_hz = HZ;
 	snapshot->n_cpus = world->n_cpus;
-	snapshot->n_workers = snapshot->n_irqs = 0;
+	snapshot->n_workers = 0;
+	snapshot->n_irqs = world->n_irqs;
 	snapshot->n_groups = 1;
 	snapshot->ctxt += 1000;
 	snapshot->intr_total += 500;
@@ -339,12 +374,18 @@ static void fill_snapshot(struct world *world, const double *load)
 		world->ticks[cpu][CB_TIME_SOFTIRQ] += softirq;
 		world->ticks[cpu][CB_TIME_IDLE] += HZ - busy;
 		snapshot->cpu[cpu] = (struct cb_cpu_sample){ .present = CB_CPU_HAS_TIMES };
-		if (world->softirq_ratio > 0) {
+		if (world->softirq_ratio > 0 || world->n_irqs > 0) {
 			snapshot->cpu[cpu].present |= CB_CPU_HAS_SOFTIRQS;
 			world->softirqs[cpu] += softirq * 100;
 			snapshot->cpu[cpu].softirqs[CB_SOFTIRQ_NET_RX] = world->softirqs[cpu];
 		}
 		memcpy(snapshot->cpu[cpu].time_ticks, world->ticks[cpu], sizeof(world->ticks[cpu]));
+	}
+	for (uint32_t i = 0; i < world->n_irqs; i++) {
+		world->irq[i].count += (uint64_t)(world->irq[i].softirq_ratio * 10000);
+		snapshot->irq[i] = (struct cb_irq_sample){ .irq = WORLD_IRQ_FIRST + i,
+							   .effective_cpu = world->irq[i].cpu,
+							   .count = world->irq[i].count };
 	}
 	for (uint32_t i = 0; i < world->n_workers; i++) {
 		const struct world_worker *worker = &world->worker[i];
@@ -391,9 +432,59 @@ void world_ticks(struct world *world, uint32_t n)
 		world_tick(world);
 }
 
+void world_irqs(struct world *world)
+{
+	struct cb_irqs *irqs = calloc(1, sizeof(*irqs) + WORLD_IRQS * sizeof(irqs->irq[0]));
+	struct cb_input input = { .kind = CB_INPUT_IRQS,
+				  .now_usec = world->now_usec,
+				  .irqs = irqs };
+
+	assert_non_null(irqs);
+	assert_int_equal(cb_snapshot_reserve(&world->snapshot, world->n_cpus, WORLD_IRQS,
+					     world->n_workers, 1),
+			 0);
+	irqs->generation = 1;
+	irqs->n = world->n_irqs;
+	for (uint32_t i = 0; i < world->n_irqs; i++) {
+		struct cb_irq_info *info = &irqs->irq[i];
+
+		*info = (struct cb_irq_info){
+			.irq = WORLD_IRQ_FIRST + i,
+			.class = CB_IRQ_NETWORK,
+			.writable = true,
+			.node = -1,
+			.queue = (int32_t)i,
+			.queue_dir = world->irq[i].dir,
+			.affinity = cb_cpuset_of((unsigned int)world->irq[i].cpu),
+		};
+		snprintf(info->ifname, sizeof(info->ifname), "eth0");
+		snprintf(info->actions, sizeof(info->actions), "eth0-%u", i);
+	}
+	world_feed(world, &input);
+	free(irqs);
+}
+
+static void add_tx(struct world *world, struct cb_queues *queues)
+{
+	for (uint32_t i = 0; i < world->n_irqs; i++) {
+		struct cb_queue_info *info = &queues->queue[queues->n++];
+
+		*info = (struct cb_queue_info){ .ifindex = WORLD_ETH,
+						.queue = i,
+						.dir = CB_QUEUE_TX,
+						.device = true,
+						.ifname = "eth0",
+						.cpus = world->irq[i].xps };
+		info->placed = !cb_cpuset_equal(&world->irq[i].xps, &world->irq[i].xps_original);
+		if (info->placed)
+			snprintf(info->group, sizeof(info->group), "web");
+	}
+}
+
 void world_queues(struct world *world)
 {
-	struct cb_queues *queues = calloc(1, sizeof(*queues) + sizeof(queues->queue[0]));
+	struct cb_queues *queues =
+		calloc(1, sizeof(*queues) + (1 + WORLD_IRQS) * sizeof(queues->queue[0]));
 	struct cb_input input = { .kind = CB_INPUT_QUEUES,
 				  .now_usec = world->now_usec,
 				  .queues = queues };
@@ -407,6 +498,7 @@ void world_queues(struct world *world)
 	queues->queue[0].placed = !cb_cpuset_equal(&world->rps, &world->rps_original);
 	if (queues->queue[0].placed)
 		snprintf(queues->queue[0].group, sizeof(queues->queue[0].group), "web");
+	add_tx(world, queues);
 	world_feed(world, &input);
 	free(queues);
 }

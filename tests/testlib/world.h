@@ -10,6 +10,7 @@
 
 #define WORLD_CPUS    8u
 #define WORLD_WORKERS 16u
+#define WORLD_IRQS    4u
 
 struct world_worker {
 	bool alive;
@@ -21,14 +22,24 @@ struct world_worker {
 	int32_t incoming_cpu;
 };
 
+/* An interrupt of eth0, number 40 + index, queue index; its queue's transmit side is used by the CPUs of @xps. */
+struct world_irq {
+	int32_t cpu, original;
+	double softirq_ratio; /* of its CPU's time */
+	enum cb_queue_dir dir;
+	struct cb_cpuset xps, xps_original;
+	uint64_t count;
+};
+
 struct world {
 	struct cb_engine *engine;
 	struct cb_policy policy;
 	struct cb_topology *topology;
 	struct cb_snapshot snapshot;
 	uint64_t now_usec;
-	uint32_t n_cpus, n_workers;
+	uint32_t n_cpus, n_workers, n_irqs;
 	struct world_worker worker[WORLD_WORKERS];
+	struct world_irq irq[WORLD_IRQS];
 	double batch[WORLD_CPUS];      /* load of others, pinned */
 	double efficiency[WORLD_CPUS]; /* packets per CPU-second of a worker there, relative */
 	double load_factor;	       /* scales every demand */
@@ -68,9 +79,12 @@ struct cb_decision world_command(struct world *world, const struct cb_command *c
 void world_event(struct world *world, const struct cb_event *event);
 void world_tick(struct world *world); /* one second */
 void world_ticks(struct world *world, uint32_t n);
-/* The inventory of one virtual interface, veth0 with a receive queue, as it is now. */
+/* The inventory of world->irq[], when world->n_irqs or what is not their CPU has changed. Has to be called before the first tick with them. */
+void world_irqs(struct world *world);
+/* The inventory of one virtual interface, veth0 with a receive queue, and of eth0's transmit queues, as it is now. */
 void world_queues(struct world *world);
 #define WORLD_IFINDEX 4u
+#define WORLD_ETH     5u
 void world_policy(struct world *world); /* feed world->policy again */
 void world_topology(struct world *world);
 
