@@ -90,23 +90,26 @@ static void outlook_step(struct outlook *ret, const struct cb_plan *plan,
 			 const struct cb_step *step, bool preview)
 {
 	bool done = step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING;
+	const char *lane = cb_plan_in_lane(plan, step) ?
+				   ", as one lane with what brings and takes its connections" :
+				   "";
 
 	cb_step_show(step, true, ret->best, sizeof(ret->best));
 	ret->has_gain = true;
 	ret->gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio;
 	ret->decision = done ? "MOVED" : "-";
 	if (preview)
-		snprintf(ret->text, sizeof(ret->text), "a plan made now would %s CPU %s",
+		snprintf(ret->text, sizeof(ret->text), "a plan made now would %s CPU %s%s",
 			 cb_item_is_queue(step->item.kind) ? "have its packets handled on" :
 							     "move it to",
-			 ret->best);
+			 ret->best, lane);
 	else
-		snprintf(ret->text, sizeof(ret->text), "plan #%u %s CPU %s", plan->id,
+		snprintf(ret->text, sizeof(ret->text), "plan #%u %s CPU %s%s", plan->id,
 			 cb_item_is_queue(step->item.kind) ?
 				 (done ? "has its packets handled on" :
 					 "would have its packets handled on") :
 				 (done ? "moved it to" : "would move it to"),
-			 ret->best);
+			 ret->best, lane);
 }
 
 static void outlook_of(const struct cb_manager *m, const struct looked *looked,

@@ -156,6 +156,9 @@ struct cb_plan {
 	struct cb_judgement judgement;
 };
 
+/* Is the step part of a lane: a worker, its listener and its interrupt that go together (Steering=local)? */
+bool cb_plan_in_lane(const struct cb_plan *plan, const struct cb_step *step);
+
 /* A candidate that was looked at and not moved. */
 struct cb_refusal {
 	struct cb_item_ref item;

@@ -81,7 +81,7 @@ static void account_items(struct cb_engine *engine, const struct cb_plan *plan, 
 			continue;
 		/* workers that are steered together have one record */
 		if (i > 0 && cb_item_steers(plan->step[i].item.kind))
-			break;
+			continue;
 		if (veto) {
 			quarantine->span_usec = engine->policy.quarantine_max_usec;
 			quarantine->until_usec = engine->now_usec + quarantine->span_usec;

@@ -81,9 +81,11 @@ static bool make_way(struct cb_engine *engine, const char *what, struct cb_decis
 	return true;
 }
 
-static void begin_move(struct cb_engine *engine, const struct worker_state *worker,
+/* False: the interrupt that brings its connections stays where it is. */
+static bool begin_move(struct cb_engine *engine, const struct worker_state *worker,
 		       const struct cb_cpuset *mask, struct cb_decision *decision)
 {
+	bool whole;
 	const struct group_state *group = engine_group(engine, worker->group_key);
 	struct cb_plan plan;
 
@@ -104,7 +106,9 @@ static void begin_move(struct cb_engine *engine, const struct worker_state *work
 	    !cb_cpuset_has(mask, (unsigned int)worker->cpu_attributed))
 		plan.hottest_after_ratio =
 			CB_MAX(plan.hottest_before_ratio - worker->cpu_share_ratio, 0.0);
+	whole = engine_lane_follow(engine, group, &plan);
 	engine_plan_begin(engine, &plan, false, 0, decision);
+	return whole;
 }
 
 static void move(struct cb_engine *engine, const struct cb_command *command,
@@ -114,6 +118,7 @@ static void move(struct cb_engine *engine, const struct cb_command *command,
 	struct flight *flight = &engine->flight;
 	enum cb_reject reject;
 	char mask[64];
+	bool whole;
 
 	if (!worker || !engine->topology) {
 		answer(decision, -ENOENT, "no such worker");
@@ -140,13 +145,14 @@ static void move(struct cb_engine *engine, const struct cb_command *command,
 	}
 	if (!make_way(engine, "move", decision))
 		return;
-	begin_move(engine, worker, &command->mask, decision);
+	whole = begin_move(engine, worker, &command->mask, decision);
 	decision->answer_plan_id = flight->plan.id;
 	answer(decision, 0,
 	       decision->action == CB_ACTION_APPLY ?
-		       "plan %u: moving to CPU %s" :
-		       "plan %u: measuring first, then moving to CPU %s",
-	       flight->plan.id, mask);
+		       "plan %u: moving to CPU %s%s" :
+		       "plan %u: measuring first, then moving to CPU %s%s",
+	       flight->plan.id, mask,
+	       whole ? "" : ", alone: its connections' packets go on arriving where it was");
 }
 
 static bool is_refused(enum cb_reject reject, struct cb_decision *decision)

@@ -183,7 +183,8 @@ struct steer_state {
 	uint32_t n_again;		 /* tries in a row */
 	bool ordered;			 /* by an operator: nothing is changed by itself */
 	uint64_t even_since_usec;	 /* shares for which there is no reason any more */
-	enum cb_reject reject;		 /* why it was refused last */
+	uint64_t astray_usec; /* since when a worker is not where its socket's connections arrive, 0 */
+	enum cb_reject reject; /* why it was refused last */
 	struct quarantine quarantine;
 };
 
@@ -301,6 +302,7 @@ struct cb_engine {
 	struct cb_planner_item item[ENGINE_ITEMS_MAX];
 	uint32_t n_targets;
 	struct cb_cpuset target[ENGINE_ITEMS_MAX]; /* that items point to */
+	double lane_ratio[ENGINE_ITEMS_MAX]; /* of an item's load, what its lane's interrupts have */
 	struct cb_planner_result result;
 	struct cb_plan outlook; /* of cb_engine_outlook(), too big for a stack */
 	uint32_t n_refusals;
@@ -520,6 +522,12 @@ static inline bool engine_plan_steers(const struct cb_plan *plan)
 {
 	return plan->n_steps > 0 && cb_item_steers(plan->step[0].item.kind);
 }
+/* Does the step only follow another: of a queue, or of a lane whose worker is moved? */
+static inline bool engine_plan_goes_along(const struct cb_plan *plan, const struct cb_step *step)
+{
+	return cb_item_is_queue(step->item.kind) ||
+	       (step->item.kind != CB_ITEM_WORKER && cb_plan_in_lane(plan, step));
+}
 /* Shares by headroom, for a finding; @ret->n_steps is 0 with the reason returned. */
 enum cb_reject engine_steer_for(struct cb_engine *engine, const struct cb_finding *finding,
 				struct group_state *group, struct cb_plan *ret);
@@ -543,6 +551,22 @@ enum cb_reject engine_steer_order(struct cb_engine *engine, struct group_state *
 				  const struct cb_command *command, struct cb_plan *ret);
 enum cb_reject engine_drain_order(struct cb_engine *engine, struct worker_state *worker, bool drain,
 				  struct cb_plan *ret);
+
+/* engine_lane.c: worker, socket and interrupt that go together (Steering=local) */
+/* At most so many lanes in one plan. */
+#define ENGINE_LANES_MAX 4u
+bool engine_in_lane(const struct group_state *group, const struct worker_state *worker);
+/* Make a worker's item one of its lane. Returns the load of the interrupts that go with it, none of it added yet. */
+double engine_lane_join(const struct cb_engine *engine, const struct group_state *group,
+			const struct worker_state *worker, struct cb_planner_item *item,
+			struct cb_cpuset *target);
+/* What an interrupt may do that a lane has; nothing changes for any other. */
+void engine_lane_irq(const struct cb_engine *engine, const struct group_state *group,
+		     uint32_t index, struct cb_planner_item *item, struct cb_cpuset *target);
+bool engine_lane_keeps(const struct cb_engine *engine, uint32_t index); /* some lane has it */
+/* Steps for what goes with the workers that @plan moves. False: one of them leaves its lane. */
+bool engine_lane_follow(struct cb_engine *engine, const struct group_state *group,
+			struct cb_plan *plan);
 
 /* engine_newcomers.c: first places */
 /* Somebody has come: for so long as he is new, ticks look at him. */

@@ -358,7 +358,8 @@ static void place_irqs(struct cb_engine *engine, struct group_state *group, stru
 		    state->effective_cpu < 0 || !engine_group_feeds(engine, group, info))
 			continue;
 		state->new_usec = 0;
-		if (state->placed || engine_irq_reject(engine, state, true) != CB_REJECT_NONE)
+		if (state->placed || engine_lane_keeps(engine, i) ||
+		    engine_irq_reject(engine, state, true) != CB_REJECT_NONE)
 			continue;
 		here = cb_cpuset_of((unsigned int)state->effective_cpu);
 		own = state->load_ratio * engine_speed(engine, (uint32_t)state->effective_cpu);

@@ -10,7 +10,8 @@
 
 #include "engine_internal.h"
 
-static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
+static bool was_placed(const struct cb_engine *engine, const struct cb_plan *plan,
+		       struct cb_item_ref item)
 {
 	const struct worker_state *worker;
 	const struct irq_state *irq;
@@ -19,8 +20,12 @@ static bool was_placed(const struct cb_engine *engine, struct cb_item_ref item)
 		worker = engine_worker(engine, item.key);
 		return worker && worker->placed;
 	}
-	if (cb_item_steers(item.kind))
-		return false; /* undone is the kernel's hash, whatever was in place before */
+	/* undone is the kernel's hash, whatever was in place before; a lane goes back to where it was */
+	if (cb_item_steers(item.kind)) {
+		worker = engine_worker(engine, item.key);
+		return item.kind == CB_ITEM_LISTENER && !engine_plan_steers(plan) && worker &&
+		       worker->incoming_cpu >= 0;
+	}
 	if (cb_item_is_queue(item.kind))
 		return engine_packets_placed(engine, item);
 	irq = engine_irq_state(engine, item.key);
@@ -92,6 +97,8 @@ static const char *why_unjudged(const struct cb_plan *plan)
 		return "as it was before";
 	if (plan->step[0].op == CB_OP_RESTORE)
 		return "back to the kernel's hash";
+	if (plan->step[0].item.kind == CB_ITEM_LISTENER && !cb_cpuset_empty(&plan->step[0].from))
+		return "its lanes follow its workers";
 	/* a newcomer that is led away from a hot CPU, see engine_newcomers.c */
 	if (plan->hot_cpu >= 0)
 		return "a first place, not judged: there is nothing to compare it with";
@@ -114,15 +121,17 @@ static void applied(struct cb_engine *engine, const struct cb_outcome *outcome,
 		step->reject = outcome->step[i].reject;
 		if (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING) {
 			n_written++;
-			flight->was_placed[i] = was_placed(engine, step->item);
+			flight->was_placed[i] = was_placed(engine, &flight->plan, step->item);
 			engine_left_note(engine, step);
 			mark_placed(engine, step, step->op == CB_OP_SET);
-			/* steering a group is one move, however many workers it has, or queues */
+			/* steering a group is one move, however many workers it has, or queues; so is a lane */
 			if (n_written == 1 || (!cb_item_steers(step->item.kind) &&
 					       !cb_item_is_queue(step->item.kind)))
 				engine_account_move(engine,
 						    flight->plan.origin == CB_ORIGIN_AUTO &&
-								    !flight->plan.unjudged ?
+								    !flight->plan.unjudged &&
+								    !engine_plan_goes_along(
+									    &flight->plan, step) ?
 							    group :
 							    NULL,
 						    step);

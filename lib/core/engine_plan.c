@@ -221,13 +221,13 @@ static const struct cb_finding *finding_now(const struct cb_engine *engine,
 	return NULL;
 }
 
-/* Without what follows an interrupt. */
+/* Without what follows an interrupt or a worker. */
 static uint32_t n_moves(const struct cb_plan *plan)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < plan->n_steps; i++)
-		n += !cb_item_is_queue(plan->step[i].item.kind);
+		n += !engine_plan_goes_along(plan, &plan->step[i]);
 	return n;
 }
 

@@ -96,9 +96,10 @@ static void bar_return(const struct cb_engine *engine, const struct cb_planner_i
 		cb_cpuset_clear(target, (unsigned int)barred);
 }
 
-static void worker_item(struct cb_engine *engine, const struct worker_state *worker,
-			const struct group_state *group, struct cb_planner_item *ret)
+static double worker_item(struct cb_engine *engine, const struct worker_state *worker,
+			  const struct group_state *group, struct cb_planner_item *ret)
 {
+	double lane_ratio;
 	struct cb_cpuset allowed, target = engine_target(engine, worker, &allowed);
 
 	*ret = (struct cb_planner_item){
@@ -116,12 +117,16 @@ static void worker_item(struct cb_engine *engine, const struct worker_state *wor
 		if (!cb_cpuset_empty(&allowed))
 			target = allowed;
 	}
+	lane_ratio = engine_lane_join(engine, group, worker, ret, &target) *
+		     engine_speed(engine, (uint32_t)worker->cpu_attributed);
+	ret->load_ratio += lane_ratio;
 	bar_return(engine, ret, &target);
 	ret->target = keep_target(engine, &target);
 	if (worker->foreign)
 		ret->reject = CB_REJECT_FOREIGN;
 	else if (in_quarantine(engine, &worker->quarantine))
 		ret->reject = CB_REJECT_QUARANTINE;
+	return lane_ratio;
 }
 
 enum cb_reject engine_irq_reject(const struct cb_engine *engine, const struct irq_state *state,
@@ -164,6 +169,7 @@ static void irq_item(struct cb_engine *engine, uint32_t index, const struct grou
 		.single = true,
 		.reject = engine_irq_reject(engine, state, engine_group_feeds(engine, group, info)),
 	};
+	engine_lane_irq(engine, group, index, ret, &target);
 	bar_return(engine, ret, &target);
 	ret->target = keep_target(engine, &target);
 }
@@ -183,7 +189,8 @@ static void fill_cpus(struct cb_engine *engine, const struct cb_planner_problem 
 			continue;
 		if (item->ref.kind == CB_ITEM_WORKER)
 			used = engine_worker(engine, item->ref.key)->cpu_share_ratio *
-			       engine_speed(engine, (uint32_t)item->cpu);
+				       engine_speed(engine, (uint32_t)item->cpu) +
+			       engine->lane_ratio[i];
 		engine->floor_ratio[item->cpu] = CB_MAX(engine->floor_ratio[item->cpu] - used, 0.0);
 	}
 }
@@ -222,8 +229,10 @@ static uint32_t fill_items(struct cb_engine *engine, const struct group_state *g
 	for (uint32_t i = 0; i < engine->n_workers && n < ENGINE_ITEMS_MAX; i++) {
 		const struct worker_state *worker = &engine->worker[i];
 
-		if (worker->group_key == group->key && is_online(engine, worker->cpu_attributed))
-			worker_item(engine, worker, group, &engine->item[n++]);
+		if (worker->group_key != group->key || !is_online(engine, worker->cpu_attributed))
+			continue;
+		engine->lane_ratio[n] = worker_item(engine, worker, group, &engine->item[n]);
+		n++;
 	}
 	/* interrupts of no importance are left out; on the hot CPU, only those that nobody would ask about */
 	for (uint32_t i = 0; engine->irqs && i < engine->irqs->n && n < ENGINE_ITEMS_MAX; i++) {
@@ -273,6 +282,8 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		.min_item_ratio = engine->policy.min_item_ratio,
 	};
 
+	if (group->steer.is == CB_STEERING_LOCAL)
+		problem.max_steps = CB_MIN(problem.max_steps, ENGINE_LANES_MAX);
 	engine_sum_cores(engine);
 	problem.n_items = fill_items(engine, group, finding->cpu);
 	fill_cpus(engine, &problem);
@@ -296,6 +307,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 	ret->hottest_before_ratio = engine->result.hottest_before_ratio;
 	ret->hottest_after_ratio = engine->result.hottest_after_ratio;
 	memcpy(ret->step, engine->result.step, ret->n_steps * sizeof(ret->step[0]));
+	(void)engine_lane_follow(engine, group, ret);
 	engine_packets_follow(engine, group, ret);
 }
 

@@ -352,6 +352,33 @@ static bool is_over(struct cb_engine *engine, struct group_state *group)
 	return engine->now_usec - group->steer.even_since_usec >= EVEN_USEC;
 }
 
+/* Lanes whose workers were moved alone: their sockets go after them, or are anybody's where that cannot be. */
+static bool follow_workers(struct cb_engine *engine, struct group_state *group, struct cb_plan *ret)
+{
+	struct steer_state *steer = &group->steer;
+	struct worker_state *worker[CB_STEPS_MAX];
+	uint32_t n = workers_of(engine, group, worker);
+	bool astray = false;
+
+	for (uint32_t i = 0; n != UINT32_MAX && i < n; i++)
+		astray = astray || (worker[i]->incoming_cpu >= 0 &&
+				    worker[i]->last.present & CB_WORKER_HAS_MASK &&
+				    (cb_cpuset_count(&worker[i]->last.mask) != 1 ||
+				     !cb_cpuset_has(&worker[i]->last.mask,
+						    (unsigned int)worker[i]->incoming_cpu)));
+	if (!astray || steer->astray_usec == 0)
+		steer->astray_usec = astray ? engine->now_usec : 0;
+	if (!astray || engine->now_usec - steer->astray_usec < AGAIN_USEC)
+		return false;
+	steer->astray_usec = 0;
+	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
+	ret->unjudged = true;
+	steer->reject = lane_steps(worker, n, ret);
+	if (steer->reject != CB_REJECT_NONE)
+		restore_steps(engine, group, ret);
+	return ret->n_steps > 0;
+}
+
 /* A plan for this group now, if there is one. */
 static bool next_plan(struct cb_engine *engine, struct group_state *group, struct cb_plan *ret)
 {
@@ -374,6 +401,8 @@ static bool next_plan(struct cb_engine *engine, struct group_state *group, struc
 		again(engine, group, ret);
 		return ret->n_steps > 0;
 	}
+	if (steer->is == CB_STEERING_LOCAL && follow_workers(engine, group, ret))
+		return true;
 	if (!may(engine, group))
 		return false;
 	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);

@@ -267,7 +267,7 @@ void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
 			cpus = cb_cpuset_or(&cpus, &step->to);
 			cpus = cb_cpuset_or(&cpus, &step->from);
 			from = plan->hot_cpu;
-		} else if (step->item.kind == CB_ITEM_WORKER) {
+		} else if (step->item.kind == CB_ITEM_WORKER || cb_item_steers(step->item.kind)) {
 			worker = engine_worker(engine, step->item.key);
 			from = worker ? worker->cpu_attributed : -1;
 		} else {

@@ -132,6 +132,116 @@ static int place_cpus(struct cb_change *change, const struct cb_steer_set *set,
 	return 0;
 }
 
+/* --- one lane of several --- */
+
+static bool is_one_of(const struct cb_target *workers, uint32_t n, int32_t tgid)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (workers[i].tgid == tgid)
+			return true;
+	return false;
+}
+
+static const struct cb_journal_entry *lane_entry(const struct cb_journal *journal, uint32_t index,
+						 const char *group)
+{
+	const struct cb_journal_entry *e = cb_journal_at(journal, index);
+
+	return e->knob == CB_KNOB_INCOMING_CPU && strcmp(e->group, group) == 0 ? e : NULL;
+}
+
+/* Are there lanes of this group that stay? Then what is moved is known by the journal, and the others are no outsiders. */
+static bool others_stay(const struct cb_journal *journal, const struct cb_target *workers,
+			uint32_t n)
+{
+	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
+		const struct cb_journal_entry *e = lane_entry(journal, i, workers[0].group);
+
+		if (e && !is_one_of(workers, n, e->tgid))
+			return true;
+	}
+	return false;
+}
+
+/* A socket of a lane to its worker's new CPU. 1: refused, with the reason. */
+static int move_socket(struct cb_change *change, const struct cb_journal_entry *entry,
+		       const struct cb_cpuset *to, uint64_t plan_id, enum cb_reject *ret_why)
+{
+	struct cb_journal_entry next = *entry;
+	struct cb_steer_socket socket;
+	struct cb_cpuset present;
+	int32_t cpu;
+	int r = change->writer->ops->socket_find(change->writer, entry, &socket);
+
+	if (r == 0)
+		r = change->writer->ops->socket_get_cpu(change->writer, &socket, &cpu);
+	if (r < 0)
+		return r;
+	present = set_of(cpu);
+	if (!cb_cpuset_equal(&present, &entry->set) && !cb_cpuset_equal(&present, &entry->was)) {
+		*ret_why = CB_REJECT_FOREIGN;
+		return 1;
+	}
+	next.was = present;
+	next.set = *to;
+	next.plan_id = (uint32_t)plan_id;
+	r = cb_journal_put(change->journal, &next, NULL);
+	return r == 0 ? set_cpu(change->writer, &socket, cpu_of(to)) : r;
+}
+
+/* Sockets that a step has moved in vain: where they came from. */
+static void move_back(struct cb_change *change, const struct cb_target *worker,
+		      const struct cb_step *step)
+{
+	enum cb_reject why;
+
+	for (uint32_t i = 0; i < cb_journal_count(change->journal); i++) {
+		const struct cb_journal_entry *e = lane_entry(change->journal, i, worker->group);
+		struct cb_cpuset was;
+
+		if (!e || e->tgid != worker->tgid || !cb_cpuset_equal(&e->set, &step->to))
+			continue;
+		was = e->was;
+		(void)!move_socket(change, e, &was, worker->plan_id, &why);
+	}
+}
+
+/* The sockets of these workers alone; none where another lane has the CPU. */
+static int move_cpus(struct cb_change *change, const struct cb_target *workers,
+		     const struct cb_step *steps, uint32_t n, enum cb_reject *ret_why)
+{
+	uint32_t n_moved = 0;
+
+	for (uint32_t i = 0; i < cb_journal_count(change->journal); i++) {
+		const struct cb_journal_entry *e = lane_entry(change->journal, i, workers[0].group);
+
+		for (uint32_t k = 0; e && k < n; k++)
+			if (!is_one_of(workers, n, e->tgid) &&
+			    cb_cpuset_equal(&e->set, &steps[k].to)) {
+				*ret_why = CB_REJECT_SHARED_CPU;
+				return 1;
+			}
+	}
+	for (uint32_t i = 0; i < cb_journal_count(change->journal); i++)
+		for (uint32_t k = 0; k < n; k++) {
+			const struct cb_journal_entry *e =
+				lane_entry(change->journal, i, workers[0].group);
+			int r;
+
+			if (!e || e->tgid != workers[k].tgid)
+				continue;
+			r = move_socket(change, e, &steps[k].to, workers[k].plan_id, ret_why);
+			if (r == 0) {
+				n_moved++;
+				continue;
+			}
+			for (uint32_t j = 0; j < n; j++)
+				move_back(change, &workers[j], &steps[j]);
+			return r;
+		}
+	return n_moved > 0 ? 0 : -ESRCH;
+}
+
 /* --- shares --- */
 
 static int place_shares(struct cb_change *change, const struct cb_steer_set *set,
@@ -201,15 +311,18 @@ void cb_place_steering(struct cb_change *change, const struct cb_target *workers
 	struct cb_steer_set *set = calloc(1, sizeof(*set));
 	enum cb_item_kind kind = steps[0].item.kind;
 	enum cb_reject why = CB_REJECT_NONE;
+	bool some = kind == CB_ITEM_LISTENER && others_stay(change->journal, workers, n);
 	int r = set ? fill_set(change, workers, steps, n, set) : -ENOMEM;
 
 	if (r == 0 && kind == CB_ITEM_LISTENER && !change->writer->ops->heeds_cpu(change->writer)) {
 		why = CB_REJECT_OLD_KERNEL;
 		r = 1;
 	}
-	if (r == 0)
+	if (r == 0 && some)
+		r = move_cpus(change, workers, steps, n, &why);
+	if (r == 0 && !some)
 		r = change->writer->ops->steer_resolve(change->writer, set, &why);
-	if (r == 0)
+	if (r == 0 && !some)
 		r = kind == CB_ITEM_LISTENER ? place_cpus(change, set, &workers[0], &why) :
 					       place_shares(change, set, &workers[0], &why);
 	if (r != 0) {

@@ -88,6 +88,54 @@ static void two_sockets_of_a_cpu_are_refused(void **state)
 	end(&t.s);
 }
 
+/* One lane of two: its socket alone, which is nobody else's business. */
+static void one_lane_moves_by_itself(void **state)
+{
+	struct cb_target target = { .group = "web", .plan_id = 8 };
+	struct cb_step step = { .item = { CB_ITEM_LISTENER, 1 } };
+	struct steering t;
+	struct cb_change change;
+
+	(void)state;
+	begin_steering(&t);
+	machine_add_socket(&t.s.machine, t.worker[0]->tgid, 80, -1);
+	machine_add_socket(&t.s.machine, t.worker[1]->tgid, 80, -1);
+	steer(&t, CB_ITEM_LISTENER, "0", "1");
+	target.tgid = t.worker[0]->tgid;
+	target.start_ticks = t.worker[0]->start_ticks;
+	/* not to where the other one is */
+	step.to = cpus("1");
+	change = change_of(&t.s);
+	cb_place_steering(&change, &target, &step, 1);
+	assert_step(step, CB_STEP_FAILED, CB_ERROR_PERMANENT);
+	assert_int_equal(step.reject, CB_REJECT_SHARED_CPU);
+	assert_int_equal(t.socket[0]->cpu, 0);
+	assert_int_equal(t.socket[1]->cpu, 1);
+	step.to = cpus("3");
+	cb_place_steering(&change, &target, &step, 1);
+	assert_step(step, CB_STEP_DONE, CB_ERROR_NONE);
+	assert_int_equal(t.socket[0]->cpu, 3);
+	assert_int_equal(t.s.machine.socket[2].cpu, 3);
+	assert_int_equal(t.socket[1]->cpu, 1);
+	assert_int_equal(cb_journal_count(t.s.journal), 4);
+	/* one of its two cannot be set: neither is */
+	machine_no_script(&t.s.machine);
+	t.s.machine.fail_op = OP_SOCKET_SET;
+	t.s.machine.fail_errnum = ENOMEM;
+	t.s.machine.fail_call = 2;
+	t.s.machine.fail_calls = 1;
+	step.to = cpus("4");
+	cb_place_steering(&change, &target, &step, 1);
+	assert_step(step, CB_STEP_FAILED, CB_ERROR_TRANSIENT);
+	assert_int_equal(t.socket[0]->cpu, 3);
+	assert_int_equal(t.s.machine.socket[2].cpu, 3);
+	change = release(&t.s, "web");
+	assert_int_equal(change.n_restored, 4);
+	assert_int_equal(t.socket[0]->cpu, -1);
+	assert_int_equal(t.socket[1]->cpu, -1);
+	end(&t.s);
+}
+
 static void who_has_set_it_since_is_left_alone(void **state)
 {
 	struct steering t;
@@ -286,6 +334,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_socket_gets_its_cpu_and_its_original_back),
 		cmocka_unit_test(two_sockets_of_a_cpu_are_refused),
+		cmocka_unit_test(one_lane_moves_by_itself),
 		cmocka_unit_test(who_has_set_it_since_is_left_alone),
 		cmocka_unit_test(shares_of_two_addresses),
 		cmocka_unit_test(what_cannot_be_steered_says_why),

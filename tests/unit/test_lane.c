@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Worker, socket and interrupt as one lane (Steering=local): together or not at all, and said if not. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+static void set_group(struct world *world, enum cb_steering steering)
+{
+	struct cb_event event = { .kind = CB_EVENT_GROUP_ADDED,
+				  .group_key = 1,
+				  .group = { .name = "web",
+					     .interfaces = "eth0",
+					     .placement = CB_PLACEMENT_CORE,
+					     .steering = steering } };
+
+	world_event(world, &event);
+}
+
+/* Worker i and the interrupt of queue i on CPU i, of four. */
+static void begin_machine(struct world *world, uint32_t n)
+{
+	world_init(world, 4, n);
+	world->noise_ratio = 0.02;
+	world->n_irqs = n;
+	for (uint32_t i = 0; i < n; i++) {
+		world->worker[i].mask = world->worker[i].original = cb_cpuset_of(i);
+		world->worker[i].demand = 0.4;
+		world->irq[i] = (struct world_irq){ .cpu = (int32_t)i,
+						    .original = (int32_t)i,
+						    .softirq_ratio = 0.2,
+						    .dir = CB_QUEUE_BOTH };
+	}
+	world_irqs(world);
+}
+
+static int order(struct world *world, enum cb_steering steering)
+{
+	struct cb_command command = { .kind = CB_COMMAND_STEER,
+				      .group_key = 1,
+				      .steering = steering };
+
+	return world_command(world, &command).result;
+}
+
+static void begin(struct world *world)
+{
+	begin_machine(world, 2);
+	set_group(world, CB_STEERING_LOCAL);
+	world_ticks(world, 5);
+	assert_int_equal(order(world, CB_STEERING_LOCAL), 0);
+	world_ticks(world, 150);
+	assert_int_equal(world->worker[0].incoming_cpu, 0);
+	assert_int_equal(world->worker[1].incoming_cpu, 1);
+	world->n_applies = 0;
+}
+
+static void until_applied(struct world *world)
+{
+	for (int i = 0; i < 200 && world->n_applies == 0; i++)
+		world_tick(world);
+}
+
+static bool refused(const struct world *world, enum cb_item_kind kind, enum cb_reject reason)
+{
+	for (uint32_t i = 0; i < cb_engine_n_refusals(world->engine); i++)
+		if (cb_engine_refusal(world->engine, i)->reason == reason &&
+		    cb_engine_refusal(world->engine, i)->item.kind == kind)
+			return true;
+	return false;
+}
+
+/* Is everything of lane @index where its worker is? */
+static void assert_lane(const struct world *world, uint32_t index)
+{
+	int32_t cpu = world->worker[index].incoming_cpu;
+
+	assert_true(cpu >= 0);
+	assert_int_equal(cb_cpuset_count(&world->worker[index].mask), 1);
+	assert_true(cb_cpuset_has(&world->worker[index].mask, (unsigned int)cpu));
+	assert_int_equal(world->irq[index].cpu, cpu);
+}
+
+static void a_lane_moves_as_one(void **state)
+{
+	const struct cb_plan *plan;
+	struct cb_group_view view;
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	assert_int_equal(world.n_applies, 1);
+	assert_true(world.worker[0].incoming_cpu >= 2); /* CPU 1 has a lane */
+	assert_lane(&world, 0);
+	assert_lane(&world, 1);
+	plan = cb_engine_plan(world.engine);
+	assert_non_null(plan);
+	assert_int_equal(plan->n_steps, 3);
+	assert_int_equal(plan->step[0].item.kind, CB_ITEM_WORKER);
+	assert_int_equal(plan->step[1].item.kind, CB_ITEM_IRQ);
+	assert_int_equal(plan->step[2].item.kind, CB_ITEM_LISTENER);
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		assert_true(cb_plan_in_lane(plan, &plan->step[i]));
+	/* expected with the load of both: 0.9 stays */
+	assert_true(plan->hottest_after_ratio < 0.95);
+	/* one move of the budget */
+	cb_engine_group(world.engine, 0, &view);
+	assert_int_equal(view.moves_hour, 1);
+	world_ticks(&world, 60);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	assert_lane(&world, 0);
+	/* and there is nothing more to do */
+	world_ticks(&world, 300);
+	assert_int_equal(world.n_applies, 1);
+	world_done(&world);
+}
+
+static void a_lane_goes_back_as_one(void **state)
+{
+	struct cb_command rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct cb_group_view view;
+	struct world world;
+
+	(void)state;
+	for (int late = 0; late <= 1; late++) {
+		begin(&world);
+		world.batch[0] = 0.9;
+		until_applied(&world);
+		assert_true(world.worker[0].incoming_cpu >= 2);
+		world_ticks(&world, late ? 60 : 2);
+		assert_int_equal(world_command(&world, &rollback).result, 0);
+		assert_int_equal(world.worker[0].incoming_cpu, 0);
+		assert_lane(&world, 0);
+		assert_lane(&world, 1);
+		cb_engine_group(world.engine, 0, &view);
+		assert_int_equal(view.steered, CB_STEERING_LOCAL);
+		world_ticks(&world, 30);
+		assert_lane(&world, 0);
+		world_done(&world);
+	}
+}
+
+static void without_lanes_each_moves_alone(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin_machine(&world, 2);
+	set_group(&world, CB_STEERING_NONE);
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	for (uint32_t i = 0; i < world.last.n_steps; i++)
+		assert_int_not_equal(world.last.step[i].item.kind, CB_ITEM_LISTENER);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	world_done(&world);
+}
+
+static void an_interrupt_that_stays_keeps_its_lane(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	assert_int_equal(cb_irq_scope_parse("none", world.policy.manage_interrupts,
+					    sizeof(world.policy.manage_interrupts)),
+			 0);
+	world_policy(&world);
+	world.batch[0] = 0.9;
+	for (int i = 0; i < 100 && !refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED); i++)
+		world_tick(&world);
+	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED));
+	world_ticks(&world, 100);
+	assert_int_equal(world.n_applies, 0);
+	assert_lane(&world, 0);
+	world_done(&world);
+}
+
+static void every_cpu_has_a_lane(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin_machine(&world, 4);
+	set_group(&world, CB_STEERING_LOCAL);
+	world_ticks(&world, 5);
+	assert_int_equal(order(&world, CB_STEERING_LOCAL), 0);
+	world_ticks(&world, 150);
+	world.n_applies = 0;
+	world.batch[0] = 0.9;
+	for (int i = 0; i < 100 && !refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_TAKEN); i++)
+		world_tick(&world);
+	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_TAKEN));
+	assert_true(refused(&world, CB_ITEM_IRQ, CB_REJECT_LANE));
+	world_ticks(&world, 100);
+	assert_int_equal(world.n_applies, 0);
+	world_done(&world);
+}
+
+/* Two interrupts that bring much to one CPU: the smaller goes to another lane, and to no CPU without one. */
+static void one_of_several_goes_to_another_lane(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin_machine(&world, 3);
+	world.irq[0].softirq_ratio = 0.5;
+	world.irq[2].softirq_ratio = 0.3;
+	world.irq[2].cpu = world.irq[2].original = 0;
+	world.worker[0].demand = 0.3;
+	world.worker[1].demand = world.worker[2].demand = 0.2;
+	world.irq[1].softirq_ratio = 0.1;
+	world_irqs(&world);
+	set_group(&world, CB_STEERING_LOCAL);
+	/* nothing of its own before the order */
+	world.policy.mode = CB_MODE_OBSERVE;
+	world_policy(&world);
+	world_ticks(&world, 5);
+	assert_int_equal(order(&world, CB_STEERING_LOCAL), 0);
+	world_ticks(&world, 100);
+	assert_int_equal(world.worker[2].incoming_cpu, 2);
+	world.n_applies = 0;
+	world.policy.mode = CB_MODE_AUTO;
+	world_policy(&world);
+	until_applied(&world);
+	assert_int_equal(world.irq[0].cpu, 0);
+	assert_true(world.irq[2].cpu == 1 || world.irq[2].cpu == 2);
+	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
+	assert_int_equal(world.worker[0].incoming_cpu, 0);
+	world_done(&world);
+}
+
+static int move(struct world *world, uint32_t key, unsigned int cpu, char *ret_answer, size_t size)
+{
+	struct cb_command command = { .kind = CB_COMMAND_MOVE,
+				      .worker_key = key,
+				      .mask = cb_cpuset_of(cpu) };
+	struct cb_decision decision = world_command(world, &command);
+
+	snprintf(ret_answer, size, "%s", decision.answer);
+	return decision.result;
+}
+
+static void an_order_moves_the_lane_or_says_that_it_does_not(void **state)
+{
+	char answer[256];
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	assert_int_equal(move(&world, 1, 3, answer, sizeof(answer)), 0);
+	assert_null(strstr(answer, "alone"));
+	assert_int_equal(world.worker[0].incoming_cpu, 3);
+	assert_lane(&world, 0);
+	world_ticks(&world, 60);
+	assert_lane(&world, 0);
+	/* to where another lane is: alone, and there cannot be two, so the hash comes back */
+	assert_int_equal(move(&world, 1, 1, answer, sizeof(answer)), 0);
+	assert_non_null(strstr(answer, "alone"));
+	assert_int_equal(world.irq[0].cpu, 3);
+	world_ticks(&world, 60);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	assert_int_equal(world.worker[1].incoming_cpu, -1);
+	world_done(&world);
+}
+
+/* Somebody else's hand: the socket goes after its worker. */
+static void sockets_follow_their_workers(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.worker[0].mask = cb_cpuset_of(2);
+	world_ticks(&world, 10);
+	assert_int_equal(world.worker[0].incoming_cpu, 2);
+	assert_int_equal(world.worker[1].incoming_cpu, 1);
+	assert_non_null(strstr(world.last_sentence, "its lanes follow its workers"));
+	world_done(&world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lane_moves_as_one),
+		cmocka_unit_test(a_lane_goes_back_as_one),
+		cmocka_unit_test(without_lanes_each_moves_alone),
+		cmocka_unit_test(an_interrupt_that_stays_keeps_its_lane),
+		cmocka_unit_test(every_cpu_has_a_lane),
+		cmocka_unit_test(one_of_several_goes_to_another_lane),
+		cmocka_unit_test(an_order_moves_the_lane_or_says_that_it_does_not),
+		cmocka_unit_test(sockets_follow_their_workers),
+	};
+
+	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
+}
