@@ -16,28 +16,15 @@
 # shellcheck disable=SC2119 # functions that are called without their arguments
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-PATH=${CB_PRIVATE:-$CB_BUILD/private}/bin:$PATH:/usr/sbin:/sbin
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
-# shellcheck source=tests/testlib/cases.bash
-. tests/testlib/cases.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
+# shellcheck source=tests/testlib/pinned.bash
+. tests/testlib/pinned.bash
 # shellcheck source=tests/testlib/veth.bash
 . tests/testlib/veth.bash
 
 ROUNDS=${CB_EFFECT_ROUNDS:-3}
 SECONDS_EACH=${CB_EFFECT_SECONDS:-4}
 VARIANTS="start default irqbalance hand cpubalanced"
-
-# Windows as many as in real life, but shorter ones.
-effect_policy() {
-	policy 10 30
-	sed -i 's/^RollbacksPerHour=.*/RollbacksPerHour=100/; s/^MovesPerHour=.*/MovesPerHour=100/
-		s/^\[Plan\]/HotNoHarmSec=2s\nSoftirqOn=10%\nSoftirqOff=5%\n&/' "$loop_dir/test.conf"
-}
 
 # --- measuring ------------------------------------------------------------------------------------------
 
@@ -111,7 +98,7 @@ beside_irqbalance() {
 
 case_move() {
 	local register=() load=()
-	effect_policy
+	veth_policy
 	loop_rpserv web --port 8080 --seconds 3600 --workers 2 --burn-usec 205 && mapfile -t w <"$loop_dir/web.pid" || return 1
 	for ((r = 0; r < ROUNDS; r++)); do
 		pin_each "$loop_a" "$loop_a" && measure move start
@@ -124,7 +111,7 @@ case_move() {
 
 case_steer() {
 	local register=(--steering weighted) load=(--new-connection-each --connections 32)
-	effect_policy
+	veth_policy
 	loop_rpserv web --port 8080 --seconds 3600 --workers 2 --burn-usec 400 && mapfile -t w <"$loop_dir/web.pid" || return 1
 	loop_run "$loop_tools/burn" --cpus "$loop_a" --seconds 3600 >/dev/null
 	for ((r = 0; r < ROUNDS; r++)); do
@@ -144,7 +131,7 @@ case_packet() {
 	local register=(--packet-steering rps --interfaces veth0) load=()
 	load() { veth_load "$1" --cpus "$loop_b" --connections 64 --seconds "$2"; }
 	the_daemon() { veth_daemon; }
-	effect_policy
+	veth_policy
 	veth_start || { say "no veth here"; return 0; }
 	loop_rpserv web --address "$veth_here" --port 8080 --seconds 3600 --workers 1 --cpus "$loop_a" --burn-usec 15 &&
 		mapfile -t w <"$loop_dir/web.pid" || return 1

@@ -6,12 +6,7 @@
 # No figure of time is asserted; everything is waited for with a limit.
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
 # shellcheck source=tests/testlib/servers.bash
 . tests/testlib/servers.bash
 
@@ -341,4 +336,4 @@ sorted() { printf '%s\n' "$@" | sort -n | paste -sd' '; }
 
 # --- run ------------------------------------------------------------------------------------------------
 
-servers_main "$0" "$@"
+cases_main "$0" "$@"

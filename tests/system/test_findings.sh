@@ -5,14 +5,9 @@
 # one that is killed, connections on one worker, a storm of context switches. And what is in order is not found.
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
-# shellcheck source=tests/testlib/cases.bash
-. tests/testlib/cases.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
+# shellcheck source=tests/testlib/pinned.bash
+. tests/testlib/pinned.bash
 
 CASES=(
 	"a_stopped_worker_is_stuck_until_it_goes_on"

@@ -6,12 +6,7 @@
 # missing. Real servers, in a network namespace of their own.
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
 # shellcheck source=tests/testlib/servers.bash
 . tests/testlib/servers.bash
 
@@ -281,4 +276,4 @@ a_tool_that_is_nobody() {
 
 # Somebody else has to get to the bus and to the files: what the runner of tests gives is root's alone.
 export TMPDIR=/tmp
-servers_main "$0" "$@"
+cases_main "$0" "$@"

@@ -6,14 +6,9 @@
 # No figure of time or throughput is asserted; everything is waited for with a limit.
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
-# shellcheck source=tests/testlib/cases.bash
-. tests/testlib/cases.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
+# shellcheck source=tests/testlib/pinned.bash
+. tests/testlib/pinned.bash
 
 CASES=(
 	"a_hot_core_is_found_mended_and_kept"

@@ -6,15 +6,9 @@
 # network namespace of their own, the generator in another.
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-PATH=$PATH:/usr/sbin:/sbin
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
-# shellcheck source=tests/testlib/cases.bash
-. tests/testlib/cases.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
+# shellcheck source=tests/testlib/pinned.bash
+. tests/testlib/pinned.bash
 # shellcheck source=tests/testlib/veth.bash
 . tests/testlib/veth.bash
 
@@ -30,19 +24,13 @@ CASES=(
 	"a_queue_for_each_cpu_is_enough"
 )
 
-# The share of its time that a CPU spends on the packets of one worker depends on the machine: the threshold is low here.
-packets_policy() {
-	policy 10 30
-	sed -i 's/^\[Plan\]/HotNoHarmSec=2s\nSoftirqOn=10%\nSoftirqOff=5%\n&/' "$loop_dir/test.conf"
-}
-
 # stage OPTION... - one worker on CPU A; options are for veth_start
 stage() {
-	command -v ip >/dev/null || { skip="no ip here"; return 1; }
-	packets_policy
+	have ip || return 1
+	veth_policy "${interval:-}"
 	veth_start "$@" 2>"$loop_dir/out" || { skip="no veth here: $(head -n 1 "$loop_dir/out")"; return 1; }
 	[ -n "$(queue rx-0/rps_cpus)" ] || { skip="this kernel has no RPS"; return 1; }
-	must loop_rpserv web --address "$veth_here" --port 8080 --workers 1 --cpus "$loop_a" --burn-usec "${burn:-15}" &&
+	must loop_rpserv web --address "$veth_here" --port 8080 --workers 1 --cpus "$loop_a" --burn-usec "${burn:-10}" &&
 		mapfile -t w <"$loop_dir/web.pid"
 }
 staged() { stage "$@" || { [ -n "$skip" ]; return; }; }
@@ -80,7 +68,7 @@ is_quiet() {
 tried() {
 	local try failed=0
 	for try in 1 2 3; do
-		loop_try 30 is_quiet || continue
+		loop_try 30 is_quiet || break
 		"$1" && return
 		[ -n "$skip" ] && return 0
 		[ -z "$loop_daemon" ] || ctl history | sed 's/^/#   /'
@@ -111,13 +99,13 @@ by_hand() {
 
 softirqs_leave_a_hot_cpu_and_that_is_kept() { tried relieved; }
 relieved() {
-	local kept bad good load hand
+	local kept bad good load hand interval=1s # what a window finds depends less on chance
 	stage || return 1
 	queue rx-0/rps_cpus "$(mask_of "$loop_a")" || return 1
 	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
 	load=$loop_pid
 	hand=$(by_hand "$load")
-	awk -v x="$hand" 'BEGIN { exit x >= 1.3 }' && { skip="RPS set by hand is worth x $hand here, too little for a daemon to show"; return 1; }
+	awk -v x="$hand" 'BEGIN { exit x >= 1.25 }' && { skip="RPS set by hand is worth x $hand here, too little for a daemon to show"; return 1; }
 	registered || return 1
 	loop_phase "$load" load && must loop_try 60 is_planned && loop_phase "$load" load && bad=$(loop_figure rps "$loop_line")
 	must loop_try 90 any_kept && must lists_change || return 1
@@ -192,11 +180,11 @@ transmit_queues_are_shared_out_and_put_back() {
 }
 shared_out() { ! queue_is tx-0/xps_cpus 0 && ! queue_is tx-1/xps_cpus 0 && ! queue_is tx-1/xps_cpus "$(queue tx-0/xps_cpus)"; }
 
-a_queue_for_each_cpu_is_enough() {
-	local n
+a_queue_for_each_cpu_is_enough() { tried enough; }
+enough() {
+	local n i
 	n=$(nproc --all)
-	staged numtxqueues "$n" numrxqueues "$n" || return
-	[ -z "$skip" ] || return 0
+	stage numtxqueues "$n" numrxqueues "$n" || return 1
 	for ((i = 0; i < n; i++)); do
 		queue "rx-$i/rps_cpus" "$(mask_of "$loop_a")" || return 1
 	done
@@ -205,14 +193,5 @@ a_queue_for_each_cpu_is_enough() {
 	must loop_try 60 refuses_enough && must queue_is rx-0/rps_cpus "$(mask_of "$loop_a")"
 }
 refuses_enough() { ctl explain "$loop_a" 2>&1 | grep -q "a receive queue for each CPU" || ctl --json plan | grep -q QUEUES_ENOUGH; }
-
-# Between cases the interfaces go too.
-clear_stage_of_cases=$(declare -f clear_stage)
-eval "cases_${clear_stage_of_cases}"
-clear_stage() {
-	cases_clear_stage
-	veth_peer=
-	rm -f "$loop_dir/peer"
-}
 
 cases_main "$0" "$@"

@@ -7,16 +7,9 @@
 # shellcheck disable=SC2119 # functions that are called without their arguments
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-CB_PRIVATE=${CB_PRIVATE:-$CB_BUILD/private}
-export CB_SRC CB_BUILD CB_PRIVATE
-cd "$CB_SRC" || exit 1
-PATH=$CB_PRIVATE/bin:$PATH:/usr/sbin:/sbin
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
-# shellcheck source=tests/testlib/cases.bash
-. tests/testlib/cases.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
+# shellcheck source=tests/testlib/pinned.bash
+. tests/testlib/pinned.bash
 
 CASES=(
 	"shares_are_given_and_a_worker_is_drained"

@@ -7,14 +7,9 @@
 # shellcheck disable=SC2119 # functions that are called without their arguments
 set -u
 
-CB_SRC=${CB_SRC:-$(cd "$(dirname "$0")/../.." && pwd)}
-CB_BUILD=${CB_BUILD:-$CB_SRC/build}
-export CB_SRC CB_BUILD
-cd "$CB_SRC" || exit 1
-# shellcheck source=tests/testlib/loop.bash
-. tests/testlib/loop.bash
-# shellcheck source=tests/testlib/cases.bash
-. tests/testlib/cases.bash
+cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
+# shellcheck source=tests/testlib/pinned.bash
+. tests/testlib/pinned.bash
 
 CASES=(
 	"a_move_that_hurts_is_undone_within_40_ticks_and_left_alone"

@@ -4,9 +4,13 @@
 # loop.bash - what the demonstration, the soak and the system tests of the whole loop share: a session of
 # raised weight, two CPUs, a network namespace, real workers, the daemon on a private bus, and the tool's JSON.
 #
-# To be sourced by a bash script that runs in $CB_SRC with the programs in $CB_BUILD. Everything it starts
+# To be sourced by a bash script in the source directory; the programs are in $CB_BUILD. Everything it starts
 # is in a list and ends with loop_end, which belongs into the script's EXIT trap. All of it dies with
 # the script even when that is killed (PR_SET_PDEATHSIG), and the daemon then puts its changes back.
+
+CB_SRC=${CB_SRC:-$PWD}
+CB_BUILD=${CB_BUILD:-$CB_SRC/build}
+export CB_SRC CB_BUILD
 
 loop_tools=$CB_BUILD/tests/tools
 loop_pids=()

@@ -1,26 +1,18 @@
 # shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# servers.bash - what the system tests of discovery share on top of loop.bash: the daemon in a network namespace where nothing else
-# listens, real servers, what is said of them, and running CASES as TAP. A case is a function of that name; it says what went wrong,
-# or sets $skip.
+# servers.bash - what the system tests of discovery share on top of cases.bash: the daemon in a network namespace where nothing else
+# listens, real servers, and what is said of them.
 
-CB_PRIVATE=${CB_PRIVATE:-$CB_BUILD/private}
-export CB_PRIVATE
-PATH=$CB_PRIVATE/bin:$PATH:/usr/sbin:/sbin
+# shellcheck source=tests/testlib/cases.bash
+. tests/testlib/cases.bash
 
-say() { echo "# $*"; }
-must() {
-	"$@" && return
-	say "failed: $*"
-	return 1
+stage_needs() { have ss && have python3; }
+show_stage() {
+	[ -z "$loop_daemon" ] || { ctl groups; ctl workers; ctl discover; }
+	cat "$loop_dir/out" 2>/dev/null
 }
-quietly() { "$@" >"$loop_dir/out" 2>&1 || { sed 's/^/#   /' "$loop_dir/out"; return 1; }; }
-have() {
-	command -v "$1" >/dev/null 2>&1 && return
-	skip="no $1 here"
-	return 1
-}
+clear_more() { daemon_options=(); }
 
 # --- the daemon and what it says ------------------------------------------------------------------------
 
@@ -106,59 +98,4 @@ start_python() {
 	parent=$loop_pid
 	must loop_try 10 n_children "$parent" "$2"
 	[ "$3" = udp ] || must loop_try 10 listening "$1" "$2"
-}
-
-# --- run ------------------------------------------------------------------------------------------------
-
-clear_stage() {
-	daemon_options=()
-	[ -n "$loop_daemon" ] && loop_daemon_stop
-	loop_stop_all "$loop_net"
-	rm -rf "$loop_dir/run" "$loop_dir/state" "$loop_dir/nginx"
-}
-
-run_cases() {
-	# shellcheck disable=SC2034 # for who sources this
-	local i name skip master='' parent='' haproxy='' load=''
-	trap 'trap "" INT TERM HUP; loop_end' EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
-	loop_begin || exit 1
-	if ! loop_net_start; then
-		echo "1..0 # SKIP no network namespace can be made here"
-		exit 0
-	fi
-	echo "1..${#CASES[@]}"
-	for ((i = 0; i < ${#CASES[@]}; i++)); do
-		name=${CASES[i]}
-		: >"$loop_dir/daemon.log"
-		skip=
-		if "$name"; then
-			echo "ok $((i + 1)) - $name${skip:+ # SKIP $skip}"
-		else
-			[ -n "$loop_daemon" ] && { ctl groups; ctl workers; ctl discover; } 2>&1 | sed 's/^/#   /'
-			sed 's/^/#   /' "$loop_dir/out" 2>/dev/null
-			sed 's/^/# daemon: /' "$loop_dir/daemon.log"
-			echo "not ok $((i + 1)) - $name"
-		fi
-		clear_stage
-	done
-}
-
-# servers_main SCRIPT ARG... - the rest of a test script: SCRIPT again, on a private bus, with the cases named, or all of CASES.
-servers_main() {
-	local script=$1
-	shift
-	if [ "${1:-}" = --inside ]; then
-		shift
-		[ $# -eq 0 ] || CASES=("$@")
-		run_cases
-		exit
-	fi
-	if [ "$(id -u)" != 0 ]; then
-		echo "1..0 # SKIP needs root, to read the descriptors of other processes"
-		exit 0
-	fi
-	{ have ss && have python3; } || { echo "1..0 # SKIP $skip"; exit 0; }
-	loop_session "$script" --inside "$@"
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# veth.bash - on top of loop.bash: a pair of network interfaces, so that packets cross from one network namespace to another. veth0 is in
+# veth.bash - on top of pinned.bash: a pair of network interfaces, so that packets cross from one network namespace to another. veth0 is in
 # $loop_net, with the server and the daemon, veth1 in $veth_peer, with the generator. What /sys shows of interfaces is the namespace
 # that it was mounted in, so whoever looks at queues is run by veth_run or veth_do, in a mount namespace of its own.
 
@@ -12,6 +12,14 @@ veth_peer=
 # The rest of its arguments in $loop_net, with its interfaces in /sys.
 # shellcheck disable=SC2016 # expanded by that shell
 veth_view=(unshare --mount -- sh -c 'mount -t sysfs sysfs /sys && exec "$@"' sh)
+
+# veth_policy [INTERVAL] - as policy with windows as many as in real life, of INTERVAL when given. The share of its time that a CPU spends
+# on the packets of one worker depends on the machine: the threshold is low here.
+veth_policy() {
+	policy 10 30
+	sed -i "s/^\[Plan\]/HotNoHarmSec=2s\nSoftirqOn=10%\nSoftirqOff=5%\n&/
+		s/^SampleIntervalSec=.*/SampleIntervalSec=${1:-250ms}/" "$loop_dir/test.conf"
+}
 
 # veth_start [OPTION...] - the pair; options of `ip link add` for veth0, such as numrxqueues 2
 veth_start() {
@@ -27,8 +35,8 @@ veth_start() {
 		nsenter --net --target "$veth_peer" ip link set veth1 up
 }
 
-veth_stop() {
-	[ -z "$veth_peer" ] || loop_stop "$veth_peer" # and its end of the pair takes ours along
+# With its namespace, which clear_stage ends, the pair goes.
+clear_more() {
 	veth_peer=
 	rm -f "$loop_dir/peer"
 }
