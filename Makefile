@@ -180,13 +180,10 @@ deps_bench := bench
 run_tests = $(KEEP_OWNER) env BUILD=$(BUILD) CC='$(CC)' tools/run-tests
 pure_objects := $(call obj,$(pure_src))
 
-.PHONY: check check-packets check-quick check-unit check-asan check-valgrind check-layers check-docs
+.PHONY: check check-quick check-unit check-asan check-valgrind check-layers check-docs
 check: deps build-tests faulty ## unit, simulator, fuzz corpus, layers, documents, bus and system tests
 	@$(run_tests) $(call kind,unit) $(call kind,sim) $(fuzzers) tools/check-layers tools/check-docs \
-		$(call kind,bus) $(filter-out %/test_packets.sh,$(call kind,system))
-
-check-packets: deps build-tests ## packet steering under load on a veth pair (root, minutes, a machine with nothing else to do)
-	@$(run_tests) tests/system/test_packets.sh
+		$(call kind,bus) $(call kind,system)
 
 check-unit: $(first) build-tests ## the unit tests alone
 	@$(run_tests) $(call kind,unit)
