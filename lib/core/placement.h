@@ -8,6 +8,7 @@
  *     placement_bound.c  how low the hottest CPU could be at best
  *     placement_pack.c   bring every CPU below a level with few moves
  *     placement_mend.c   exchanges between the hottest CPU and cool ones
+ *     placement_trim.c   take back moves that are not needed
  *     placement_solve.c  the strategy made of these
  *
  * Items are numbered by rank: 0 has the largest load. An item belongs to a class: those that may use the same CPUs. Only items
@@ -154,6 +155,12 @@ struct placement_exchange {
 bool placement_exchange(struct cb_planner_scratch *p, unsigned int hot, double enough,
 			double move_cost, uint32_t at_most, const uint16_t *to,
 			struct placement_exchange *ret);
+
+/*
+ * From the present solution, take back moves since p->from as long as no CPU gets above @level, or above what it has where that is more. Returns
+ * how many exchanges that took.
+ */
+uint32_t placement_trim(struct cb_planner_scratch *p, double level);
 
 /* From home to the best solution that is found. */
 void placement_solve(struct cb_planner_scratch *p);

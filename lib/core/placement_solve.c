@@ -2,7 +2,8 @@
 /*
  * The strategy. A round: try levels from the bound upwards, packing in all ways below each; a level that is near the bound has to be reached,
  * from there on the most even packing will do; mend what is above; of all that, keep the solution that costs least, in heat and in
- * moves. Rounds follow until one improves nothing worth mentioning. A round depends on nothing but the solution
+ * moves, and take back those of its moves that are not needed. Rounds follow until one improves nothing worth mentioning. A round depends on
+ * nothing but the solution
  * that it starts from, so that the planner run again on its own result does nothing.
  *
  * The effort of a round is bounded in proportion to the problem; even packing, which is cheap and always complete, is outside of it.
@@ -21,6 +22,8 @@
 #define ROUNDS_MAX 8
 /* Moving all items is worth as much as a hottest CPU that is cooler by this share of the bound. */
 #define MOVES_WORTH 0.1
+/* Within what nobody notices, moves are taken back where it is at least one of so many. */
+#define TRIM_OF 10u
 /* Effort of a round, and of one packing: a part of it and a number for each CPU and item. */
 #define ROUND_EFFORT	  60000
 #define ROUND_EFFORT_EACH 120
@@ -180,6 +183,17 @@ static void place_new(struct cb_planner_scratch *p)
 			placement_attach(p, rank, placement_first_place(p, rank));
 }
 
+/* Fewer moves at a level that is still good enough: not for a few of many, which cost about as much as the heat that they save. */
+static void trim(struct cb_planner_scratch *p, double level)
+{
+	uint32_t moves = placement_moves(p, p->from, p->at);
+
+	memcpy(p->best, p->at, p->n * sizeof(*p->best));
+	if (placement_trim(p, level) &&
+	    TRIM_OF * (moves - placement_moves(p, p->from, p->at)) < moves)
+		placement_load(p, p->best);
+}
+
 void placement_solve(struct cb_planner_scratch *p)
 {
 	double enough = enough_of(p->problem), bound = placement_bound(p);
@@ -193,6 +207,7 @@ void placement_solve(struct cb_planner_scratch *p)
 			placement_load(p, p->from);
 			return;
 		}
+		trim(p, bound * (1 + enough));
 	}
 }
 

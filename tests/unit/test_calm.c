@@ -119,6 +119,55 @@ static void the_planner_does_not_allocate(void **state)
 	instance_problem_done(&ip);
 }
 
+/* How hot the hottest CPU is when @item is not where @cpu says, but where it was at the start. */
+static int64_t hottest_without(const struct instance *which, int32_t *cpu, uint32_t item)
+{
+	int32_t place = cpu[item];
+	int64_t ret;
+
+	cpu[item] = which->item[item].start;
+	ret = instance_hottest(which, cpu);
+	cpu[item] = place;
+	return ret;
+}
+
+/* Of ten moves or fewer none is left that could be taken back and nobody would notice. */
+static void no_move_is_left_that_is_not_needed(void **state)
+{
+	static struct instance instance;
+	static struct instance_problem ip;
+	static int32_t cpu[INSTANCE_ITEMS];
+	uint32_t n_looked = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 120; seed++) {
+		struct instance_params params = {
+			.n_cpus = 8 << seed % 2,
+			.n_nodes = 1,
+			.n_items = 32 << seed % 2,
+			.shape = (enum instance_shape)(seed % _SHAPE_MAX),
+			.start = START_DRIFT,
+			.utilisation_ratio = 0.6,
+			.seed = seed,
+		};
+		double enough;
+		uint32_t moves;
+
+		instance_make(&instance, &params);
+		assert_true(instance_problem_init(&ip, &instance));
+		moves = cb_planner_place(&ip.problem, cpu);
+		instance_problem_done(&ip);
+		enough = 1.016 * (double)instance_bound(&instance);
+		if (moves > 10 || (double)instance_hottest(&instance, cpu) > enough)
+			continue;
+		n_looked += moves;
+		for (uint32_t i = 0; i < instance.n_items; i++)
+			if (cpu[i] != instance.item[i].start)
+				assert_true((double)hottest_without(&instance, cpu, i) > enough);
+	}
+	assert_true(n_looked > 100);
+}
+
 /* --- not from A to B to A --- */
 
 static const struct cb_item_ref first_worker = { CB_ITEM_WORKER, 1 };
@@ -241,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_tick_allocates),
 		cmocka_unit_test(the_planner_does_not_allocate),
+		cmocka_unit_test(no_move_is_left_that_is_not_needed),
 		cmocka_unit_test(it_does_not_go_straight_back),
 		cmocka_unit_test(new_evidence_opens_the_way_back),
 		cmocka_unit_test(what_is_undone_is_forgotten),
