@@ -3,8 +3,8 @@
  * Context switches per CPU by a perf software event, which needs no hardware counters. To read the
  * count of another CPU the kernel interrupts that CPU (kernel/events/core.c perf_event_read()),
  * about 31 us and a wake-up each. So isolated CPUs are never asked, idle ones neither; those that are near being hot are
- * asked in each tick, the others that are busy in turns, ROUND_TICKS to a round. A CPU that was not asked has no
- * CB_CPU_HAS_CTXSW in this snapshot, and whoever makes rates has to divide by the time between two
+ * asked in each tick, the others that are busy in turns, ROUND_TICKS to a round, and one of the former is left out then. A CPU
+ * that was not asked has no CB_CPU_HAS_CTXSW in this snapshot, and whoever makes rates has to divide by the time between two
  * readings of the same CPU. The CPU that we run on is asked for nothing, since that interrupts nobody.
  */
 #include <errno.h>
@@ -30,6 +30,7 @@ struct cb_perf {
 	uint32_t n;
 	uint32_t next_near, next_busy; /* whose turn it is */
 	uint32_t turns;		       /* of busy ones that are due, in parts of ROUND_TICKS */
+	bool left_out;		       /* in the last tick, one that is near */
 	uint64_t n_crossed;
 	struct perf_cpu cpu[];
 };
@@ -84,7 +85,7 @@ static bool read_cpu(struct cb_perf *perf, const struct perf_cpu *cpu, int own,
 	return true;
 }
 
-/* The next of those that @wanted has (NULL: of all), at most @max, each once. */
+/* The next of those that @wanted has (NULL: of all), at most @max, each once; not our own, which is read in each tick. */
 static uint32_t read_turn(struct cb_perf *perf, uint32_t *next, const struct cb_cpuset *wanted,
 			  uint32_t max, int own, struct cb_snapshot *snapshot)
 {
@@ -94,7 +95,7 @@ static uint32_t read_turn(struct cb_perf *perf, uint32_t *next, const struct cb_
 		const struct perf_cpu *cpu = &perf->cpu[*next];
 
 		*next = (*next + 1) % perf->n;
-		if (wanted && !cb_cpuset_has(wanted, cpu->cpu))
+		if (wanted && ((int)cpu->cpu == own || !cb_cpuset_has(wanted, cpu->cpu)))
 			continue;
 		n_tried++;
 		n_read += read_cpu(perf, cpu, own, snapshot);
@@ -110,10 +111,15 @@ static uint32_t read_own(struct cb_perf *perf, int own, struct cb_snapshot *snap
 	return 0;
 }
 
+static uint32_t count_others(const struct cb_cpuset *cpus, int own)
+{
+	return cb_cpuset_count(cpus) - (own >= 0 && cb_cpuset_has(cpus, (unsigned int)own));
+}
+
 uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
 			 struct cb_snapshot *snapshot)
 {
-	uint32_t n_read, n_due;
+	uint32_t n_read, n_due, n_near;
 	int own;
 
 	if (!perf)
@@ -121,15 +127,17 @@ uint32_t cb_perf_collect(struct cb_perf *perf, const struct cb_demand *demand,
 	own = sched_getcpu();
 	if (!demand)
 		return read_turn(perf, &perf->next_near, NULL, READS_MAX, own, snapshot);
-	n_read = read_turn(perf, &perf->next_near, &demand->near, READS_MAX, own, snapshot);
 	/* Each of them once in ROUND_TICKS, also where they are few. */
-	perf->turns += cb_cpuset_count(&demand->busy);
+	perf->turns += count_others(&demand->busy, own);
 	n_due = perf->turns / ROUND_TICKS;
 	perf->turns %= ROUND_TICKS;
+	/* Where few are busy that interrupts no more CPUs; but nobody is left out twice running. */
+	n_near = CB_MIN(count_others(&demand->near, own), READS_MAX);
+	perf->left_out = n_due > 0 && n_near > 0 && !perf->left_out;
+	n_read = read_turn(perf, &perf->next_near, &demand->near, n_near - perf->left_out, own,
+			   snapshot);
 	n_read += read_turn(perf, &perf->next_busy, &demand->busy, CB_MIN(n_due, READS_MAX), own,
 			    snapshot);
-	if (own >= 0 && cb_cpuset_has(&demand->near, (unsigned int)own))
-		return n_read; /* was one of them */
 	return n_read + read_own(perf, own, snapshot);
 }
 
