@@ -53,7 +53,7 @@ await() {
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$until" ] || return 1
-		sleep 0.7
+		sleep 2
 	done
 }
 
@@ -116,14 +116,19 @@ no_workers() {
 
 main_pid() { systemctl show -P MainPID cpubalanced; }
 
-# run_cases NAME... - each is a function. A case may set $skip to a reason, or $todo to what is known to be missing; when
-# one that sets $vital fails, it is the last.
+# run_cases NAME... - each is a function; where the file "cases" has names, those are run. A case may set $skip to a reason, or
+# $todo to what is known to be missing; when one that sets $vital fails, it is the last.
 run_cases() {
-	local i=0 name skip vital todo failed=0
+	local i=0 name skip vital todo failed=0 rc begun
+	# shellcheck disable=SC2046 # names
+	[ ! -s ./cases ] || set -- $(cat ./cases)
 	echo "1..$#"
 	for name; do
-		i=$((i + 1)) skip='' vital='' todo=''
-		if "$name"; then
+		i=$((i + 1)) skip='' vital='' todo='' begun=$(uptime_ds)
+		"$name"
+		rc=$?
+		say "$name: $((($(uptime_ds) - begun) / 10)) s of the guest's time"
+		if [ $rc = 0 ]; then
 			echo "ok $i - $name${skip:+ # SKIP $skip}"
 			continue
 		fi
@@ -133,7 +138,8 @@ run_cases() {
 		fi
 		{
 			cpubalctl status
-			journalctl -q --no-pager -o short-monotonic -t cpubalanced -n 15
+			cpubalctl workers
+			journalctl -q --no-pager -o short-monotonic -t cpubalanced -n 25
 		} 2>&1 | sed 's/^/#   /'
 		echo "not ok $i - $name"
 		failed=1
@@ -141,3 +147,6 @@ run_cases() {
 	done
 	return $failed
 }
+
+# Tenths of a second since the boot.
+uptime_ds() { awk '{ printf "%d", $1 * 10 }' /proc/uptime; }

@@ -7,6 +7,7 @@
 #   root         DIR/root.tar: systemd, the system bus, polkit, what cpubalance links and a few tools
 #   disk         DIR/root.ext4: the same as a disk
 #   6.1, 6.12    DIR/VERSION/{vmlinux,initrd,release}: Debian's cloud kernel of that series
+#   qemu         DIR/qemu/run: the emulator, the installed one or, where that is too old, unpacked from Debian's backports
 #
 # Needs root. Exit status 77: something is missing here, its name on standard output; 1: failed.
 set -euo pipefail
@@ -185,6 +186,34 @@ make_kernel() {
 	mv "$out" "$dir/$1"
 }
 
+# --- emulator ---------------------------------------------------------------------------------------
+
+# Before 8.1 the first CPU that is busy has all the time that its clock counts, until it waits: the others starve, and a kernel that
+# waits for them without saying so (6.1 does when it starts a CPU) waits for ever.
+QEMU_OLDEST=8.1
+
+make_qemu() {
+	local out=$work/qemu version deb
+	mkdir -p "$out"
+	version=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9.]*\).*/\1/p')
+	if dpkg --compare-versions "$version" ge $QEMU_OLDEST; then
+		printf '#!/bin/sh\nexec qemu-system-x86_64 "$@"\n' >"$out/run"
+	else
+		private_apt "$suite $suite-backports" update
+		(cd "$work" && private_apt "$suite $suite-backports" -t "$suite-backports" download \
+			qemu-system-x86 qemu-system-data seabios >/dev/null)
+		for deb in "$work"/*.deb; do
+			dpkg-deb -x "$deb" "$out"
+		done
+		printf '#!/bin/sh\nexec %s -L %s -L %s "$@"\n' "$dir/qemu/usr/bin/qemu-system-x86_64" \
+			"$dir/qemu/usr/share/qemu" "$dir/qemu/usr/share/seabios" >"$out/run"
+	fi
+	chmod 755 "$out/run"
+	rm -rf "${dir:?}/qemu"
+	mv "$out" "$dir/qemu"
+	"$dir/qemu/run" --version >/dev/null
+}
+
 # ----------------------------------------------------------------------------------------------------
 
 # need IMAGE - make it unless it is there
@@ -199,6 +228,7 @@ need() {
 	root) make_root ;;
 	disk) make_disk ;;
 	6.*) make_kernel "$image" ;;
+	qemu) make_qemu ;;
 	*) echo "images.sh: unknown image $image" >&2; exit 1 ;;
 	esac
 	rm -rf --one-file-system "$work"
@@ -218,10 +248,10 @@ finish() {
 exec 9>"$dir/lock"
 flock 9
 trap finish EXIT
-kernels=() others=()
+fetched=() others=()
 for image; do
 	case $image in
-	6.*) kernels+=("$image") ;;
+	6.* | qemu) fetched+=("$image") ;;
 	*) others+=("$image") ;;
 	esac
 done
@@ -231,7 +261,7 @@ for_all() {
 		need "$image"
 	done
 }
-(for_all "${kernels[@]}") &
+(for_all "${fetched[@]}") &
 pids=($!)
 (for_all "${others[@]}") &
 pids+=($!)

@@ -3,14 +3,16 @@
 #
 # test_vm.sh [KERNEL...] - vm.sh in the emulated guest, on each kernel (default 6.1 and 6.12), all at the same time: a guest
 # uses one CPU of this machine. The load of the case that needs some comes from this side of the cable.
+# CASES="NAME..." runs these only, for who works on one; the_service_starts has to be among them.
 set -u
 # shellcheck source=tests/rig/stage.bash
 . "$(dirname "$0")/stage.bash"
 
 [ $# -gt 0 ] || set -- 6.1 6.12
 
-rig_images vm root disk "$@"
+rig_images vm root disk qemu "$@"
 rig_job vm.sh
+printf %s "${CASES:-}" >"$job/cases"
 
 # Requests to port 8080, as fast as they are answered, whenever somebody listens there.
 load='while :; do '$CB_BUILD'/tests/tools/httpload --address 192.0.2.11 --port 8080 --connections 8 --seconds 600
