@@ -86,6 +86,14 @@ static inline const char *next_line(const char *p, const char *end)
 #define STANDS_AT(p, end, word) \
 	((size_t)((end) - (p)) >= sizeof(word) - 1 && memcmp((p), (word), sizeof(word) - 1) == 0)
 
+/* Digits in the bytes of @eight, the first in the lowest one, as a number: pairs, fours and then all are put together. */
+static inline uint64_t eight_digits(uint64_t eight)
+{
+	eight = eight * (10 * 256 + 1) >> 8 & UINT64_C(0x00ff00ff00ff00ff);
+	eight = eight * (100 * 65536 + 1) >> 16 & UINT64_C(0x0000ffff0000ffff);
+	return eight * (UINT64_C(10000) << 32 | 1) >> 32;
+}
+
 /* A decimal number that a delimiter ends. @pos stays where it was on failure. */
 static inline int take_u64(const char **pos, uint64_t *ret)
 {
@@ -106,6 +114,28 @@ static inline int take_u64(const char **pos, uint64_t *ret)
 	}
 	*pos = p;
 	*ret = value;
+	return 0;
+}
+
+/* The same of a number that has two digits or more, as a rule: up to seven of them at once. */
+static inline int take_long(const char **pos, const char *end, uint64_t *ret)
+{
+	const char *p = *pos;
+	uint64_t eight, other;
+	unsigned int n;
+
+	if (end - p < 8)
+		return take_u64(pos, ret);
+	eight = le64toh(load64(p)) ^ UINT64_C(0x3030303030303030);
+	/* The first byte that is no digit has its highest bit set here; nothing is carried out of a digit. */
+	other = ((eight + UINT64_C(0x7676767676767676)) | eight) & UINT64_C(0x8080808080808080);
+	if (other == 0)
+		return take_u64(pos, ret);
+	n = (unsigned int)__builtin_ctzll(other) / 8;
+	if (n == 0 || !is_delimiter(p[n]))
+		return -EBADMSG;
+	*pos = p + n;
+	*ret = eight_digits(eight << (64 - 8 * n));
 	return 0;
 }
 

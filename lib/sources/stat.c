@@ -39,7 +39,7 @@ static int parse_times(struct stat_parse *s, uint64_t *ret_ticks)
 		p = skip_blanks(p);
 		if (*p == '\n')
 			break;
-		r = take_u64(&p, &ret_ticks[n]);
+		r = take_long(&p, s->end, &ret_ticks[n]);
 		if (r < 0)
 			return r;
 	}
@@ -119,7 +119,7 @@ static int parse_intr(struct stat_parse *s)
 		p = skip_blanks(p);
 		if (*p == '\n')
 			break;
-		r = take_u64(&p, &count);
+		r = take_long(&p, s->end, &count);
 		if (r < 0)
 			return r;
 		if (count == 0)

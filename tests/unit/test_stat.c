@@ -164,6 +164,44 @@ static void interrupt_news(void **state)
 	assert_false(news);
 }
 
+/* As many digits as there can be, before each of the things that may be behind them, and what is none in every place. */
+static void numbers_of_every_length(void **state)
+{
+	static const char digits[] = "18446744073709551615";
+	AUTO_SNAPSHOT snapshot;
+	struct cb_cpuset online;
+	bool news;
+
+	(void)state;
+	snapshot_make(&snapshot, 1, 8);
+	for (int n = 1; n <= 20; n++) {
+		uint64_t value = n == 20 ? UINT64_MAX : 0;
+		char file[256];
+
+		for (int i = 0; n < 20 && i < n; i++)
+			value = value * 10 + (uint64_t)(digits[i] - '0');
+		snprintf(file, sizeof(file),
+			 "cpu0 %.*s 2 3 4 5 6 7 8 9 %.*s\nintr 5 0 %.*s 0 %.*s\n" TAIL, n, digits,
+			 n, digits, n, digits, n, digits);
+		assert_int_equal(parse(file, &snapshot, &online, &news), 0);
+		assert_true(snapshot.cpu[0].time_ticks[CB_TIME_USER] == value);
+		assert_int_equal(snapshot.cpu[0].time_ticks[CB_TIME_NICE], 2);
+		assert_true(snapshot.cpu[0].time_ticks[CB_TIME_GUEST_NICE] == value);
+		assert_true(snapshot.irq[1].count == value);
+		assert_true(snapshot.irq[3].count == value);
+		for (int at = 0; at < n; at++)
+			for (const char *bad = "/:x\t\x80\xb1"; *bad; bad++) {
+				char wrong[32];
+
+				snprintf(wrong, sizeof(wrong), "%.*s", n, digits);
+				wrong[at] = *bad;
+				snprintf(file, sizeof(file),
+					 "cpu0 1 %s 3 4 5 6 7 8 9 10\n" INTR TAIL, wrong);
+				assert_int_equal(parse(file, &snapshot, &online, &news), -EBADMSG);
+			}
+	}
+}
+
 static void no_file_of_the_kernel(void **state)
 {
 	static const struct {
@@ -221,6 +259,7 @@ int main(void)
 		cmocka_unit_test(holes_and_hotplug),
 		cmocka_unit_test(interrupts_by_position),
 		cmocka_unit_test(interrupt_news),
+		cmocka_unit_test(numbers_of_every_length),
 		cmocka_unit_test(no_file_of_the_kernel),
 	};
 
