@@ -44,121 +44,117 @@ static double irq_time(const struct cpu_state *cpu)
 		for (struct irq_state *irq = &(engine)->irq[(engine)->active_irq[at]]; irq; \
 		     irq = NULL)
 
+/*
+ * What the interrupts of one CPU whose drivers count packets of each queue have by their counts is shared anew among them by
+ * packets: one interrupt may fetch one packet or dozens. And what of its interface fired at all.
+ */
 static void list_active(struct cb_engine *engine)
 {
 	engine->n_active_irqs = 0;
 	for (uint32_t i = 0; i < engine->irqs->n; i++) {
 		struct irq_state *irq = &engine->irq[i];
+		struct cpu_state *cpu;
 
 		irq->device_rate_sum = 0;
-		if (irq->per_sec.smooth > 0 || irq->has_packets || irq->has_device_packets) {
-			engine->active_irq[engine->n_active_irqs++] = i;
+		if (!(irq->per_sec.smooth > 0 || irq->has_packets || irq->has_device_packets)) {
+			irq->weight = irq->load_ratio = irq->brought_per_sec = 0;
+			irq->by_packets = false;
 			continue;
 		}
-		irq->weight = irq->load_ratio = irq->brought_per_sec = 0;
-		irq->by_packets = false;
+		engine->active_irq[engine->n_active_irqs++] = i;
+		engine->irq[irq->first].device_rate_sum += irq->per_sec.smooth;
+		cpu = irq->has_packets ? cpu_of_irq(engine, irq) : NULL;
+		if (cpu) {
+			cpu->irq_counted_sum += irq->per_sec.smooth;
+			cpu->irq_packets_sum += irq->packets_per_sec.smooth;
+		}
 	}
 }
 
-/*
- * What the interrupts of one CPU whose drivers count packets of each queue have by their counts is shared anew among them by
- * packets: one interrupt may fetch one packet or dozens.
- */
+/* The packets that it brought: its driver knows them, or what its interface received is shared among its interrupts as they fired. */
+static double brought(const struct cb_engine *engine, const struct irq_state *irq)
+{
+	double rate_sum = engine->irq[irq->first].device_rate_sum;
+
+	if (irq->has_packets)
+		return irq->packets_per_sec.smooth;
+	if (irq->has_device_packets && rate_sum > 0)
+		return irq->device_packets_per_sec.smooth * irq->per_sec.smooth / rate_sum;
+	return 0;
+}
+
 static void weigh(struct cb_engine *engine)
 {
 	FOREACH_ACTIVE(irq, engine) {
 		struct cpu_state *cpu = cpu_of_irq(engine, irq);
 
-		if (cpu && irq->has_packets) {
-			cpu->irq_counted_sum += irq->per_sec.smooth;
-			cpu->irq_packets_sum += irq->packets_per_sec.smooth;
-		}
-	}
-	FOREACH_ACTIVE(irq, engine) {
-		struct cpu_state *cpu = cpu_of_irq(engine, irq);
-
 		irq->weight = irq->per_sec.smooth;
+		irq->brought_per_sec = brought(engine, irq);
 		irq->by_packets = cpu && irq->has_packets && cpu->irq_packets_sum > 0;
 		if (irq->by_packets)
 			irq->weight = cpu->irq_counted_sum * irq->packets_per_sec.smooth /
 				      cpu->irq_packets_sum;
-		if (cpu)
-			cpu->irq_rate_sum += irq->weight;
-	}
-}
-
-static void attribute_by_counts(struct cb_engine *engine)
-{
-	weigh(engine);
-	FOREACH_ACTIVE(irq, engine) {
-		const struct cpu_state *cpu = cpu_of_irq(engine, irq);
-
-		irq->load_ratio = 0;
-		if (!cpu || cpu->irq_rate_sum <= 0)
+		if (!cpu)
 			continue;
-		irq->load_ratio = irq_time(cpu) * irq->weight / cpu->irq_rate_sum;
-		irq->load_ratio = CB_MIN(irq->load_ratio, irq->weight * IRQ_COST_MAX_SEC);
+		cpu->irq_rate_sum += irq->weight;
+		cpu->nic_packets_sum += irq->brought_per_sec;
 	}
 }
 
-/*
- * The packets that each interrupt brought: its driver knows them, or what its interface received is shared among its interrupts as they
- * fired.
- */
-static void share_packets(struct cb_engine *engine)
+static double load_by_counts(const struct cpu_state *cpu, const struct irq_state *irq)
 {
-	FOREACH_ACTIVE(irq, engine)
-		engine->irq[irq->first].device_rate_sum += irq->per_sec.smooth;
-	FOREACH_ACTIVE(irq, engine) {
-		struct cpu_state *cpu = cpu_of_irq(engine, irq);
-		double rate_sum = engine->irq[irq->first].device_rate_sum;
+	double load;
 
-		irq->brought_per_sec = 0;
-		if (irq->has_packets)
-			irq->brought_per_sec = irq->packets_per_sec.smooth;
-		else if (irq->has_device_packets && rate_sum > 0)
-			irq->brought_per_sec =
-				irq->device_packets_per_sec.smooth * irq->per_sec.smooth / rate_sum;
-		if (cpu)
-			cpu->nic_packets_sum += irq->brought_per_sec;
-	}
+	if (cpu->irq_rate_sum <= 0)
+		return 0;
+	load = irq_time(cpu) * irq->weight / cpu->irq_rate_sum;
+	return CB_MIN(load, irq->weight * IRQ_COST_MAX_SEC);
 }
 
 /*
  * A driver that polls takes no interrupts meanwhile: the busier a queue, the less its counts say. So a network interrupt is charged
  * with the share of its CPU's packets that it brought, where that is more.
  */
-static void attribute_by_packets(struct cb_engine *engine)
+static double load_by_packets(const struct cpu_state *cpu, const struct irq_state *irq)
 {
-	share_packets(engine);
-	FOREACH_ACTIVE(irq, engine) {
-		const struct cpu_state *cpu = cpu_of_irq(engine, irq);
-		double packets, load;
+	if (!(cpu->present & CB_CPU_HAS_SOFTNET) || irq->brought_per_sec <= 0)
+		return 0;
+	return irq_time(cpu) * irq->brought_per_sec /
+	       CB_MAX(cpu->softnet_per_sec.smooth, cpu->nic_packets_sum);
+}
 
-		if (!cpu || !(cpu->present & CB_CPU_HAS_SOFTNET) || irq->brought_per_sec <= 0)
+static void charge(struct cb_engine *engine)
+{
+	FOREACH_ACTIVE(irq, engine) {
+		struct cpu_state *cpu = cpu_of_irq(engine, irq);
+		double by_packets;
+
+		irq->load_ratio = 0;
+		if (!cpu)
 			continue;
-		packets = CB_MAX(cpu->softnet_per_sec.smooth, cpu->nic_packets_sum);
-		load = irq_time(cpu) * irq->brought_per_sec / packets;
-		if (load <= irq->load_ratio)
-			continue;
-		irq->load_ratio = load;
-		irq->by_packets = true;
+		irq->load_ratio = load_by_counts(cpu, irq);
+		by_packets = load_by_packets(cpu, irq);
+		if (by_packets > irq->load_ratio) {
+			irq->load_ratio = by_packets;
+			irq->by_packets = true;
+		}
+		cpu->irqs_ratio += irq->load_ratio;
 	}
 }
 
 static void attribute_irqs(struct cb_engine *engine)
 {
+	bool too_much = false;
+
 	if (!engine->irqs)
 		return;
 	list_active(engine);
-	attribute_by_counts(engine);
-	attribute_by_packets(engine);
-	FOREACH_ACTIVE(irq, engine) {
-		struct cpu_state *cpu = cpu_of_irq(engine, irq);
-
-		if (cpu)
-			cpu->irqs_ratio += irq->load_ratio;
-	}
+	weigh(engine);
+	charge(engine);
+	for (uint32_t i = 0; i < engine->topology->n_cpu_ids; i++)
+		too_much |= engine->cpu[i].irqs_ratio > irq_time(&engine->cpu[i]);
+	if (!too_much)
+		return;
 	/* counts and packets may both claim the same time */
 	FOREACH_ACTIVE(irq, engine) {
 		const struct cpu_state *cpu = cpu_of_irq(engine, irq);
