@@ -92,9 +92,7 @@ static void look_around(const struct cb_engine *engine, struct neighbours *ret)
 	ret->demand_ratio = ret->supply_ratio = 0;
 	ret->coolest_ratio[0] = ret->coolest_ratio[1] = 0;
 	ret->coolest_cpu[0] = ret->coolest_cpu[1] = -1;
-	CB_CPUSET_FOREACH(cpu, set) {
-		if (cpu >= engine->topology->n_cpu_ids)
-			break;
+	ENGINE_FOREACH_CPU(cpu, set, engine) {
 		if (!(engine->cpu[cpu].present & CB_CPU_HAS_TIMES))
 			continue;
 		ret->demand_ratio += demand_on(engine, cpu);
