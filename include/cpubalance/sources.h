@@ -150,6 +150,7 @@ size_t cb_cmdline_parse(const char *buf, size_t len, char *ret, size_t size);
 /* --- taskstats.c, sockdiag.c: netlink payloads (nla_*() only; the sockets are in lib/host) --- */
 struct cb_taskstats {
 	uint64_t cpu_nsec, wait_nsec, vol_switches, invol_switches;
+	char comm[16]; /* as it is in proc/PID/comm, without the newline; "" of whole processes */
 };
 /* @payload: the generic netlink attributes of a TASKSTATS_CMD_NEW message. */
 int cb_taskstats_parse(const void *payload, size_t len, struct cb_taskstats *ret) _must_check_;

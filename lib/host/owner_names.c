@@ -7,6 +7,7 @@
  * at a place that was kept, also when whose place it was has ended. What begins elsewhere by mistake is mended by the turns.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@
 #define LISTING_BYTES 4096u
 
 static const char *const process_names[_CB_PROCESS_MAX] = {
-	[CB_PROCESS_IRQBALANCE] = "irqbalance\n",
-	[CB_PROCESS_TUNED] = "tuned\n",
-	[CB_PROCESS_KUBELET] = "kubelet\n",
+	[CB_PROCESS_IRQBALANCE] = "irqbalance",
+	[CB_PROCESS_TUNED] = "tuned",
+	[CB_PROCESS_KUBELET] = "kubelet",
 };
 
 /* CB_FMT_PID_COMM: so often that printf() is felt. */
@@ -43,18 +44,27 @@ static void comm_path(int32_t pid, char ret[CB_PATH_PID_MAX])
 	strcpy(p, "/comm");
 }
 
-/* Which of them process @pid is, _CB_PROCESS_MAX for none. */
-static enum cb_process which_process(struct cb_host *host, int32_t pid)
+/* Which of them is called so, _CB_PROCESS_MAX for none. */
+static enum cb_process which_name(const char *comm)
 {
 	enum cb_process which = CB_PROCESS_IRQBALANCE;
-	char path[CB_PATH_PID_MAX], comm[32];
 
-	comm_path(pid, path);
-	if (cb_host_read_file(host, path, comm, sizeof(comm)) <= 0)
-		return _CB_PROCESS_MAX;
 	while (which < _CB_PROCESS_MAX && strcmp(comm, process_names[which]) != 0)
 		which++;
 	return which;
+}
+
+static enum cb_process which_process(struct cb_host *host, int32_t pid)
+{
+	char path[CB_PATH_PID_MAX], comm[32];
+	ssize_t len;
+
+	comm_path(pid, path);
+	len = cb_host_read_file(host, path, comm, sizeof(comm));
+	if (len <= 0 || comm[len - 1] != '\n')
+		return _CB_PROCESS_MAX;
+	comm[len - 1] = '\0';
+	return which_name(comm);
 }
 
 bool cb_host_process_runs(struct cb_host *host, enum cb_process which)
@@ -62,12 +72,40 @@ bool cb_host_process_runs(struct cb_host *host, enum cb_process which)
 	return host->owner_pid[which] > 0 && which_process(host, host->owner_pid[which]) == which;
 }
 
-static void look_at(struct cb_host *host, int32_t pid)
-{
-	enum cb_process which = which_process(host, pid);
+/* Those that a look has come to, until they are enough to be asked for together: that takes a third of what opening a file does. */
+struct batch {
+	uint32_t n;
+	struct cb_taskstats_answer answer[CB_TASKSTATS_BATCH];
+};
 
-	if (which < _CB_PROCESS_MAX)
-		host->owner_pid[which] = pid;
+static void look_at(struct cb_host *host, struct batch *batch)
+{
+	if (host->taskstats && batch->n > 0)
+		cb_taskstats_conn_get(host->taskstats, batch->answer, batch->n);
+	for (uint32_t i = 0; i < batch->n; i++) {
+		const struct cb_taskstats_answer *answer = &batch->answer[i];
+		enum cb_process which;
+
+		if (host->taskstats && answer->r == -ESRCH)
+			continue;
+		/* No answer, or one that does not say. */
+		which = host->taskstats && answer->r == 0 && answer->stats.comm[0] ?
+				which_name(answer->stats.comm) :
+				which_process(host, answer->pid);
+		if (which < _CB_PROCESS_MAX)
+			host->owner_pid[which] = answer->pid;
+	}
+	batch->n = 0;
+}
+
+static void add(struct cb_host *host, struct batch *batch, int32_t pid)
+{
+	struct cb_taskstats_answer *answer = &batch->answer[batch->n++];
+
+	answer->pid = pid;
+	answer->thread = true;
+	if (batch->n == CB_TASKSTATS_BATCH)
+		look_at(host, batch);
 }
 
 /* The youngest process, the last field of proc/loadavg; 0 when that cannot be known. */
@@ -129,7 +167,7 @@ static int32_t next_process(struct listing *l, off_t *ret_at)
 }
 
 /* All of them; those that are younger than @until once more in the next look. */
-static void look_everywhere(struct cb_host *host, int fd, int32_t until)
+static void look_everywhere(struct cb_host *host, struct batch *batch, int fd, int32_t until)
 {
 	struct listing l;
 	off_t at;
@@ -142,11 +180,12 @@ static void look_everywhere(struct cb_host *host, int fd, int32_t until)
 			host->first_at = host->young_at = at;
 		if (pid <= until)
 			host->young_at = at;
-		look_at(host, pid);
+		add(host, batch, pid);
 	}
 }
 
-static void look_at_younger(struct cb_host *host, int fd, int32_t since, int32_t until)
+static void look_at_younger(struct cb_host *host, struct batch *batch, int fd, int32_t since,
+			    int32_t until)
 {
 	struct listing l;
 	off_t at;
@@ -156,11 +195,11 @@ static void look_at_younger(struct cb_host *host, int fd, int32_t since, int32_t
 	while ((pid = next_process(&l, &at)) > 0 && pid <= until) {
 		host->young_at = at;
 		if (pid > since)
-			look_at(host, pid);
+			add(host, batch, pid);
 	}
 }
 
-static void look_at_old(struct cb_host *host, int fd)
+static void look_at_old(struct cb_host *host, struct batch *batch, int fd)
 {
 	struct listing l;
 	int32_t pid = 1;
@@ -168,12 +207,12 @@ static void look_at_old(struct cb_host *host, int fd)
 
 	begin(&l, fd, CB_MAX(host->old_at, host->first_at), OLD_BYTES);
 	for (uint32_t i = 0; i < OLD_EACH && (pid = next_process(&l, &at)) > 0; i++)
-		look_at(host, pid);
+		add(host, batch, pid);
 	host->old_at = pid > 0 ? l.at : 0;
 }
 
 /* A captured tree is small, and its directories are listed in any order. */
-static void look_at_files(struct cb_host *host)
+static void look_at_files(struct cb_host *host, struct batch *batch)
 {
 	_cleanup_free_ int32_t *pids = NULL;
 	size_t n;
@@ -181,20 +220,20 @@ static void look_at_files(struct cb_host *host)
 	if (cb_host_list_numbers(host, CB_PATH_PROC_DIR, "", &pids, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		look_at(host, pids[i]);
+		add(host, batch, pids[i]);
 }
 
 /*
  * Those that have come between the last two looks and are still there: a process has its parent's name for a moment, and most do
  * not live long. Numbers are given out upwards and begin anew at the top. Everywhere where nobody knows who is young.
  */
-static void find_processes(struct cb_host *host, bool everywhere)
+static void find_processes(struct cb_host *host, struct batch *batch, bool everywhere)
 {
 	_cleanup_close_ int fd = cb_host_openat(host, CB_PATH_PROC_DIR, O_RDONLY | O_DIRECTORY);
 	int32_t since = host->pid_before, until = host->pid_last;
 
 	if (fd < 0 || !host->live) {
-		look_at_files(host);
+		look_at_files(host, batch);
 		return;
 	}
 	host->pid_before = until;
@@ -202,20 +241,21 @@ static void find_processes(struct cb_host *host, bool everywhere)
 	if (until == 0 && host->pid_last > 0)
 		host->pid_before = CB_MAX(host->pid_last - JUST_BORN, 1);
 	if (everywhere || until == 0) {
-		look_everywhere(host, fd, host->pid_before);
+		look_everywhere(host, batch, fd, host->pid_before);
 		return;
 	}
 	if (until < since) {
-		look_at_younger(host, fd, since, INT32_MAX);
+		look_at_younger(host, batch, fd, since, INT32_MAX);
 		host->young_at = host->first_at;
 		since = 0;
 	}
-	look_at_younger(host, fd, since, until);
-	look_at_old(host, fd);
+	look_at_younger(host, batch, fd, since, until);
+	look_at_old(host, batch, fd);
 }
 
 bool cb_host_irqbalance_runs(struct cb_host *host)
 {
+	struct batch batch;
 	bool everywhere = false;
 
 	for (int i = 0; i < _CB_PROCESS_MAX; i++)
@@ -223,6 +263,8 @@ bool cb_host_irqbalance_runs(struct cb_host *host)
 			host->owner_pid[i] = 0;
 			everywhere = true;
 		}
-	find_processes(host, everywhere);
+	batch.n = 0;
+	find_processes(host, &batch, everywhere);
+	look_at(host, &batch);
 	return host->owner_pid[CB_PROCESS_IRQBALANCE] > 0;
 }

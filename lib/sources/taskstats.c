@@ -45,6 +45,8 @@ static int parse_stats(const char *stats, size_t len, struct cb_taskstats *ret)
 		.vol_switches = field(stats, offsetof(struct taskstats, nvcsw) + moved),
 		.invol_switches = field(stats, offsetof(struct taskstats, nivcsw) + moved),
 	};
+	memcpy(ret->comm, stats + offsetof(struct taskstats, ac_comm) + moved,
+	       sizeof(ret->comm) - 1);
 	return 0;
 }
 

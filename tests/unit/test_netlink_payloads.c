@@ -64,6 +64,7 @@ static void check_taskstats(const struct message *m)
 	assert_int_equal(got.wait_nsec, 88);
 	assert_int_equal(got.vol_switches, 1775);
 	assert_int_equal(got.invol_switches, 9);
+	assert_string_equal(got.comm, "irqbalance");
 }
 
 static void taskstats_versions(void **state)
@@ -89,6 +90,8 @@ static void taskstats_versions(void **state)
 		      4447724);
 		put64(stats, offsetof(struct taskstats, nvcsw) + versions[i].moved, 1775);
 		put64(stats, offsetof(struct taskstats, nivcsw) + versions[i].moved, 9);
+		memcpy(stats + offsetof(struct taskstats, ac_comm) + versions[i].moved,
+		       "irqbalance", sizeof("irqbalance"));
 		m = taskstats_message(TASKSTATS_TYPE_AGGR_TGID, stats, versions[i].len);
 		check_taskstats(&m);
 		m = taskstats_message(TASKSTATS_TYPE_AGGR_PID, stats, versions[i].len);
