@@ -19,6 +19,7 @@ CASES=(
 	whom_a_rule_allows_may_change
 	another_user_cannot_take_its_name
 	what_is_permanent_comes_back_without_it
+	steering_needs_its_drop_in
 	a_registered_worker_is_moved
 	reload_takes_the_new_configuration
 	reload_refuses_a_wrong_configuration_whole
@@ -171,6 +172,34 @@ what_is_permanent_comes_back_without_it() {
 	systemctl daemon-reload
 	return $rc
 }
+
+# The unit alone has not the rights that steering needs: it is refused, and what is missing is named. With the drop-in it works.
+steering_needs_its_drop_in() {
+	local drop_in=/etc/systemd/system/cpubalanced.service.d pid rc=0
+	must workers 2 --cpus 0,1 && must quietly ctl register steer "${w[@]}" --steering=weighted || return 1
+	steering_without && steering_with || rc=1
+	ctl unregister steer >/dev/null 2>&1
+	no_workers
+	rm -rf $drop_in
+	systemctl daemon-reload && systemctl restart cpubalanced || rc=1
+	return $rc
+}
+steering_without() {
+	must loop_try 30 refuses_to_drain 'lacks the right to steer, see doctor' && must is "$(share_of 0)" '' || return 1
+	must doctor_names_it
+}
+steering_with() {
+	mkdir $drop_in && cp /usr/share/cpubalance/steering.conf $drop_in/ || return 1
+	pid=$(main_pid)
+	must quietly systemctl daemon-reload && must quietly systemctl restart cpubalanced && must loop_try 30 new_pid "$pid" &&
+		must loop_try 30 drains && must is "$(share_of 0)" 0.0 && must is "$(share_of 1)" 1.0 && mustnt doctor_names_it &&
+		must quietly ctl undrain steer 0 && must loop_try 20 no_share
+}
+refuses_to_drain() { ! ctl drain steer 0 >$loop_dir/out 2>&1 && grep -q "$1" $loop_dir/out; }
+doctor_names_it() { ctl doctor 2>&1 | tr -s ' \n' ' ' | grep -q 'the service lacks the rights for it.*steering.conf'; }
+drains() { ctl drain steer 0 >$loop_dir/out 2>&1; }
+share_of() { field "$1.Share" workers; }
+no_share() { [ -z "$(share_of 1)" ]; }
 
 a_registered_worker_is_moved() {
 	if [ "$(nproc)" -lt 2 ] || [[ " $(loop_allowed) " != *" 0 "*" 1 "* && " $(loop_allowed) " != " 0 1 "* ]]; then
