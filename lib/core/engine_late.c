@@ -14,6 +14,23 @@ static const uint64_t late_usec[] = { 60 * CB_USEC_PER_SEC, 600 * CB_USEC_PER_SE
 /* A look that finds no undisturbed windows for this long after it is due is given up. */
 #define PATIENCE_USEC (60 * CB_USEC_PER_SEC)
 
+/* A later plan that stands has moved it on: undoing this one would take it out of that one's place. */
+static bool moved_on(const struct cb_engine *engine, const struct cb_plan *plan,
+		     struct cb_item_ref item)
+{
+	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++) {
+		const struct cb_plan *later = &engine->done[i].plan;
+
+		if (later->id <= plan->id || !engine_plan_stands(later))
+			continue;
+		for (uint32_t j = 0; j < later->n_steps; j++)
+			if (later->step[j].item.kind == item.kind &&
+			    later->step[j].item.key == item.key)
+				return true;
+	}
+	return false;
+}
+
 /* Everything that the plan moved is still where it was put. */
 static bool untouched(const struct cb_engine *engine, const struct cb_plan *plan)
 {
@@ -22,6 +39,8 @@ static bool untouched(const struct cb_engine *engine, const struct cb_plan *plan
 		const struct worker_state *worker;
 		const struct irq_state *irq;
 
+		if (moved_on(engine, plan, step->item))
+			return false;
 		if (cb_item_steers(step->item.kind)) {
 			const struct group_state *group = engine_group(engine, plan->group_key);
 

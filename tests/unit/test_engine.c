@@ -501,6 +501,36 @@ static void a_late_look_forgives_a_lighter_load(void **state)
 	world_done(&world);
 }
 
+/* Kept, then an operator moves it on; a minute later all is bad: that is no reason to undo the first of both moves. */
+static void a_late_look_leaves_what_was_moved_on(void **state)
+{
+	struct cb_command move = move_of(1, cb_cpuset_of(1));
+	struct world world;
+
+	(void)state;
+	world_init(&world, 4, 2);
+	world.worker[0].demand = world.worker[1].demand = 1;
+	world.noise_ratio = 0.02;
+	world.policy.mode = CB_MODE_OBSERVE;
+	world_policy(&world);
+	world_ticks(&world, 20);
+	assert_int_equal(world_command(&world, &move).result, 0);
+	world_ticks(&world, 40);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	assert_int_equal(world.n_applies, 1);
+	move.mask = cb_cpuset_of(2);
+	assert_int_equal(world_command(&world, &move).result, 0);
+	for (uint32_t i = 0; i < 100 && cb_engine_plan(world.engine); i++)
+		world_tick(&world);
+	assert_null(cb_engine_plan(world.engine));
+	assert_int_equal(world.n_applies, 2);
+	world.batch[0] = world.batch[2] = 2;
+	world_ticks(&world, 120);
+	assert_int_equal(world.n_applies, 2);
+	assert_true(cb_cpuset_has(&world.worker[0].mask, 2));
+	world_done(&world);
+}
+
 static void a_veto_keeps_the_items_out_for_long(void **state)
 {
 	struct world world;
@@ -591,6 +621,7 @@ int main(void)
 		cmocka_unit_test(no_plan_soon_after_a_start),
 		cmocka_unit_test(a_late_look_undoes_what_went_bad),
 		cmocka_unit_test(a_late_look_forgives_a_lighter_load),
+		cmocka_unit_test(a_late_look_leaves_what_was_moved_on),
 		cmocka_unit_test(a_veto_keeps_the_items_out_for_long),
 		cmocka_unit_test(bad_inputs_are_ignored),
 		cmocka_unit_test(a_steady_balanced_load_moves_nothing),
