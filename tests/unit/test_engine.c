@@ -439,6 +439,37 @@ static void a_full_plan_and_a_spent_hour_are_told_apart(void **state)
 	world_done(&world);
 }
 
+/* A plan for the less hot of two CPUs helps the hotter one first: what it may not do is told of where each worker is. */
+static void a_refusal_names_the_cpu_of_its_worker(void **state)
+{
+	struct world world;
+	uint32_t n = 0;
+
+	(void)state;
+	world_init(&world, 8, 6);
+	for (uint32_t i = 0; i < 6; i++) {
+		world.worker[i].demand = i < 4 ? 0.5 : 0.48;
+		world.worker[i].mask = world.worker[i].original = cb_cpuset_of(i < 4 ? 0 : 1);
+	}
+	world.policy.mode = CB_MODE_OBSERVE;
+	world.policy.plan_steps = world.policy.plan_steps_trusted = 4;
+	world_policy(&world);
+	world_ticks(&world, 60);
+	assert_true(cb_engine_n_findings(world.engine) >= 2);
+	for (uint32_t i = 0; i < cb_engine_n_refusals(world.engine); i++) {
+		const struct cb_refusal *refusal = cb_engine_refusal(world.engine, i);
+		struct cb_worker_view view;
+
+		if (refusal->reason != CB_REJECT_OBSERVE)
+			continue;
+		assert_true(cb_engine_worker_by_key(world.engine, refusal->item.key, &view));
+		assert_int_equal(refusal->cpu, view.cpu_attributed);
+		n++;
+	}
+	assert_true(n >= 2);
+	world_done(&world);
+}
+
 static void no_plan_soon_after_a_start(void **state)
 {
 	struct world world;
@@ -618,6 +649,7 @@ int main(void)
 		cmocka_unit_test(too_many_rollbacks_only_advise),
 		cmocka_unit_test(moves_of_an_hour_are_bounded),
 		cmocka_unit_test(a_full_plan_and_a_spent_hour_are_told_apart),
+		cmocka_unit_test(a_refusal_names_the_cpu_of_its_worker),
 		cmocka_unit_test(no_plan_soon_after_a_start),
 		cmocka_unit_test(a_late_look_undoes_what_went_bad),
 		cmocka_unit_test(a_late_look_forgives_a_lighter_load),
