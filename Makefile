@@ -212,7 +212,7 @@ check-booted: $(first) build-tests ## the service under systemd, in a container 
 	@TIMEOUT=600 $(run_tests) tests/rig/test_booted.sh
 
 check-vm: $(first) build-tests ## 16 emulated CPUs on the kernels 6.1 and 6.12 (root, Debian)
-	@TIMEOUT=1500 $(run_tests) tests/rig/test_vm.sh
+	@TIMEOUT=3000 $(run_tests) tests/rig/test_vm.sh
 
 check-packages: $(first) build-tests deb ## make deb, lintian, rpmlint, and the life of the package in a container (root, Debian)
 	@TIMEOUT=600 $(run_tests) tests/packages/test_packages.sh tests/rig/test_deb.sh

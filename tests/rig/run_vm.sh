@@ -18,7 +18,7 @@
 # do in a second of its own, a faster one would take more of ours for it.
 #
 # A guest that does not boot within 240 s is tried once more, and that is said. Exit status 124: the time of
-# RIG_SECONDS (default 700) ran out; 125: the machine failed, its console is shown.
+# RIG_SECONDS (default 1400) ran out; 125: the machine failed, its console is shown.
 # shellcheck disable=SC2317 # some functions are called by name only
 set -u
 
@@ -37,7 +37,7 @@ while :; do
 	shift 2
 done
 images=$1 job=$2
-limit=${RIG_SECONDS:-700}
+limit=${RIG_SECONDS:-1400}
 BOOT_LIMIT=240
 CPUS=16 NODES=4 QUEUES=8
 

@@ -371,9 +371,9 @@ quiet_workers() {
 known() { json_row "$(reply workers)" "" "PID=$1" >/dev/null; }
 name_of() { json_in "$(json_row "$(reply workers)" "" "PID=$1")" Name; }
 
-# refused REASON PID CPULIST - an ordered move is refused, with the reason, and nothing happens
+# refused REASON PID CPULIST [MASK] - an ordered move is refused, with the reason, and it stays where it is
 refused() {
-	must status_is 6 ctl move "$(name_of "$2")" "$3" && must grep -q "$1" $loop_dir/out && must loop_all_on 0 "$2"
+	must status_is 6 ctl move "$(name_of "$2")" "$3" && must grep -q "$1" $loop_dir/out && must loop_all_on "${4:-0}" "$2"
 }
 
 an_isolated_cpu_is_refused() {
@@ -417,15 +417,17 @@ the_only_cpu_of_a_worker_goes_and_comes_back() {
 }
 
 # A minute of CPUs that come and go, several at a time, under workers that the daemon moves by itself and others that are moved by
-# order, wherever they are just then. No write of anybody's may be forgotten, and nobody may die of it.
+# order, wherever they are just then. No write of anybody's may be forgotten, and nobody may die of it. All CPUs share the time of one,
+# so a minute may see too few of them go; then it goes on.
 STORM_SECONDS=60
+STORM_TIMES=20
 a_storm_of_hotplug_loses_nothing() {
 	local pid cpu n=0 moves=0 end down=() i rc
 	pid=$(main_pid)
 	irq_masks >$loop_dir/irqs.storm
 	must hogs 3 --duty 40 && must quietly ctl register storm "${hogs[@]}" && must await 20 known "${hogs[0]}" || return 1
 	end=$((SECONDS + STORM_SECONDS))
-	while [ $SECONDS -lt $end ]; do
+	while [ $SECONDS -lt $end ] || { [ $n -lt $STORM_TIMES ] && [ $SECONDS -lt $((end + 3 * STORM_SECONDS)) ]; }; do
 		down=()
 		for ((i = 0; i < 4; i++)); do
 			cpu=$((1 + RANDOM % 15))
@@ -439,7 +441,7 @@ a_storm_of_hotplug_loses_nothing() {
 	say "$n times a CPU went offline, $moves ordered moves, plans so far: $(field Manager.LastPlanId status)"
 	must await 30 cpus_are 16 && must is "$(main_pid)" "$pid" && must quietly ctl release --all --pause &&
 		must await 30 nothing_changed && must loop_all_on 0 "${hogs[@]}" && must loop_all_on 0 "${w[@]}" &&
-		must quietly diff $loop_dir/irqs.storm <(irq_masks) && must [ "$n" -ge 20 ] &&
+		must quietly diff $loop_dir/irqs.storm <(irq_masks) && must [ "$n" -ge $STORM_TIMES ] &&
 		must quietly ctl unregister storm && must quietly ctl resume
 	rc=$?
 	no_hogs
@@ -473,14 +475,18 @@ a_cpuset_bounds_its_workers() {
 		must await 20 nothing_changed && must loop_all_on 0 "${w[@]}"
 }
 
+# own_mask CPULIST - what is left of a worker's own mask in a cpuset that has got these CPUs: before 6.2 the kernel forgets it
+own_mask() { [ "$kernel" = 6.1 ] && echo "$1" || echo 0; }
+
 # It grows, it shrinks, it is made a partition, and a worker is moved into another one.
 a_cpuset_that_changes_is_followed() {
 	local group=/sys/fs/cgroup/bounded
 	echo 0-5 >$group/cpuset.cpus && must await 20 allowed_is "${w[0]}" 0-5 && must ordered "${w[0]}" 4 && must quietly ctl release --all &&
-		must await 20 nothing_changed && must loop_all_on 0 "${w[@]}" || return 1
-	echo 0-2 >$group/cpuset.cpus && must await 20 allowed_is "${w[0]}" 0-2 && must refused OUTSIDE_CPUSET "${w[0]}" 4 || return 1
+		must await 20 nothing_changed && must loop_all_on "$(own_mask 0-5)" "${w[@]}" || return 1
+	echo 0-2 >$group/cpuset.cpus && must await 20 allowed_is "${w[0]}" 0-2 &&
+		must refused OUTSIDE_CPUSET "${w[0]}" 4 "$(own_mask 0-2)" || return 1
 	echo root >$group/cpuset.cpus.partition && must is "$(cat $group/cpuset.cpus.partition)" root || return 1
-	must await 20 allowed_is "${w[0]}" 0-2 && must refused OUTSIDE_CPUSET "${w[0]}" 4 || return 1
+	must await 20 allowed_is "${w[0]}" 0-2 && must refused OUTSIDE_CPUSET "${w[0]}" 4 "$(own_mask 0-2)" || return 1
 	must cpuset other 6-7 root && echo "${w[1]}" >/sys/fs/cgroup/other/cgroup.procs &&
 		must await 20 allowed_is "${w[1]}" 6-7 && must status_is 6 ctl move "$(name_of "${w[1]}")" 1 &&
 		must grep -q OUTSIDE_CPUSET $loop_dir/out && must ordered "${w[1]}" 7 && must quietly ctl release --all && must await 20 nothing_changed &&
