@@ -51,7 +51,7 @@ struct outlook {
 	bool has_gain;
 	const char *decision;
 	enum cb_reject reason;
-	char text[160]; /* in place of the reason's own sentence */
+	char text[224]; /* in place of the reason's own sentence */
 };
 
 /* What a plan made now would find out about those on the CPU, where no plan has looked at them. */
