@@ -502,7 +502,7 @@ static void write_textfile(struct cb_manager *m)
 	m->textfile_failed = r < 0;
 }
 
-/* Groups whose sockets are not those that were steered any more. */
+/* Groups whose sockets are not those that were steered any more, or could not be steered anew. */
 static void feed_lost(struct cb_manager *m)
 {
 	static char names[CB_GROUPS_MAX][CB_NAME_MAX];
@@ -515,7 +515,7 @@ static void feed_lost(struct cb_manager *m)
 		if (!group)
 			continue;
 		cb_log(LOG_NOTICE,
-		       "The sockets of group %s have changed: the kernel's hash until they have settled",
+		       "The connections of group %s are not steered: its sockets have changed, or refused; the kernel's hash until they have settled",
 		       names[i]);
 		event.group_key = group->key;
 		cb_manager_feed_event(m, &event);

@@ -296,13 +296,36 @@ static int fill_set(struct cb_change *change, const struct cb_target *workers,
 	return 0;
 }
 
-/* Nothing half: what this group has of that knob is put back. */
-static void take_back(struct cb_change *change, const char *group, enum cb_knob_id knob)
+static void lose(struct cb_writer *writer, const char *group)
+{
+	for (uint32_t i = 0; i < writer->n_lost; i++)
+		if (strcmp(writer->lost[i], group) == 0)
+			return;
+	if (writer->n_lost < CB_ARRAY_SIZE(writer->lost))
+		memcpy(writer->lost[writer->n_lost++], group, sizeof(writer->lost[0]));
+}
+
+/* Nothing half: what this group has of that knob is put back. Whoever decides hears of it where that was in place before. */
+static void take_back(struct cb_change *change, const char *group, enum cb_knob_id knob,
+		      bool was_steered)
 {
 	struct cb_change quiet = { .writer = change->writer, .journal = change->journal };
 	struct cb_select select = { .group = group, .knob = &knob };
 
 	cb_restore_selected(&quiet, &select, true);
+	if (was_steered)
+		lose(change->writer, group);
+}
+
+static bool is_steered(const struct cb_journal *journal, const char *group)
+{
+	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
+		const struct cb_journal_entry *e = cb_journal_at(journal, i);
+
+		if (cb_entry_steers(e) && strcmp(e->group, group) == 0)
+			return true;
+	}
+	return false;
 }
 
 void cb_place_steering(struct cb_change *change, const struct cb_target *workers,
@@ -311,6 +334,7 @@ void cb_place_steering(struct cb_change *change, const struct cb_target *workers
 	struct cb_steer_set *set = calloc(1, sizeof(*set));
 	enum cb_item_kind kind = steps[0].item.kind;
 	enum cb_reject why = CB_REJECT_NONE;
+	bool was_steered = is_steered(change->journal, workers[0].group);
 	bool some = kind == CB_ITEM_LISTENER && others_stay(change->journal, workers, n);
 	int r = set ? fill_set(change, workers, steps, n, set) : -ENOMEM;
 
@@ -327,7 +351,7 @@ void cb_place_steering(struct cb_change *change, const struct cb_target *workers
 					       place_shares(change, set, &workers[0], &why);
 	if (r != 0) {
 		if (set && set->n_places > 0)
-			take_back(change, workers[0].group, knob_of(kind));
+			take_back(change, workers[0].group, knob_of(kind), was_steered);
 		fail_all(steps, n, r < 0 ? -r : 0, why);
 	}
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
@@ -418,15 +442,6 @@ void cb_steer_detach(struct cb_host *host, struct cb_journal *journal, struct cb
 }
 
 /* --- once per tick --- */
-
-static void lose(struct cb_writer *writer, const char *group)
-{
-	for (uint32_t i = 0; i < writer->n_lost; i++)
-		if (strcmp(writer->lost[i], group) == 0)
-			return;
-	if (writer->n_lost < CB_ARRAY_SIZE(writer->lost))
-		memcpy(writer->lost[writer->n_lost++], group, sizeof(writer->lost[0]));
-}
 
 /*
  * Sockets came or went somewhere. Where they are not those that we have steered any more, a program that names slots may mean

@@ -252,6 +252,37 @@ static void nothing_half_stays(void **state)
 		}
 }
 
+/* What was in place went with a change that failed: whoever decides must not go on believing in it. */
+static void who_decides_hears_what_is_lost(void **state)
+{
+	struct steering t;
+	struct cb_host host = { .writer = &t.s.machine.writer };
+	char lost[4][CB_NAME_MAX];
+
+	(void)state;
+	begin_steering(&t);
+	t.s.machine.fail_op = OP_SHARES_SET;
+	t.s.machine.fail_errnum = ENOMEM;
+	t.s.machine.fail_call = t.s.machine.fail_calls = 1;
+	steer(&t, CB_ITEM_SHARE, "400", "600");
+	assert_step(t.step[0], CB_STEP_FAILED, CB_ERROR_TRANSIENT);
+	assert_int_equal(cb_steer_lost(&host, lost, 4), 0);
+	machine_no_script(&t.s.machine);
+	steer(&t, CB_ITEM_SHARE, "400", "600");
+	assert_true(t.s.machine.attached);
+	machine_no_script(&t.s.machine);
+	t.s.machine.fail_op = OP_SHARES_SET;
+	t.s.machine.fail_errnum = ENOMEM;
+	t.s.machine.fail_call = t.s.machine.fail_calls = 1;
+	steer(&t, CB_ITEM_SHARE, "500", "500");
+	assert_step(t.step[0], CB_STEP_FAILED, CB_ERROR_TRANSIENT);
+	assert_false(t.s.machine.attached);
+	assert_int_equal(cb_journal_count(t.s.journal), 0);
+	assert_int_equal(cb_steer_lost(&host, lost, 4), 1);
+	assert_string_equal(lost[0], "web");
+	end(&t.s);
+}
+
 static void a_restore_that_fails_is_tried_again(void **state)
 {
 	struct steering t;
@@ -339,6 +370,7 @@ int main(void)
 		cmocka_unit_test(shares_of_two_addresses),
 		cmocka_unit_test(what_cannot_be_steered_says_why),
 		cmocka_unit_test(nothing_half_stays),
+		cmocka_unit_test(who_decides_hears_what_is_lost),
 		cmocka_unit_test(a_restore_that_fails_is_tried_again),
 		cmocka_unit_test(other_sockets_lose_their_program),
 		cmocka_unit_test(a_restart_takes_steering_away_and_nothing_else),
