@@ -161,6 +161,23 @@ static bool joins(const struct cb_step *a, const struct cb_step *b)
 }
 
 /* Steps [from, to) are of one kind that steers and of one group: done together, and put back together. */
+/* Has the group of @worker others than these? */
+static bool has_others(const struct cb_engine *engine, const struct cb_worker_view *worker,
+		       const struct cb_step *steps, uint32_t n)
+{
+	for (uint32_t i = 0; i < cb_engine_n_workers(engine); i++) {
+		struct cb_worker_view other;
+		uint32_t k = 0;
+
+		cb_engine_worker(engine, i, &other);
+		while (k < n && steps[k].item.key != other.key)
+			k++;
+		if (k == n && other.group_key == worker->group_key)
+			return true;
+	}
+	return false;
+}
+
 static void do_steering(struct apply *apply, uint32_t from, uint32_t to)
 {
 	struct cb_change change = { .writer = apply->host->writer, .journal = apply->journal };
@@ -170,6 +187,7 @@ static void do_steering(struct apply *apply, uint32_t from, uint32_t to)
 	struct cb_target workers[CB_STEPS_MAX];
 	struct cb_select select = { .knob = &knob };
 	struct cb_worker_view worker;
+	bool part = false;
 
 	for (uint32_t i = 0; i < to - from; i++) {
 		if (!apply->engine ||
@@ -182,8 +200,11 @@ static void do_steering(struct apply *apply, uint32_t from, uint32_t to)
 						 .start_ticks = worker.start_ticks,
 						 .group = worker.group ? worker.group : "",
 						 .plan_id = apply->decision->plan_id };
-		if (worker.group)
-			select.group = worker.group;
+		if (!worker.group)
+			continue;
+		if (!select.group)
+			part = has_others(apply->engine, &worker, steps, to - from);
+		select.group = worker.group;
 	}
 	if (steps->op == CB_OP_RESTORE && select.group) {
 		restore(apply, &select, steps);
@@ -196,7 +217,7 @@ static void do_steering(struct apply *apply, uint32_t from, uint32_t to)
 		for (uint32_t i = 0; i < to - from; i++)
 			if (refused(apply, &steps[i]))
 				return;
-		cb_place_steering(&change, workers, steps, to - from);
+		cb_place_steering(&change, workers, steps, to - from, part);
 	}
 }
 

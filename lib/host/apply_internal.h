@@ -65,10 +65,10 @@ void cb_place_queue(struct cb_change *change, const struct cb_queue_id *queue, c
 
 /*
  * CB_OP_SET of all @n steps, of one kind that steers and of one group; workers[] are whose they are. All are done or none is, and then
- * the group has the kernel's hash.
+ * the group has the kernel's hash. With @part the group has other workers, whose lanes stay as they are.
  */
 void cb_place_steering(struct cb_change *change, const struct cb_target *workers,
-		       struct cb_step *steps, uint32_t n);
+		       struct cb_step *steps, uint32_t n, bool part);
 
 /* Is @present a mask that this thread can have by our doing: what we set, cut by its cpuset perhaps, or set before? */
 bool cb_task_is_ours(struct cb_writer *writer, const struct cb_journal_entry *entry,

@@ -150,20 +150,7 @@ static const struct cb_journal_entry *lane_entry(const struct cb_journal *journa
 	return e->knob == CB_KNOB_INCOMING_CPU && strcmp(e->group, group) == 0 ? e : NULL;
 }
 
-/* Are there lanes of this group that stay? Then what is moved is known by the journal, and the others are no outsiders. */
-static bool others_stay(const struct cb_journal *journal, const struct cb_target *workers,
-			uint32_t n)
-{
-	for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
-		const struct cb_journal_entry *e = lane_entry(journal, i, workers[0].group);
-
-		if (e && !is_one_of(workers, n, e->tgid))
-			return true;
-	}
-	return false;
-}
-
-/* A socket of a lane to its worker's new CPU. 1: refused, with the reason. */
+/* A socket of a lane to its worker's new CPU, known by the journal: the others are no outsiders. 1: refused, with the reason. */
 static int move_socket(struct cb_change *change, const struct cb_journal_entry *entry,
 		       const struct cb_cpuset *to, uint64_t plan_id, enum cb_reject *ret_why)
 {
@@ -206,40 +193,64 @@ static void move_back(struct cb_change *change, const struct cb_target *worker,
 	}
 }
 
-/* The sockets of these workers alone; none where another lane has the CPU. */
-static int move_cpus(struct cb_change *change, const struct cb_target *workers,
-		     const struct cb_step *steps, uint32_t n, enum cb_reject *ret_why)
+/* Has a lane that stays, or another one of these, the CPU of a step? */
+static bool any_taken(const struct cb_journal *journal, const struct cb_target *workers,
+		      const struct cb_step *steps, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		for (uint32_t j = 0; j < k; j++)
+			if (cb_cpuset_equal(&steps[j].to, &steps[k].to))
+				return true;
+		for (uint32_t i = 0; i < cb_journal_count(journal); i++) {
+			const struct cb_journal_entry *e = lane_entry(journal, i, workers[0].group);
+
+			if (e && !is_one_of(workers, n, e->tgid) &&
+			    cb_cpuset_equal(&e->set, &steps[k].to))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The sockets of one of these workers; -ESRCH when it has none any more. */
+static int move_lane(struct cb_change *change, const struct cb_target *worker,
+		     const struct cb_step *step, enum cb_reject *ret_why)
 {
 	uint32_t n_moved = 0;
 
 	for (uint32_t i = 0; i < cb_journal_count(change->journal); i++) {
-		const struct cb_journal_entry *e = lane_entry(change->journal, i, workers[0].group);
+		const struct cb_journal_entry *e = lane_entry(change->journal, i, worker->group);
+		int r;
 
-		for (uint32_t k = 0; e && k < n; k++)
-			if (!is_one_of(workers, n, e->tgid) &&
-			    cb_cpuset_equal(&e->set, &steps[k].to)) {
-				*ret_why = CB_REJECT_SHARED_CPU;
-				return 1;
-			}
-	}
-	for (uint32_t i = 0; i < cb_journal_count(change->journal); i++)
-		for (uint32_t k = 0; k < n; k++) {
-			const struct cb_journal_entry *e =
-				lane_entry(change->journal, i, workers[0].group);
-			int r;
-
-			if (!e || e->tgid != workers[k].tgid)
-				continue;
-			r = move_socket(change, e, &steps[k].to, workers[k].plan_id, ret_why);
-			if (r == 0) {
-				n_moved++;
-				continue;
-			}
-			for (uint32_t j = 0; j < n; j++)
-				move_back(change, &workers[j], &steps[j]);
+		if (!e || e->tgid != worker->tgid)
+			continue;
+		r = move_socket(change, e, &step->to, worker->plan_id, ret_why);
+		if (r > 0 && *ret_why == CB_REJECT_NONE)
+			*ret_why = CB_REJECT_FOREIGN; /* it reads back as something else */
+		if (r != 0)
 			return r;
-		}
+		n_moved++;
+	}
 	return n_moved > 0 ? 0 : -ESRCH;
+}
+
+/* The sockets of these workers alone: of all or of none. */
+static int move_lanes(struct cb_change *change, const struct cb_target *workers,
+		      const struct cb_step *steps, uint32_t n, enum cb_reject *ret_why)
+{
+	if (any_taken(change->journal, workers, steps, n)) {
+		*ret_why = CB_REJECT_SHARED_CPU;
+		return 1;
+	}
+	for (uint32_t k = 0; k < n; k++) {
+		int r = move_lane(change, &workers[k], &steps[k], ret_why);
+
+		for (uint32_t j = 0; r != 0 && j <= k; j++)
+			move_back(change, &workers[j], &steps[j]);
+		if (r != 0)
+			return r;
+	}
+	return 0;
 }
 
 /* --- shares --- */
@@ -329,13 +340,13 @@ static bool is_steered(const struct cb_journal *journal, const char *group)
 }
 
 void cb_place_steering(struct cb_change *change, const struct cb_target *workers,
-		       struct cb_step *steps, uint32_t n)
+		       struct cb_step *steps, uint32_t n, bool part)
 {
 	struct cb_steer_set *set = calloc(1, sizeof(*set));
 	enum cb_item_kind kind = steps[0].item.kind;
 	enum cb_reject why = CB_REJECT_NONE;
 	bool was_steered = is_steered(change->journal, workers[0].group);
-	bool some = kind == CB_ITEM_LISTENER && others_stay(change->journal, workers, n);
+	bool some = kind == CB_ITEM_LISTENER && part;
 	int r = set ? fill_set(change, workers, steps, n, set) : -ENOMEM;
 
 	if (r == 0 && kind == CB_ITEM_LISTENER && !change->writer->ops->heeds_cpu(change->writer)) {
@@ -343,7 +354,7 @@ void cb_place_steering(struct cb_change *change, const struct cb_target *workers
 		r = 1;
 	}
 	if (r == 0 && some)
-		r = move_cpus(change, workers, steps, n, &why);
+		r = move_lanes(change, workers, steps, n, &why);
 	if (r == 0 && !some)
 		r = change->writer->ops->steer_resolve(change->writer, set, &why);
 	if (r == 0 && !some)

@@ -41,7 +41,7 @@ static void steer(struct steering *t, enum cb_item_kind kind, const char *first,
 		else
 			t->step[i].share_to = (uint32_t)atoi(to[i]);
 	}
-	cb_place_steering(&change, target, t->step, N);
+	cb_place_steering(&change, target, t->step, N, false);
 }
 
 static void each_socket_gets_its_cpu_and_its_original_back(void **state)
@@ -106,13 +106,13 @@ static void one_lane_moves_by_itself(void **state)
 	/* not to where the other one is */
 	step.to = cpus("1");
 	change = change_of(&t.s);
-	cb_place_steering(&change, &target, &step, 1);
+	cb_place_steering(&change, &target, &step, 1, true);
 	assert_step(step, CB_STEP_FAILED, CB_ERROR_PERMANENT);
 	assert_int_equal(step.reject, CB_REJECT_SHARED_CPU);
 	assert_int_equal(t.socket[0]->cpu, 0);
 	assert_int_equal(t.socket[1]->cpu, 1);
 	step.to = cpus("3");
-	cb_place_steering(&change, &target, &step, 1);
+	cb_place_steering(&change, &target, &step, 1, true);
 	assert_step(step, CB_STEP_DONE, CB_ERROR_NONE);
 	assert_int_equal(t.socket[0]->cpu, 3);
 	assert_int_equal(t.s.machine.socket[2].cpu, 3);
@@ -125,7 +125,7 @@ static void one_lane_moves_by_itself(void **state)
 	t.s.machine.fail_call = 2;
 	t.s.machine.fail_calls = 1;
 	step.to = cpus("4");
-	cb_place_steering(&change, &target, &step, 1);
+	cb_place_steering(&change, &target, &step, 1, true);
 	assert_step(step, CB_STEP_FAILED, CB_ERROR_TRANSIENT);
 	assert_int_equal(t.socket[0]->cpu, 3);
 	assert_int_equal(t.s.machine.socket[2].cpu, 3);
@@ -133,6 +133,62 @@ static void one_lane_moves_by_itself(void **state)
 	assert_int_equal(change.n_restored, 4);
 	assert_int_equal(t.socket[0]->cpu, -1);
 	assert_int_equal(t.socket[1]->cpu, -1);
+	end(&t.s);
+}
+
+/* Lanes that go together: not to one CPU, and all of them or none. */
+static void some_lanes_move_together(void **state)
+{
+	struct cb_target target[N] = { { .group = "web", .plan_id = 8 },
+				       { .group = "web", .plan_id = 8 } };
+	struct cb_step step[N] = { { .item = { CB_ITEM_LISTENER, 1 } },
+				   { .item = { CB_ITEM_LISTENER, 2 } } };
+	struct steering t;
+	struct cb_change change;
+
+	(void)state;
+	begin_steering(&t);
+	steer(&t, CB_ITEM_LISTENER, "0", "1");
+	for (uint32_t i = 0; i < N; i++) {
+		target[i].tgid = t.worker[i]->tgid;
+		target[i].start_ticks = t.worker[i]->start_ticks;
+		step[i].to = cpus("3");
+	}
+	change = change_of(&t.s);
+	cb_place_steering(&change, target, step, N, true);
+	assert_step(step[0], CB_STEP_FAILED, CB_ERROR_PERMANENT);
+	assert_int_equal(step[1].reject, CB_REJECT_SHARED_CPU);
+	assert_int_equal(t.socket[0]->cpu, 0);
+	/* the second has no socket that we know of: it stays with the first */
+	step[1].to = cpus("4");
+	target[1].tgid = t.s.main->tgid;
+	target[1].start_ticks = t.s.main->start_ticks;
+	cb_place_steering(&change, target, step, N, true);
+	assert_step(step[1], CB_STEP_GONE, CB_ERROR_GONE);
+	assert_int_equal(t.socket[0]->cpu, 0);
+	assert_int_equal(t.socket[1]->cpu, 1);
+	end(&t.s);
+}
+
+/* A socket outlives its worker where a master keeps it: all workers of the group are asked for, whoever the journal names. */
+static void who_comes_in_anothers_stead_gets_the_lane(void **state)
+{
+	const struct cb_cpuset all = cpus("0-7");
+	struct steering t;
+
+	(void)state;
+	begin_steering(&t);
+	steer(&t, CB_ITEM_LISTENER, "0", "1");
+	machine_exit_process(&t.s.machine, t.worker[0]->tgid);
+	t.worker[0] = machine_spawn(&t.s.machine, &all);
+	t.socket[0]->tgid = t.worker[0]->tgid;
+	steer(&t, CB_ITEM_LISTENER, "0", "1");
+	assert_step(t.step[0], CB_STEP_DONE, CB_ERROR_NONE);
+	assert_int_equal(t.socket[0]->cpu, 0);
+	steer(&t, CB_ITEM_LISTENER, "2", "1");
+	assert_step(t.step[0], CB_STEP_DONE, CB_ERROR_NONE);
+	assert_int_equal(t.socket[0]->cpu, 2);
+	assert_int_equal(cb_journal_count(t.s.journal), N);
 	end(&t.s);
 }
 
@@ -366,6 +422,8 @@ int main(void)
 		cmocka_unit_test(each_socket_gets_its_cpu_and_its_original_back),
 		cmocka_unit_test(two_sockets_of_a_cpu_are_refused),
 		cmocka_unit_test(one_lane_moves_by_itself),
+		cmocka_unit_test(some_lanes_move_together),
+		cmocka_unit_test(who_comes_in_anothers_stead_gets_the_lane),
 		cmocka_unit_test(who_has_set_it_since_is_left_alone),
 		cmocka_unit_test(shares_of_two_addresses),
 		cmocka_unit_test(what_cannot_be_steered_says_why),
