@@ -9,8 +9,10 @@
 static int32_t cpu_of(const struct cb_engine *engine, const struct cb_plan *plan,
 		      struct cb_item_ref item)
 {
-	const struct worker_state *worker =
-		item.kind == CB_ITEM_WORKER ? engine_worker(engine, item.key) : NULL;
+	const struct worker_state *worker = item.kind == CB_ITEM_WORKER ||
+							    cb_item_steers(item.kind) ?
+						    engine_worker(engine, item.key) :
+						    NULL;
 	const struct irq_state *irq =
 		item.kind == CB_ITEM_IRQ ? engine_irq_state(engine, item.key) : NULL;
 

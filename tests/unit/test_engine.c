@@ -562,6 +562,33 @@ static void a_late_look_leaves_what_was_moved_on(void **state)
 	world_done(&world);
 }
 
+/* The later plan came to nothing: what went bad is the first one's. */
+static void a_late_look_knows_what_failed(void **state)
+{
+	struct cb_command move;
+	struct world world;
+	bool first;
+
+	(void)state;
+	hot_start(&world);
+	world_ticks(&world, 45);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	first = !cb_cpuset_equal(&world.worker[0].mask, &world.worker[0].original);
+	move = move_of(first ? 1 : 2, cb_cpuset_of(0));
+	world.fail_errno = EPERM;
+	world.fail_class = CB_ERROR_PERMANENT;
+	assert_int_equal(world_command(&world, &move).result, 0);
+	for (uint32_t i = 0; i < 100 && cb_engine_plan(world.engine); i++)
+		world_tick(&world);
+	assert_int_equal(world.last_verdict, CB_VERDICT_FAILED);
+	world.fail_errno = 0;
+	world.batch[0] = world.batch[1] = 2;
+	world_ticks(&world, 80);
+	assert_int_equal(world.last_verdict, CB_VERDICT_ROLLED_BACK);
+	assert_non_null(strstr(world.last_sentence, "kept at first, but 1 min later"));
+	world_done(&world);
+}
+
 static void a_veto_keeps_the_items_out_for_long(void **state)
 {
 	struct world world;
@@ -654,6 +681,7 @@ int main(void)
 		cmocka_unit_test(a_late_look_undoes_what_went_bad),
 		cmocka_unit_test(a_late_look_forgives_a_lighter_load),
 		cmocka_unit_test(a_late_look_leaves_what_was_moved_on),
+		cmocka_unit_test(a_late_look_knows_what_failed),
 		cmocka_unit_test(a_veto_keeps_the_items_out_for_long),
 		cmocka_unit_test(bad_inputs_are_ignored),
 		cmocka_unit_test(a_steady_balanced_load_moves_nothing),
