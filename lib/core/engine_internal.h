@@ -182,6 +182,7 @@ struct steer_state {
 	uint64_t again_usec;		 /* when to put it in place anew, 0 never */
 	uint32_t n_again;		 /* tries in a row */
 	bool ordered;			 /* by an operator: nothing is changed by itself */
+	bool given_up;			 /* what was kept could not be had again: the hash is next */
 	uint64_t even_since_usec;	 /* shares for which there is no reason any more */
 	uint64_t astray_usec; /* since when a worker is not where its socket's connections arrive, 0 */
 	enum cb_reject reject; /* why it was refused last */

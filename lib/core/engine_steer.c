@@ -373,7 +373,9 @@ static bool follow_workers(struct cb_engine *engine, struct group_state *group, 
 	steer->astray_usec = 0;
 	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 	ret->unjudged = true;
-	steer->reject = lane_steps(worker, n, ret);
+	/* what was refused when it was written is not tried again and again */
+	if (steer->reject == CB_REJECT_NONE || steer->quarantine.until_usec <= engine->now_usec)
+		steer->reject = lane_steps(worker, n, ret);
 	if (steer->reject != CB_REJECT_NONE)
 		restore_steps(engine, group, ret);
 	return ret->n_steps > 0;
@@ -386,7 +388,8 @@ static bool next_plan(struct cb_engine *engine, struct group_state *group, struc
 	struct worker_state *worker[CB_STEPS_MAX];
 	uint32_t n;
 
-	if (steer->is != CB_STEERING_NONE && steer->is != group->policy.steering) {
+	if (steer->is != CB_STEERING_NONE &&
+	    (steer->is != group->policy.steering || steer->given_up)) {
 		engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);
 		ret->unjudged = true;
 		restore_steps(engine, group, ret);
@@ -517,6 +520,7 @@ void engine_steer_ended(struct cb_engine *engine, const struct cb_plan *plan)
 	steer = &group->steer;
 	if (plan->step[0].op == CB_OP_RESTORE) {
 		steer->kept = CB_STEERING_NONE;
+		steer->given_up = false;
 		return;
 	}
 	if (in_place(plan)) {
@@ -541,10 +545,13 @@ void engine_steer_ended(struct cb_engine *engine, const struct cb_plan *plan)
 	if (steer->kept == CB_STEERING_NONE || plan->judgement.verdict == CB_VERDICT_WITHDRAWN)
 		return;
 	/* sockets of workers that are on their way out: a little later */
-	if (++steer->n_again > RETRIES_MAX)
-		steer->kept = CB_STEERING_NONE;
-	else
+	if (++steer->n_again <= RETRIES_MAX) {
 		steer->again_usec = engine->now_usec + RETRY_USEC;
+		return;
+	}
+	/* half of it may be in place, for workers of before */
+	steer->kept = CB_STEERING_NONE;
+	steer->given_up = true;
 }
 
 void engine_steer_forget(struct cb_engine *engine, struct group_state *group)

@@ -167,7 +167,8 @@ static void write_step(struct world *world, struct cb_step *step)
 		step->error_class = CB_ERROR_GONE;
 		return;
 	}
-	if (cb_item_steers(step->item.kind) && world->refuse_steering != CB_REJECT_NONE) {
+	if (cb_item_steers(step->item.kind) && step->op == CB_OP_SET &&
+	    world->refuse_steering != CB_REJECT_NONE) {
 		step->state = CB_STEP_FAILED;
 		step->error_class = CB_ERROR_PERMANENT;
 		step->reject = world->refuse_steering;

@@ -431,6 +431,32 @@ static void lanes_need_a_cpu_each(void **state)
 	world_done(&world);
 }
 
+/* Its socket cannot go after a worker that somebody else has moved: connections are anybody's then, and there is an end of it. */
+static void lanes_that_cannot_follow_are_given_up(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_init(&world, 4, 2);
+	world.worker[1].mask = world.worker[1].original = cb_cpuset_of(1);
+	world.worker[0].demand = world.worker[1].demand = 0.2;
+	set_steering(&world, CB_STEERING_LOCAL);
+	world_ticks(&world, 5);
+	assert_int_equal(order(&world, CB_STEERING_LOCAL, ""), 0);
+	world_ticks(&world, 60);
+	assert_int_equal(world.worker[0].incoming_cpu, 0);
+	world.refuse_steering = CB_REJECT_OUTSIDER;
+	world.worker[0].mask = cb_cpuset_of(2);
+	world_ticks(&world, 200);
+	assert_int_equal(group_of(&world).steered, CB_STEERING_NONE);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	assert_int_equal(world.worker[1].incoming_cpu, -1);
+	world.n_applies = 0;
+	world_ticks(&world, 60);
+	assert_int_equal(world.n_applies, 0);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +476,7 @@ int main(void)
 		cmocka_unit_test(settings_that_forbid_it_end_it),
 		cmocka_unit_test(a_rollback_is_the_hash),
 		cmocka_unit_test(lanes_need_a_cpu_each),
+		cmocka_unit_test(lanes_that_cannot_follow_are_given_up),
 	};
 
 	return cmocka_run_group_tests_name("steer", tests, NULL, NULL);
