@@ -129,8 +129,8 @@ void cb_engine_demand(const struct cb_engine *engine, bool watched, struct cb_de
 			continue;
 		if (cpu->hot || cpu->taken.smooth >= engine->policy.warm_ratio)
 			cb_cpuset_set(&ret->near, id);
-		else if (cpu->busy.raw >= IDLE_RATIO)
-			cb_cpuset_set(&ret->busy, id);
+		else if (cpu->busy.raw >= IDLE_RATIO && cb_cpuset_has(&engine->housekeeping, id))
+			cb_cpuset_set(&ret->busy, id); /* others are asked for nothing */
 	}
 	/* Without a group nothing can be done about it, and who is to be told can wait some seconds. */
 	if (engine->n_groups > 0)

@@ -39,6 +39,13 @@ static void asks_for_what_is_near(void **state)
 	assert_true(demand.detail);
 	assert_set(&demand.near, "0");
 	assert_set(&demand.busy, "2");
+	/* an isolated one is asked for nothing, so it has no turn to take from others either */
+	cb_cpuset_set(&world.topology->isolated, 2);
+	world_topology(&world);
+	world_ticks(&world, 2);
+	cb_engine_demand(world.engine, false, &demand);
+	assert_set(&demand.near, "0");
+	assert_true(cb_cpuset_empty(&demand.busy));
 	world_done(&world);
 }
 
