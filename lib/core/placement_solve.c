@@ -6,7 +6,7 @@
  * nothing but the solution
  * that it starts from, so that the planner run again on its own result does nothing.
  *
- * The effort of a round is bounded in proportion to the problem; even packing, which is cheap and always complete, is outside of it.
+ * The effort of a round is bounded in proportion to the problem; even packing and trimming, which are cheap and end by themselves, are outside of it.
  */
 #include "placement.h"
 

@@ -57,7 +57,6 @@ static bool go_instead(struct cb_planner_scratch *p, uint32_t rank)
 			continue;
 		looks++;
 		more = p->w[rank] - p->w[i];
-		p->effort--;
 		/* a first look, without what siblings feel */
 		if (p->felt[home] + more > p->limit[home] + LOAD_EPSILON ||
 		    p->felt[target] - more > p->limit[target] + LOAD_EPSILON)
