@@ -180,10 +180,13 @@ deps_bench := bench
 run_tests = $(KEEP_OWNER) env BUILD=$(BUILD) CC='$(CC)' tools/run-tests
 pure_objects := $(call obj,$(pure_src))
 
-.PHONY: check check-quick check-unit check-asan check-valgrind check-layers check-docs
+.PHONY: check check-packets check-quick check-unit check-asan check-valgrind check-layers check-docs
 check: deps build-tests faulty ## unit, simulator, fuzz corpus, layers, documents, bus and system tests
 	@$(run_tests) $(call kind,unit) $(call kind,sim) $(fuzzers) tools/check-layers tools/check-docs \
 		$(call kind,bus) $(call kind,system)
+
+check-packets: deps build-tests ## what packet steering is worth under load (root, a machine with nothing else to do)
+	@CB_EFFECTS=1 $(run_tests) tests/system/test_packets.sh
 
 check-unit: $(first) build-tests ## the unit tests alone
 	@$(run_tests) $(call kind,unit)

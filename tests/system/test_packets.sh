@@ -13,7 +13,7 @@ cd "${CB_SRC:-$(dirname "$0")/../..}" || exit 1
 . tests/testlib/veth.bash
 
 CASES=(
-	"softirqs_leave_a_hot_cpu_and_that_is_kept"
+	"softirqs_leave_a_hot_cpu_and_are_judged"
 	"an_order_that_hurts_is_undone"
 	"a_stop_puts_it_back"
 	"restore_after_a_crash_puts_it_back"
@@ -23,6 +23,9 @@ CASES=(
 	"transmit_queues_are_shared_out_and_put_back"
 	"a_queue_for_each_cpu_is_enough"
 )
+
+# What it is worth depends on what else the CPUs do, the generator of the load among it: for make check-packets, on a machine at rest.
+[ "${CB_EFFECTS:-}" != 1 ] || CASES+=("softirqs_leave_a_hot_cpu_and_that_is_kept")
 
 # stage OPTION... - one worker on CPU A; options are for veth_start
 stage() {
@@ -97,9 +100,8 @@ by_hand() {
 	awk -v a="$on_a" -v b="$on_b" 'BEGIN { printf "%.2f", (a > 0 ? b / a : 0) }'
 }
 
-softirqs_leave_a_hot_cpu_and_that_is_kept() { tried relieved; }
-relieved() {
-	local kept bad good load hand interval=1s # what a window finds depends less on chance
+# under_load - requests that fill CPU A with their packets and their worker; the load is ${load}, what RPS is worth by hand ${hand}
+under_load() {
 	stage || return 1
 	queue rx-0/rps_cpus "$(mask_of "$loop_a")" || return 1
 	veth_load load --cpus "$loop_b" --connections 64 --seconds 300
@@ -108,7 +110,29 @@ relieved() {
 	awk -v x="$hand" 'BEGIN { exit x >= 1.25 }' && { skip="RPS set by hand is worth x $hand here, too little for a daemon to show"; return 1; }
 	registered || return 1
 	loop_phase "$load" load && must loop_try 60 is_planned && loop_phase "$load" load && bad=$(loop_figure rps "$loop_line")
-	must loop_try 90 any_kept && must lists_change || return 1
+}
+
+# By the daemon alone: found, planned, written, judged. What was kept is in place, what was not is undone.
+softirqs_leave_a_hot_cpu_and_are_judged() { tried judged; }
+judged() {
+	local bad load hand interval=1s kept=''
+	under_load && must loop_try 90 any_verdict || return 1
+	say "by hand x $hand; by the daemon: $(ctl history | tail -n 1)"
+	if any_kept; then
+		must lists_change && must loop_all_on "$loop_a" "${w[0]}" || return 1
+	else
+		must loop_try 10 queue_is rx-0/rps_cpus "$(mask_of "$loop_a")" || return 1
+	fi
+	must quietly ctl release --all --pause && must queue_is rx-0/rps_cpus "$(mask_of "$loop_a")" && must lists_none
+}
+any_verdict() { no_plan && [ -n "$(verdict_of "$(json_of "$(ctl --json status | json_flat)" Manager.LastPlanId)")" ]; }
+
+softirqs_leave_a_hot_cpu_and_that_is_kept() { tried relieved; }
+relieved() {
+	local bad good load hand interval=1s # what a window finds depends less on chance
+	under_load && must loop_try 90 any_kept && must lists_change || return 1
+	# it may go on to do better
+	loop_try 60 no_plan
 	loop_phase "$load" load && sleep 3 && loop_phase "$load" load && good=$(loop_figure rps "$loop_line")
 	must loop_all_on "$loop_a" "${w[0]}" || return 1
 	say "$bad requests/s before, $good after; by hand x $hand"
