@@ -565,6 +565,9 @@ double engine_lane_join(const struct cb_engine *engine, const struct group_state
 void engine_lane_irq(const struct cb_engine *engine, const struct group_state *group,
 		     uint32_t index, struct cb_planner_item *item, struct cb_cpuset *target);
 bool engine_lane_keeps(const struct cb_engine *engine, uint32_t index); /* some lane has it */
+/* The first step that leads a lane to where another step has led one already; @n: there is none. */
+uint32_t engine_lane_clash(const struct cb_engine *engine, const struct group_state *group,
+			   const struct cb_step *step, uint32_t n);
 /* Steps for what goes with the workers that @plan moves. False: one of them leaves its lane. */
 bool engine_lane_follow(struct cb_engine *engine, const struct group_state *group,
 			struct cb_plan *plan);

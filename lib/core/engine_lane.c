@@ -163,6 +163,26 @@ bool engine_lane_keeps(const struct cb_engine *engine, uint32_t index)
 	return false;
 }
 
+uint32_t engine_lane_clash(const struct cb_engine *engine, const struct group_state *group,
+			   const struct cb_step *step, uint32_t n)
+{
+	struct cb_cpuset taken = CB_CPUSET_EMPTY;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct worker_state *worker =
+			step[i].item.kind == CB_ITEM_WORKER ?
+				engine_worker(engine, step[i].item.key) :
+				NULL;
+
+		if (!worker || !engine_in_lane(group, worker))
+			continue;
+		if (cb_cpuset_intersects(&taken, &step[i].to))
+			return i;
+		taken = cb_cpuset_or(&taken, &step[i].to);
+	}
+	return n;
+}
+
 /* --- as steps --- */
 
 static bool may_go(const struct cb_engine *engine, const struct group_state *group,

@@ -265,6 +265,20 @@ static void reject_workers(struct cb_engine *engine, uint32_t n_items)
 			engine->item[i].reject = CB_REJECT_NOT_HOT;
 }
 
+/* The planner may fill a free CPU with as many lanes as fit: then a plan that ends before the second of them, its loads expected anew. */
+static void run_planner(struct cb_engine *engine, const struct group_state *group,
+			struct cb_planner_problem *problem)
+{
+	struct cb_planner_result *result = &engine->result;
+	uint32_t clash;
+
+	do {
+		cb_planner_run(problem, result);
+		clash = engine_lane_clash(engine, group, result->step, result->n_steps);
+		problem->max_steps = clash;
+	} while (clash < result->n_steps);
+}
+
 void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		     struct group_state *group, uint32_t max_steps, struct cb_plan *ret)
 {
@@ -296,7 +310,7 @@ void engine_plan_for(struct cb_engine *engine, const struct cb_finding *finding,
 		reject_all(engine, problem.n_items, CB_REJECT_NO_GAIN);
 	else if (finding->kind == CB_FINDING_SOFTIRQ_CONCENTRATION)
 		reject_workers(engine, problem.n_items);
-	cb_planner_run(&problem, &engine->result);
+	run_planner(engine, group, &problem);
 	engine_left_explain(engine);
 
 	engine_plan_blank(engine, group, CB_ORIGIN_AUTO, ret);

@@ -286,6 +286,43 @@ static void sockets_follow_their_workers(void **state)
 	world_done(&world);
 }
 
+/* Two hot lanes and one free CPU, which has room for both: one goes, and the loads are told without the other. */
+static void two_lanes_do_not_share_a_cpu(void **state)
+{
+	const struct cb_plan *plan;
+	uint32_t n_workers = 0;
+	struct world world;
+
+	(void)state;
+	begin_machine(&world, 3);
+	for (int i = 0; i < 3; i++) {
+		world.worker[i].demand = 0.2;
+		world.irq[i].softirq_ratio = 0.1;
+	}
+	world.policy.plan_steps = world.policy.plan_steps_trusted = 4;
+	world_policy(&world);
+	world_irqs(&world);
+	set_group(&world, CB_STEERING_LOCAL);
+	world_ticks(&world, 5);
+	assert_int_equal(order(&world, CB_STEERING_LOCAL), 0);
+	world_ticks(&world, 150);
+	world.n_applies = 0;
+	world.batch[0] = world.batch[1] = 0.9;
+	until_applied(&world);
+	plan = cb_engine_plan(world.engine);
+	assert_non_null(plan);
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		n_workers += plan->step[i].item.kind == CB_ITEM_WORKER;
+	assert_int_equal(n_workers, 1);
+	assert_true(plan->hottest_after_ratio < plan->hottest_before_ratio);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_lane(&world, i);
+		assert_int_not_equal(world.worker[i].incoming_cpu,
+				     world.worker[(i + 1) % 3].incoming_cpu);
+	}
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +334,7 @@ int main(void)
 		cmocka_unit_test(one_of_several_goes_to_another_lane),
 		cmocka_unit_test(an_order_moves_the_lane_or_says_that_it_does_not),
 		cmocka_unit_test(sockets_follow_their_workers),
+		cmocka_unit_test(two_lanes_do_not_share_a_cpu),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
