@@ -6,8 +6,9 @@
  * interrupt and of the socket for company. It counts as one move.
  *
  * A lane goes to a CPU that has none of its group, since the kernel shares connections out unevenly between two sockets of one CPU. It stays
- * where an interrupt of it may not be moved, or where there is none: packets of a virtual interface arrive where they are sent. Where
- * several interrupts bring much to one CPU, the biggest stays with the worker and the others may go to CPUs with lanes.
+ * where an interrupt of it may not be moved, or brings the connections of another group's lane too, or where there is none: packets of a
+ * virtual interface arrive where they are sent. Where several interrupts bring much to one CPU, the biggest stays with the worker and the
+ * others may go to CPUs with lanes.
  *
  * Who is moved alone all the same, by an order or by somebody else, takes its socket along (engine_steer.c), and the order's answer says so.
  */
@@ -53,6 +54,29 @@ static bool brings(const struct cb_engine *engine, const struct group_state *gro
 	       engine_group_feeds(engine, group, info);
 }
 
+static const struct worker_state *lane_at(const struct cb_engine *engine,
+					  const struct group_state *group, int32_t cpu)
+{
+	if (group->steer.is != CB_STEERING_LOCAL)
+		return NULL;
+	for (uint32_t i = 0; i < engine->n_workers; i++)
+		if (engine->worker[i].incoming_cpu == cpu &&
+		    engine_in_lane(group, &engine->worker[i]))
+			return &engine->worker[i];
+	return NULL;
+}
+
+/* Does it bring the connections of another group's lane as well? To go with one lane it would have to leave the other. */
+static bool is_shared(const struct cb_engine *engine, const struct group_state *group, int32_t cpu,
+		      uint32_t index)
+{
+	for (uint32_t i = 0; i < engine->n_groups; i++)
+		if (engine->group[i] != group && lane_at(engine, engine->group[i], cpu) &&
+		    brings(engine, engine->group[i], index))
+			return true;
+	return false;
+}
+
 static void look_at(const struct cb_engine *engine, const struct group_state *group, int32_t cpu,
 		    struct lane *ret)
 {
@@ -62,7 +86,8 @@ static void look_at(const struct cb_engine *engine, const struct group_state *gr
 
 		if (state->effective_cpu != cpu || !brings(engine, group, i))
 			continue;
-		if (engine_irq_reject(engine, state, true) != CB_REJECT_NONE)
+		if (engine_irq_reject(engine, state, true) != CB_REJECT_NONE ||
+		    is_shared(engine, group, cpu, i))
 			ret->whole = false;
 		if (ret->n == 0 || state->load_ratio > engine->irq[ret->biggest].load_ratio)
 			ret->biggest = i;
@@ -86,16 +111,6 @@ static struct cb_cpuset lanes_of(const struct cb_engine *engine, const struct gr
 		    engine->worker[i].incoming_cpu >= 0 && engine->worker[i].incoming_cpu != but)
 			cb_cpuset_set(&ret, (unsigned int)engine->worker[i].incoming_cpu);
 	return ret;
-}
-
-static const struct worker_state *lane_at(const struct cb_engine *engine,
-					  const struct group_state *group, int32_t cpu)
-{
-	for (uint32_t i = 0; i < engine->n_workers; i++)
-		if (engine->worker[i].incoming_cpu == cpu &&
-		    engine_in_lane(group, &engine->worker[i]))
-			return &engine->worker[i];
-	return NULL;
 }
 
 /* --- as items of a plan --- */

@@ -323,6 +323,73 @@ static void two_lanes_do_not_share_a_cpu(void **state)
 	world_done(&world);
 }
 
+/* A worker of group 2, which has the same interface, pinned to that CPU. */
+static void add_other(struct world *world, unsigned int cpu)
+{
+	struct cb_event event = { .kind = CB_EVENT_WORKER_ADDED };
+	uint32_t index = world->n_workers++;
+
+	world->worker[index] = (struct world_worker){ .alive = true,
+						      .demand = 0.2,
+						      .mask = cb_cpuset_of(cpu),
+						      .original = cb_cpuset_of(cpu),
+						      .incoming_cpu = -1 };
+	event.worker = (struct cb_worker_added){ .key = index + 1,
+						 .group_key = 2,
+						 .pid = (int32_t)(1000 + index),
+						 .start_ticks = 77,
+						 .original = cb_cpuset_of(cpu) };
+	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
+	world_event(world, &event);
+}
+
+static void begin_two_groups(struct world *world)
+{
+	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED,
+				  .group_key = 2,
+				  .group = { .name = "api",
+					     .interfaces = "eth0",
+					     .placement = CB_PLACEMENT_CORE,
+					     .steering = CB_STEERING_LOCAL } };
+	struct cb_command steer = { .kind = CB_COMMAND_STEER,
+				    .group_key = 2,
+				    .steering = CB_STEERING_LOCAL };
+
+	begin_machine(world, 2);
+	set_group(world, CB_STEERING_LOCAL);
+	world_event(world, &group);
+	for (uint32_t i = 0; i < 2; i++) {
+		world->worker[i].demand = 0.2;
+		add_other(world, i);
+	}
+	world_irqs(world);
+	world_ticks(world, 5);
+	assert_int_equal(order(world, CB_STEERING_LOCAL), 0);
+	world_ticks(world, 150);
+	assert_int_equal(world_command(world, &steer).result, 0);
+	world_ticks(world, 150);
+	assert_int_equal(world->worker[0].incoming_cpu, 0);
+	assert_int_equal(world->worker[2].incoming_cpu, 0);
+	world->n_applies = 0;
+}
+
+static void an_interrupt_of_two_groups_stays(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin_two_groups(&world);
+	world.batch[0] = 0.9;
+	for (int i = 0; i < 100 && !refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED); i++)
+		world_tick(&world);
+	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED));
+	world_ticks(&world, 100);
+	assert_int_equal(world.n_applies, 0);
+	assert_lane(&world, 0);
+	assert_int_equal(world.worker[2].incoming_cpu, 0);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +402,7 @@ int main(void)
 		cmocka_unit_test(an_order_moves_the_lane_or_says_that_it_does_not),
 		cmocka_unit_test(sockets_follow_their_workers),
 		cmocka_unit_test(two_lanes_do_not_share_a_cpu),
+		cmocka_unit_test(an_interrupt_of_two_groups_stays),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
