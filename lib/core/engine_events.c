@@ -328,7 +328,7 @@ int engine_event(struct cb_engine *engine, const struct cb_event *event,
 		if (!group)
 			return -EINVAL;
 		engine_steer_lost(engine, group);
-		if (engine->flight.active && engine_plan_steers(&engine->flight.plan))
+		if (engine->flight.active && engine_plan_has_sockets(&engine->flight.plan))
 			engine_plan_disturbed(engine, group->key, 0, decision);
 		return 0;
 	case CB_EVENT_IRQBALANCE:

@@ -523,6 +523,14 @@ static inline bool engine_plan_steers(const struct cb_plan *plan)
 {
 	return plan->n_steps > 0 && cb_item_steers(plan->step[0].item.kind);
 }
+/* Does it touch sockets at all, be it with lanes that it moves? */
+static inline bool engine_plan_has_sockets(const struct cb_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		if (cb_item_steers(plan->step[i].item.kind))
+			return true;
+	return false;
+}
 /* Does the step only follow another: of a queue, or of a lane whose worker is moved? */
 static inline bool engine_plan_goes_along(const struct cb_plan *plan, const struct cb_step *step)
 {

@@ -137,6 +137,16 @@ static void hand_over(struct cb_engine *engine, struct cb_decision *decision)
 	engine_plan_enter(engine, CB_PLAN_APPLYING, 0);
 }
 
+/* The socket of a lane when there are none any more: to send it back would steer what somebody has switched off. */
+static bool is_over(const struct cb_engine *engine, const struct cb_plan *plan,
+		    const struct cb_step *step)
+{
+	const struct group_state *group = engine_group(engine, plan->group_key);
+
+	return step->item.kind == CB_ITEM_LISTENER && !engine_plan_steers(plan) &&
+	       (!group || group->steer.is != CB_STEERING_LOCAL);
+}
+
 void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const char *why,
 		      struct cb_decision *decision)
 {
@@ -148,10 +158,14 @@ void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const c
 			 "%s", why);
 	flight->undo_verdict = verdict;
 	for (uint32_t i = flight->plan.n_steps; i-- > 0;) {
-		const struct cb_step *step = &flight->plan.step[i];
+		struct cb_step *step = &flight->plan.step[i];
 
 		if (step->state != CB_STEP_DONE && step->state != CB_STEP_PENDING)
 			continue;
+		if (is_over(engine, &flight->plan, step)) {
+			step->state = CB_STEP_UNDONE;
+			continue;
+		}
 		decision->step[n] = *step;
 		decision->step[n].op = flight->was_placed[i] ? CB_OP_SET : CB_OP_RESTORE;
 		decision->step[n].from = step->to;

@@ -596,7 +596,7 @@ void engine_steer_policy(struct cb_engine *engine, struct group_state *group,
 	/* what is in place goes with the next tick that may */
 	group->steer.kept = CB_STEERING_NONE;
 	if (flight->active && flight->plan.group_key == group->key &&
-	    engine_plan_steers(&flight->plan) &&
+	    engine_plan_has_sockets(&flight->plan) &&
 	    (flight->plan.state == CB_PLAN_SETTLING || flight->plan.state == CB_PLAN_VERIFYING))
 		engine_plan_undo(engine, CB_VERDICT_VOID, "Steering= was changed", decision);
 }

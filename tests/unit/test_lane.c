@@ -390,6 +390,72 @@ static void an_interrupt_of_two_groups_stays(void **state)
 	world_done(&world);
 }
 
+static void other_sockets_end_a_move_of_lanes(void **state)
+{
+	struct cb_event lost = { .kind = CB_EVENT_STEER_LOST, .group_key = 1 };
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	assert_true(world.worker[0].incoming_cpu >= 2);
+	world_tick(&world);
+	world.worker[0].incoming_cpu = world.worker[1].incoming_cpu = -1;
+	world_event(&world, &lost);
+	assert_int_equal(world.last_verdict, CB_VERDICT_VOID);
+	/* back, and no socket is steered until they have settled */
+	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
+	assert_int_equal(world.irq[0].cpu, 0);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	world_ticks(&world, 10);
+	assert_lane(&world, 0);
+	assert_lane(&world, 1);
+	world_done(&world);
+}
+
+static void settings_end_a_move_of_lanes(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	world_tick(&world);
+	set_group(&world, CB_STEERING_NONE);
+	assert_int_equal(world.last_verdict, CB_VERDICT_VOID);
+	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
+	world_ticks(&world, 2);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	assert_int_equal(world.worker[1].incoming_cpu, -1);
+	world_done(&world);
+}
+
+/* What the operator has switched off does not come back with a worker. */
+static void a_rollback_steers_nothing_anew(void **state)
+{
+	struct cb_command rollback = { .kind = CB_COMMAND_ROLLBACK };
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	rollback.plan_id = cb_engine_plan(world.engine)->id;
+	world_ticks(&world, 60);
+	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
+	assert_int_equal(order(&world, CB_STEERING_NONE), 0);
+	world_ticks(&world, 2);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	assert_int_equal(world_command(&world, &rollback).result, 0);
+	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
+	assert_int_equal(world.irq[0].cpu, 0);
+	assert_int_equal(world.worker[0].incoming_cpu, -1);
+	assert_int_equal(world.last_verdict, CB_VERDICT_ROLLED_BACK);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +469,9 @@ int main(void)
 		cmocka_unit_test(sockets_follow_their_workers),
 		cmocka_unit_test(two_lanes_do_not_share_a_cpu),
 		cmocka_unit_test(an_interrupt_of_two_groups_stays),
+		cmocka_unit_test(other_sockets_end_a_move_of_lanes),
+		cmocka_unit_test(settings_end_a_move_of_lanes),
+		cmocka_unit_test(a_rollback_steers_nothing_anew),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
