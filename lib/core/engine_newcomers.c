@@ -289,7 +289,9 @@ static void place_worker(struct cb_engine *engine, const struct group_state *gro
 	struct cb_cpuset allowed, target = engine_target(engine, worker, &allowed), to;
 	int32_t home = worker->cpu_attributed, best = -1;
 
-	if (!cb_cpuset_empty(&target) && !cb_cpuset_equal(&target, &worker->last.mask))
+	/* a lane does not leave its interrupt behind; it is counted, since others may go */
+	if (!engine_in_lane(group, worker) && !cb_cpuset_empty(&target) &&
+	    !cb_cpuset_equal(&target, &worker->last.mask))
 		best = better_place(engine, &worker->last.mask, &target, work, home, ret);
 	add_load(engine, (uint32_t)(best >= 0 ? best : home), work);
 	if (best < 0)

@@ -456,6 +456,54 @@ static void a_rollback_steers_nothing_anew(void **state)
 	world_done(&world);
 }
 
+/* One more worker, which was just started, on a CPU that is hot. */
+static void come(struct world *world, unsigned int cpu)
+{
+	struct cb_event event = { .kind = CB_EVENT_WORKER_ADDED };
+	uint32_t index = world->n_workers++;
+
+	world->worker[index] = (struct world_worker){ .alive = true,
+						      .demand = 0.4,
+						      .mask = cb_cpuset_of(cpu),
+						      .original = cb_cpuset_of(cpu),
+						      .incoming_cpu = -1 };
+	event.worker = (struct cb_worker_added){ .key = index + 1,
+						 .group_key = 1,
+						 .pid = (int32_t)(1000 + index),
+						 .start_ticks = world->now_usec / 10000,
+						 .original = cb_cpuset_of(cpu) };
+	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
+	world_event(world, &event);
+	world_irqs(world);
+}
+
+static void a_newcomer_in_a_lane_is_not_moved_alone(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.n_irqs = 3;
+	world.irq[2] = (struct world_irq){
+		.cpu = 2, .original = 2, .softirq_ratio = 0.2, .dir = CB_QUEUE_BOTH
+	};
+	world.batch[2] = 0.9;
+	world.policy.mode = CB_MODE_ADVISE;
+	world_policy(&world);
+	come(&world, 2);
+	for (int i = 0; i < 30 && world.worker[2].incoming_cpu < 0; i++)
+		world_tick(&world);
+	world_ticks(&world, 5);
+	assert_lane(&world, 2);
+	world.policy.mode = CB_MODE_AUTO;
+	world_policy(&world);
+	for (int i = 0; i < 200; i++) {
+		world_tick(&world);
+		assert_lane(&world, 2);
+	}
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +520,7 @@ int main(void)
 		cmocka_unit_test(other_sockets_end_a_move_of_lanes),
 		cmocka_unit_test(settings_end_a_move_of_lanes),
 		cmocka_unit_test(a_rollback_steers_nothing_anew),
+		cmocka_unit_test(a_newcomer_in_a_lane_is_not_moved_alone),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
