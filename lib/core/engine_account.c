@@ -99,6 +99,22 @@ static void account_items(struct cb_engine *engine, const struct cb_plan *plan, 
 	}
 }
 
+/* A lane whose socket could not be moved is asked again later, not with the next plan. */
+static void account_lanes(struct cb_engine *engine, const struct cb_plan *plan)
+{
+	for (uint32_t i = 0; !engine_plan_steers(plan) && i < plan->n_steps; i++) {
+		const struct cb_step *step = &plan->step[i];
+		struct worker_state *worker = step->item.kind == CB_ITEM_LISTENER ?
+						      engine_worker(engine, step->item.key) :
+						      NULL;
+
+		if (worker && step->state == CB_STEP_FAILED)
+			worker->quarantine.until_usec =
+				CB_MAX(worker->quarantine.until_usec,
+				       engine->now_usec + engine->policy.quarantine_usec);
+	}
+}
+
 /*
  * Where nobody suffers there is hardly anything by which a move could be shown to help. When it was not, the heat of this group's CPUs
  * is left alone for a while, twice as long each time: else every item would get its turn, each of them would be moved and put back,
@@ -138,6 +154,8 @@ void engine_account_end(struct cb_engine *engine, const struct cb_plan *plan, bo
 	if (group && !plan->unjudged)
 		account_futile(engine, group, plan);
 	account_items(engine, plan, veto);
+	if (verdict == CB_VERDICT_FAILED)
+		account_lanes(engine, plan);
 	if (plan->origin != CB_ORIGIN_AUTO ||
 	    (verdict != CB_VERDICT_ROLLED_BACK && verdict != CB_VERDICT_INCONCLUSIVE))
 		return;

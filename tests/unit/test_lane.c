@@ -504,6 +504,26 @@ static void a_newcomer_in_a_lane_is_not_moved_alone(void **state)
 	world_done(&world);
 }
 
+/* A socket that somebody else has set: its lane is not tried again and again. */
+static void a_lane_that_cannot_go_is_left_alone(void **state)
+{
+	struct world world;
+
+	(void)state;
+	begin(&world);
+	world.refuse_steering = CB_REJECT_FOREIGN;
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	assert_int_equal(world.last_verdict, CB_VERDICT_FAILED);
+	assert_int_equal(world.n_applies, 2); /* there and back */
+	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
+	assert_int_equal(world.irq[0].cpu, 0);
+	world_ticks(&world, 200);
+	assert_int_equal(world.n_applies, 2);
+	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_QUARANTINE));
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +541,7 @@ int main(void)
 		cmocka_unit_test(settings_end_a_move_of_lanes),
 		cmocka_unit_test(a_rollback_steers_nothing_anew),
 		cmocka_unit_test(a_newcomer_in_a_lane_is_not_moved_alone),
+		cmocka_unit_test(a_lane_that_cannot_go_is_left_alone),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
