@@ -81,13 +81,28 @@ static bool make_way(struct cb_engine *engine, const char *what, struct cb_decis
 	return true;
 }
 
+/* What its CPU will have to do without the worker, and without what goes with it. */
+static void expect(const struct cb_engine *engine, const struct worker_state *worker,
+		   struct cb_plan *plan)
+{
+	if (worker->cpu_attributed < 0)
+		return;
+	plan->hottest_before_ratio = plan->hottest_after_ratio =
+		engine->cpu[worker->cpu_attributed].busy.smooth;
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		if (!cb_item_is_queue(plan->step[i].item.kind) &&
+		    !cb_cpuset_has(&plan->step[i].to, (unsigned int)worker->cpu_attributed))
+			plan->hottest_after_ratio -= plan->step[i].load_ratio;
+	plan->hottest_after_ratio = CB_MAX(plan->hottest_after_ratio, 0.0);
+}
+
 /* False: the interrupt that brings its connections stays where it is. */
 static bool begin_move(struct cb_engine *engine, const struct worker_state *worker,
 		       const struct cb_cpuset *mask, struct cb_decision *decision)
 {
-	bool whole;
 	const struct group_state *group = engine_group(engine, worker->group_key);
 	struct cb_plan plan;
+	bool whole;
 
 	engine_plan_blank(engine, group, CB_ORIGIN_OPERATOR, &plan);
 	plan.hot_cpu = worker->cpu_attributed;
@@ -99,14 +114,9 @@ static bool begin_move(struct cb_engine *engine, const struct worker_state *work
 		.to = *mask,
 		.load_ratio = worker->cpu_share_ratio,
 	};
-	if (worker->cpu_attributed >= 0)
-		plan.hottest_before_ratio = plan.hottest_after_ratio =
-			engine->cpu[worker->cpu_attributed].busy.smooth;
-	if (worker->cpu_attributed >= 0 &&
-	    !cb_cpuset_has(mask, (unsigned int)worker->cpu_attributed))
-		plan.hottest_after_ratio =
-			CB_MAX(plan.hottest_before_ratio - worker->cpu_share_ratio, 0.0);
 	whole = engine_lane_follow(engine, group, &plan);
+	engine_packets_follow(engine, group, &plan);
+	expect(engine, worker, &plan);
 	engine_plan_begin(engine, &plan, false, 0, decision);
 	return whole;
 }

@@ -524,6 +524,41 @@ static void a_lane_that_cannot_go_is_left_alone(void **state)
 	world_done(&world);
 }
 
+/* An order is as whole as a plan of our own: the queues that send follow, and what goes along is counted. */
+static void an_order_takes_all_of_the_lane_along(void **state)
+{
+	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED,
+				  .group_key = 1,
+				  .group = { .name = "web",
+					     .interfaces = "eth0",
+					     .placement = CB_PLACEMENT_CORE,
+					     .packets = CB_PACKETS_XPS,
+					     .steering = CB_STEERING_LOCAL } };
+	const struct cb_plan *plan;
+	struct world world;
+	char answer[256];
+
+	(void)state;
+	begin(&world);
+	world_event(&world, &group);
+	for (unsigned int i = 0; i < 2; i++) {
+		world.irq[i].xps = cb_cpuset_of(2 * i);
+		cb_cpuset_set(&world.irq[i].xps, 2 * i + 1);
+		world.irq[i].xps_original = world.irq[i].xps;
+	}
+	world_queues(&world);
+	assert_int_equal(move(&world, 1, 3, answer, sizeof(answer)), 0);
+	assert_lane(&world, 0);
+	assert_true(cb_cpuset_has(&world.irq[0].xps, 3));
+	assert_false(cb_cpuset_has(&world.irq[1].xps, 3));
+	plan = cb_engine_plan(world.engine);
+	assert_non_null(plan);
+	/* a worker with 0.4 and an interrupt with 0.2 were all that the CPU had to do */
+	assert_true(plan->hottest_before_ratio > 0.5);
+	assert_true(plan->hottest_after_ratio < 0.1);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,6 +577,7 @@ int main(void)
 		cmocka_unit_test(a_rollback_steers_nothing_anew),
 		cmocka_unit_test(a_newcomer_in_a_lane_is_not_moved_alone),
 		cmocka_unit_test(a_lane_that_cannot_go_is_left_alone),
+		cmocka_unit_test(an_order_takes_all_of_the_lane_along),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
