@@ -253,6 +253,21 @@ static void tell(struct cb_engine *engine, const struct cb_plan *plan)
 	result->n_refusals = n;
 }
 
+/* Interrupts that are moved for themselves go before the workers, so that what comes after these is the lanes' (cb_plan_in_lane()). */
+static void irqs_first(struct cb_plan *plan)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->n_steps; i++) {
+		struct cb_step step = plan->step[i];
+
+		if (step.item.kind != CB_ITEM_IRQ)
+			continue;
+		memmove(&plan->step[n + 1], &plan->step[n], (i - n) * sizeof(step));
+		plan->step[n++] = step;
+	}
+}
+
 bool engine_lane_follow(struct cb_engine *engine, const struct group_state *group,
 			struct cb_plan *plan)
 {
@@ -262,6 +277,7 @@ bool engine_lane_follow(struct cb_engine *engine, const struct group_state *grou
 
 	if (group->steer.is != CB_STEERING_LOCAL)
 		return true;
+	irqs_first(plan);
 	/* interrupts first, so that the sockets are one block at the end */
 	for (int sockets = 0; sockets <= 1; sockets++)
 		for (uint32_t i = 0; i < n && plan->n_steps < CB_STEPS_MAX; i++) {
@@ -291,19 +307,34 @@ bool engine_lane_follow(struct cb_engine *engine, const struct group_state *grou
 	return whole;
 }
 
+/* Was it moved with a worker, and not for itself? Then it comes after the workers. */
+static bool follows_worker(const struct cb_plan *plan, struct cb_item_ref irq)
+{
+	for (uint32_t i = 0; i < plan->n_steps; i++) {
+		if (plan->step[i].item.kind == CB_ITEM_WORKER)
+			return true;
+		if (plan->step[i].item.kind == irq.kind && plan->step[i].item.key == irq.key)
+			break;
+	}
+	return false;
+}
+
 bool cb_plan_in_lane(const struct cb_plan *plan, const struct cb_step *step)
 {
-	if (plan->n_steps == 0 || cb_item_steers(plan->step[0].item.kind))
+	bool is_irq = step->item.kind == CB_ITEM_IRQ;
+
+	if (plan->n_steps == 0 || cb_item_steers(plan->step[0].item.kind) ||
+	    (is_irq && !follows_worker(plan, step->item)))
 		return false;
 	for (uint32_t i = 0; i < plan->n_steps; i++) {
 		const struct cb_step *other = &plan->step[i];
 
 		if (other->item.kind != CB_ITEM_LISTENER)
 			continue;
-		if (step->item.kind == CB_ITEM_IRQ ? cb_cpuset_equal(&step->to, &other->to) :
-						     step->item.key == other->item.key &&
-							     (step->item.kind == CB_ITEM_WORKER ||
-							      step->item.kind == CB_ITEM_LISTENER))
+		if (is_irq ? cb_cpuset_equal(&step->to, &other->to) :
+			     step->item.key == other->item.key &&
+				     (step->item.kind == CB_ITEM_WORKER ||
+				      step->item.kind == CB_ITEM_LISTENER))
 			return true;
 	}
 	return false;

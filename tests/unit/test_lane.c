@@ -559,6 +559,52 @@ static void an_order_takes_all_of_the_lane_along(void **state)
 	world_done(&world);
 }
 
+/* An interrupt that brings no connections is moved for itself, even if it is to where a lane goes. */
+static void what_goes_the_same_way_is_no_lane(void **state)
+{
+	const struct cb_plan *plan;
+	struct cb_group_view view;
+	uint32_t n_alone = 0;
+	struct world world;
+
+	(void)state;
+	begin_machine(&world, 3);
+	world.n_workers = 2;
+	world.worker[2].alive = false;
+	world_event(&world, &(struct cb_event){ .kind = CB_EVENT_WORKER_GONE, .worker_key = 3 });
+	world.irq[2] = (struct world_irq){
+		.cpu = 0, .original = 0, .softirq_ratio = 0.25, .dir = CB_QUEUE_TX
+	};
+	world.worker[0].demand = 0.2;
+	world.irq[0].softirq_ratio = 0.1;
+	world.policy.plan_steps = world.policy.plan_steps_trusted = 4;
+	world.policy.mode = CB_MODE_OBSERVE;
+	world_policy(&world);
+	world_irqs(&world);
+	set_group(&world, CB_STEERING_LOCAL);
+	world.batch[2] = 0.8;
+	world_ticks(&world, 5);
+	assert_int_equal(order(&world, CB_STEERING_LOCAL), 0);
+	world_ticks(&world, 150);
+	world.policy.mode = CB_MODE_AUTO;
+	world_policy(&world);
+	world.n_applies = 0;
+	world.batch[0] = 0.9;
+	until_applied(&world);
+	plan = cb_engine_plan(world.engine);
+	assert_non_null(plan);
+	assert_lane(&world, 0);
+	assert_int_equal(world.worker[0].incoming_cpu, 3);
+	assert_int_equal(world.irq[2].cpu, 3);
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		n_alone += !cb_plan_in_lane(plan, &plan->step[i]);
+	assert_int_equal(plan->n_steps, 4);
+	assert_int_equal(n_alone, 1);
+	cb_engine_group(world.engine, 0, &view);
+	assert_int_equal(view.moves_hour, 2);
+	world_done(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -578,6 +624,7 @@ int main(void)
 		cmocka_unit_test(a_newcomer_in_a_lane_is_not_moved_alone),
 		cmocka_unit_test(a_lane_that_cannot_go_is_left_alone),
 		cmocka_unit_test(an_order_takes_all_of_the_lane_along),
+		cmocka_unit_test(what_goes_the_same_way_is_no_lane),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
