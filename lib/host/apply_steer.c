@@ -10,6 +10,7 @@
 #include "apply_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,7 +314,7 @@ static void lose(struct cb_writer *writer, const char *group)
 		if (strcmp(writer->lost[i], group) == 0)
 			return;
 	if (writer->n_lost < CB_ARRAY_SIZE(writer->lost))
-		memcpy(writer->lost[writer->n_lost++], group, sizeof(writer->lost[0]));
+		snprintf(writer->lost[writer->n_lost++], sizeof(writer->lost[0]), "%s", group);
 }
 
 /* Nothing half: what this group has of that knob is put back. Whoever decides hears of it where that was in place before. */
