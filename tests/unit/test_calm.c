@@ -142,9 +142,9 @@ static void no_move_is_left_that_is_not_needed(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 120; seed++) {
 		struct instance_params params = {
-			.n_cpus = 8 << seed % 2,
+			.n_cpus = 8u << seed % 2,
 			.n_nodes = 1,
-			.n_items = 32 << seed % 2,
+			.n_items = 32u << seed % 2,
 			.shape = (enum instance_shape)(seed % _SHAPE_MAX),
 			.start = START_DRIFT,
 			.utilisation_ratio = 0.6,
