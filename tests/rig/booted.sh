@@ -180,7 +180,7 @@ steering_needs_its_drop_in() {
 	steering_without && steering_with || rc=1
 	ctl unregister steer >/dev/null 2>&1
 	no_workers
-	rm -rf $drop_in
+	rm -rf "$drop_in"
 	systemctl daemon-reload && systemctl restart cpubalanced || rc=1
 	return $rc
 }
@@ -189,7 +189,7 @@ steering_without() {
 	must doctor_names_it
 }
 steering_with() {
-	mkdir $drop_in && cp /usr/share/cpubalance/steering.conf $drop_in/ || return 1
+	mkdir "$drop_in" && cp /usr/share/cpubalance/steering.conf "$drop_in/" || return 1
 	pid=$(main_pid)
 	must quietly systemctl daemon-reload && must quietly systemctl restart cpubalanced && must loop_try 30 new_pid "$pid" &&
 		must loop_try 30 drains && must is "$(share_of 0)" 0.0 && must is "$(share_of 1)" 1.0 && mustnt doctor_names_it &&
