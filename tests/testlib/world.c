@@ -31,20 +31,36 @@ static double normal(struct world *world)
 	return sum;
 }
 
-static void add_worker(struct world *world, uint32_t index)
+static void add_worker(struct world *world, uint32_t index, uint32_t group_key,
+		       uint64_t start_ticks, const char *comm)
 {
 	struct cb_event event = {
 		.kind = CB_EVENT_WORKER_ADDED,
 		.worker = { .key = index + 1,
-			    .group_key = 1,
+			    .group_key = group_key,
 			    .pid = (int32_t)(1000 + index),
-			    .start_ticks = 77,
-			    .comm = "worker" },
+			    .start_ticks = start_ticks,
+			    .original = world->worker[index].mask },
 	};
 
+	snprintf(event.worker.comm, sizeof(event.worker.comm), "%s", comm);
 	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
-	event.worker.original = world->worker[index].mask;
 	world_event(world, &event);
+}
+
+uint32_t world_add_worker(struct world *world, uint32_t group_key, unsigned int cpu, double demand,
+			  uint64_t start_ticks)
+{
+	uint32_t index = world->n_workers++;
+
+	assert_true(world->n_workers <= WORLD_WORKERS);
+	world->worker[index] = (struct world_worker){ .alive = true,
+						      .demand = demand,
+						      .mask = cb_cpuset_of(cpu),
+						      .original = cb_cpuset_of(cpu),
+						      .incoming_cpu = -1 };
+	add_worker(world, index, group_key, start_ticks, "");
+	return index;
 }
 
 void world_policy(struct world *world)
@@ -90,7 +106,8 @@ void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 	world->topology->online = world->topology->possible;
 	world->topology->n_online = n_cpus;
 	world_topology(world);
-	assert_int_equal(cb_snapshot_reserve(&world->snapshot, n_cpus, 0, n_workers, 1), 0);
+	assert_int_equal(
+		cb_snapshot_reserve(&world->snapshot, n_cpus, WORLD_IRQS, WORLD_WORKERS, 1), 0);
 	world_event(world, &group);
 	for (uint32_t i = 0; i < n_cpus; i++)
 		world->efficiency[i] = 1;
@@ -100,8 +117,24 @@ void world_init(struct world *world, uint32_t n_cpus, uint32_t n_workers)
 							  .mask = cb_cpuset_of(0),
 							  .incoming_cpu = -1,
 							  .original = cb_cpuset_of(0) };
-		add_worker(world, i);
+		add_worker(world, i, 1, 77, "worker");
 	}
+}
+
+void world_init_queues(struct world *world, uint32_t n)
+{
+	world_init(world, 4, n);
+	world->noise_ratio = 0.02;
+	world->n_irqs = n;
+	for (uint32_t i = 0; i < n; i++) {
+		world->worker[i].mask = world->worker[i].original = cb_cpuset_of(i);
+		world->worker[i].demand = 0.4;
+		world->irq[i] = (struct world_irq){ .cpu = (int32_t)i,
+						    .original = (int32_t)i,
+						    .softirq_ratio = 0.2,
+						    .dir = CB_QUEUE_BOTH };
+	}
+	world_irqs(world);
 }
 
 void world_done(struct world *world)
@@ -433,6 +466,12 @@ void world_ticks(struct world *world, uint32_t n)
 		world_tick(world);
 }
 
+void world_until_applied(struct world *world, uint32_t at_most)
+{
+	for (uint32_t i = 0; i < at_most && world->n_applies == 0; i++)
+		world_tick(world);
+}
+
 void world_irqs(struct world *world)
 {
 	struct cb_irqs *irqs = calloc(1, sizeof(*irqs) + WORLD_IRQS * sizeof(irqs->irq[0]));
@@ -441,9 +480,6 @@ void world_irqs(struct world *world)
 				  .irqs = irqs };
 
 	assert_non_null(irqs);
-	assert_int_equal(cb_snapshot_reserve(&world->snapshot, world->n_cpus, WORLD_IRQS,
-					     world->n_workers, 1),
-			 0);
 	irqs->generation = 1;
 	irqs->n = world->n_irqs;
 	for (uint32_t i = 0; i < world->n_irqs; i++) {
@@ -526,6 +562,15 @@ const char *world_sentence(const struct world *world, enum cb_finding_kind kind)
 	assert_non_null(world_finding(world, kind));
 	return cb_engine_finding_sentence(world->engine, world_finding(world, kind), text,
 					  sizeof(text));
+}
+
+bool world_refused(const struct world *world, enum cb_item_kind kind, enum cb_reject reason)
+{
+	for (uint32_t i = 0; i < cb_engine_n_refusals(world->engine); i++)
+		if (cb_engine_refusal(world->engine, i)->reason == reason &&
+		    cb_engine_refusal(world->engine, i)->item.kind == kind)
+			return true;
+	return false;
 }
 
 uint32_t world_n_told(const struct world *world)

@@ -79,6 +79,13 @@ struct cb_decision world_command(struct world *world, const struct cb_command *c
 void world_event(struct world *world, const struct cb_event *event);
 void world_tick(struct world *world); /* one second */
 void world_ticks(struct world *world, uint32_t n);
+/* Ticks until something is written. */
+void world_until_applied(struct world *world, uint32_t at_most);
+/* One more worker of a group, pinned to @cpu. Returns its index; its key is one more. */
+uint32_t world_add_worker(struct world *world, uint32_t group_key, unsigned int cpu, double demand,
+			  uint64_t start_ticks);
+/* world_init() with four CPUs: worker i and the interrupt of queue i of eth0 on CPU i, @n of them. */
+void world_init_queues(struct world *world, uint32_t n);
 /* The inventory of world->irq[], when world->n_irqs or what is not their CPU has changed. Has to be called before the first tick with them. */
 void world_irqs(struct world *world);
 /* The inventory of one virtual interface, veth0 with a receive queue, and of eth0's transmit queues, as it is now. */
@@ -92,5 +99,7 @@ void world_topology(struct world *world);
 const struct cb_finding *world_finding(const struct world *world, enum cb_finding_kind kind);
 bool world_confirmed(const struct world *world, enum cb_finding_kind kind);
 const char *world_sentence(const struct world *world, enum cb_finding_kind kind);
+/* Is an item of that kind refused so? */
+bool world_refused(const struct world *world, enum cb_item_kind kind, enum cb_reject reason);
 /* Findings that were told to begin or to end, so far. */
 uint32_t world_n_told(const struct world *world);

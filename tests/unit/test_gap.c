@@ -36,8 +36,7 @@ static void until_applied(struct world *world)
 	world_init(world, 2, 2);
 	world->worker[0].demand = world->worker[1].demand = 1;
 	world->noise_ratio = 0.02;
-	for (unsigned int i = 0; i < 60 && world->n_applies == 0; i++)
-		world_tick(world);
+	world_until_applied(world, 60);
 	assert_int_equal(world->n_applies, 1);
 }
 

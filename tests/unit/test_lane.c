@@ -23,23 +23,6 @@ static void set_group(struct world *world, enum cb_steering steering)
 	world_event(world, &event);
 }
 
-/* Worker i and the interrupt of queue i on CPU i, of four. */
-static void begin_machine(struct world *world, uint32_t n)
-{
-	world_init(world, 4, n);
-	world->noise_ratio = 0.02;
-	world->n_irqs = n;
-	for (uint32_t i = 0; i < n; i++) {
-		world->worker[i].mask = world->worker[i].original = cb_cpuset_of(i);
-		world->worker[i].demand = 0.4;
-		world->irq[i] = (struct world_irq){ .cpu = (int32_t)i,
-						    .original = (int32_t)i,
-						    .softirq_ratio = 0.2,
-						    .dir = CB_QUEUE_BOTH };
-	}
-	world_irqs(world);
-}
-
 static int order(struct world *world, enum cb_steering steering)
 {
 	struct cb_command command = { .kind = CB_COMMAND_STEER,
@@ -51,7 +34,7 @@ static int order(struct world *world, enum cb_steering steering)
 
 static void begin(struct world *world)
 {
-	begin_machine(world, 2);
+	world_init_queues(world, 2);
 	set_group(world, CB_STEERING_LOCAL);
 	world_ticks(world, 5);
 	assert_int_equal(order(world, CB_STEERING_LOCAL), 0);
@@ -59,21 +42,6 @@ static void begin(struct world *world)
 	assert_int_equal(world->worker[0].incoming_cpu, 0);
 	assert_int_equal(world->worker[1].incoming_cpu, 1);
 	world->n_applies = 0;
-}
-
-static void until_applied(struct world *world)
-{
-	for (int i = 0; i < 200 && world->n_applies == 0; i++)
-		world_tick(world);
-}
-
-static bool refused(const struct world *world, enum cb_item_kind kind, enum cb_reject reason)
-{
-	for (uint32_t i = 0; i < cb_engine_n_refusals(world->engine); i++)
-		if (cb_engine_refusal(world->engine, i)->reason == reason &&
-		    cb_engine_refusal(world->engine, i)->item.kind == kind)
-			return true;
-	return false;
 }
 
 /* Is everything of lane @index where its worker is? */
@@ -96,7 +64,7 @@ static void a_lane_moves_as_one(void **state)
 	(void)state;
 	begin(&world);
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	assert_int_equal(world.n_applies, 1);
 	assert_true(world.worker[0].incoming_cpu >= 2); /* CPU 1 has a lane */
 	assert_lane(&world, 0);
@@ -133,7 +101,7 @@ static void a_lane_goes_back_as_one(void **state)
 	for (int late = 0; late <= 1; late++) {
 		begin(&world);
 		world.batch[0] = 0.9;
-		until_applied(&world);
+		world_until_applied(&world, 200);
 		assert_true(world.worker[0].incoming_cpu >= 2);
 		world_ticks(&world, late ? 60 : 2);
 		assert_int_equal(world_command(&world, &rollback).result, 0);
@@ -153,10 +121,10 @@ static void without_lanes_each_moves_alone(void **state)
 	struct world world;
 
 	(void)state;
-	begin_machine(&world, 2);
+	world_init_queues(&world, 2);
 	set_group(&world, CB_STEERING_NONE);
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	for (uint32_t i = 0; i < world.last.n_steps; i++)
 		assert_int_not_equal(world.last.step[i].item.kind, CB_ITEM_LISTENER);
 	assert_int_equal(world.worker[0].incoming_cpu, -1);
@@ -174,9 +142,10 @@ static void an_interrupt_that_stays_keeps_its_lane(void **state)
 			 0);
 	world_policy(&world);
 	world.batch[0] = 0.9;
-	for (int i = 0; i < 100 && !refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED); i++)
+	for (int i = 0; i < 100 && !world_refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED);
+	     i++)
 		world_tick(&world);
-	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED));
+	assert_true(world_refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED));
 	world_ticks(&world, 100);
 	assert_int_equal(world.n_applies, 0);
 	assert_lane(&world, 0);
@@ -188,17 +157,18 @@ static void every_cpu_has_a_lane(void **state)
 	struct world world;
 
 	(void)state;
-	begin_machine(&world, 4);
+	world_init_queues(&world, 4);
 	set_group(&world, CB_STEERING_LOCAL);
 	world_ticks(&world, 5);
 	assert_int_equal(order(&world, CB_STEERING_LOCAL), 0);
 	world_ticks(&world, 150);
 	world.n_applies = 0;
 	world.batch[0] = 0.9;
-	for (int i = 0; i < 100 && !refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_TAKEN); i++)
+	for (int i = 0; i < 100 && !world_refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_TAKEN);
+	     i++)
 		world_tick(&world);
-	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_TAKEN));
-	assert_true(refused(&world, CB_ITEM_IRQ, CB_REJECT_LANE));
+	assert_true(world_refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_TAKEN));
+	assert_true(world_refused(&world, CB_ITEM_IRQ, CB_REJECT_LANE));
 	world_ticks(&world, 100);
 	assert_int_equal(world.n_applies, 0);
 	world_done(&world);
@@ -210,7 +180,7 @@ static void one_of_several_goes_to_another_lane(void **state)
 	struct world world;
 
 	(void)state;
-	begin_machine(&world, 3);
+	world_init_queues(&world, 3);
 	world.irq[0].softirq_ratio = 0.5;
 	world.irq[2].softirq_ratio = 0.3;
 	world.irq[2].cpu = world.irq[2].original = 0;
@@ -229,7 +199,7 @@ static void one_of_several_goes_to_another_lane(void **state)
 	world.n_applies = 0;
 	world.policy.mode = CB_MODE_AUTO;
 	world_policy(&world);
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	assert_int_equal(world.irq[0].cpu, 0);
 	assert_true(world.irq[2].cpu == 1 || world.irq[2].cpu == 2);
 	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
@@ -294,7 +264,7 @@ static void two_lanes_do_not_share_a_cpu(void **state)
 	struct world world;
 
 	(void)state;
-	begin_machine(&world, 3);
+	world_init_queues(&world, 3);
 	for (int i = 0; i < 3; i++) {
 		world.worker[i].demand = 0.2;
 		world.irq[i].softirq_ratio = 0.1;
@@ -308,7 +278,7 @@ static void two_lanes_do_not_share_a_cpu(void **state)
 	world_ticks(&world, 150);
 	world.n_applies = 0;
 	world.batch[0] = world.batch[1] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	plan = cb_engine_plan(world.engine);
 	assert_non_null(plan);
 	for (uint32_t i = 0; i < plan->n_steps; i++)
@@ -323,26 +293,6 @@ static void two_lanes_do_not_share_a_cpu(void **state)
 	world_done(&world);
 }
 
-/* A worker of group 2, which has the same interface, pinned to that CPU. */
-static void add_other(struct world *world, unsigned int cpu)
-{
-	struct cb_event event = { .kind = CB_EVENT_WORKER_ADDED };
-	uint32_t index = world->n_workers++;
-
-	world->worker[index] = (struct world_worker){ .alive = true,
-						      .demand = 0.2,
-						      .mask = cb_cpuset_of(cpu),
-						      .original = cb_cpuset_of(cpu),
-						      .incoming_cpu = -1 };
-	event.worker = (struct cb_worker_added){ .key = index + 1,
-						 .group_key = 2,
-						 .pid = (int32_t)(1000 + index),
-						 .start_ticks = 77,
-						 .original = cb_cpuset_of(cpu) };
-	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
-	world_event(world, &event);
-}
-
 static void begin_two_groups(struct world *world)
 {
 	struct cb_event group = { .kind = CB_EVENT_GROUP_ADDED,
@@ -355,12 +305,12 @@ static void begin_two_groups(struct world *world)
 				    .group_key = 2,
 				    .steering = CB_STEERING_LOCAL };
 
-	begin_machine(world, 2);
+	world_init_queues(world, 2);
 	set_group(world, CB_STEERING_LOCAL);
 	world_event(world, &group);
 	for (uint32_t i = 0; i < 2; i++) {
 		world->worker[i].demand = 0.2;
-		add_other(world, i);
+		world_add_worker(world, 2, i, 0.2, 77);
 	}
 	world_irqs(world);
 	world_ticks(world, 5);
@@ -380,9 +330,10 @@ static void an_interrupt_of_two_groups_stays(void **state)
 	(void)state;
 	begin_two_groups(&world);
 	world.batch[0] = 0.9;
-	for (int i = 0; i < 100 && !refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED); i++)
+	for (int i = 0; i < 100 && !world_refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED);
+	     i++)
 		world_tick(&world);
-	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED));
+	assert_true(world_refused(&world, CB_ITEM_WORKER, CB_REJECT_LANE_FIXED));
 	world_ticks(&world, 100);
 	assert_int_equal(world.n_applies, 0);
 	assert_lane(&world, 0);
@@ -398,7 +349,7 @@ static void other_sockets_end_a_move_of_lanes(void **state)
 	(void)state;
 	begin(&world);
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	assert_true(world.worker[0].incoming_cpu >= 2);
 	world_tick(&world);
 	world.worker[0].incoming_cpu = world.worker[1].incoming_cpu = -1;
@@ -421,7 +372,7 @@ static void settings_end_a_move_of_lanes(void **state)
 	(void)state;
 	begin(&world);
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	world_tick(&world);
 	set_group(&world, CB_STEERING_NONE);
 	assert_int_equal(world.last_verdict, CB_VERDICT_VOID);
@@ -441,7 +392,7 @@ static void a_rollback_steers_nothing_anew(void **state)
 	(void)state;
 	begin(&world);
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	rollback.plan_id = cb_engine_plan(world.engine)->id;
 	world_ticks(&world, 60);
 	assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
@@ -454,27 +405,6 @@ static void a_rollback_steers_nothing_anew(void **state)
 	assert_int_equal(world.worker[0].incoming_cpu, -1);
 	assert_int_equal(world.last_verdict, CB_VERDICT_ROLLED_BACK);
 	world_done(&world);
-}
-
-/* One more worker, which was just started, on a CPU that is hot. */
-static void come(struct world *world, unsigned int cpu)
-{
-	struct cb_event event = { .kind = CB_EVENT_WORKER_ADDED };
-	uint32_t index = world->n_workers++;
-
-	world->worker[index] = (struct world_worker){ .alive = true,
-						      .demand = 0.4,
-						      .mask = cb_cpuset_of(cpu),
-						      .original = cb_cpuset_of(cpu),
-						      .incoming_cpu = -1 };
-	event.worker = (struct cb_worker_added){ .key = index + 1,
-						 .group_key = 1,
-						 .pid = (int32_t)(1000 + index),
-						 .start_ticks = world->now_usec / 10000,
-						 .original = cb_cpuset_of(cpu) };
-	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
-	world_event(world, &event);
-	world_irqs(world);
 }
 
 static void a_newcomer_in_a_lane_is_not_moved_alone(void **state)
@@ -490,7 +420,8 @@ static void a_newcomer_in_a_lane_is_not_moved_alone(void **state)
 	world.batch[2] = 0.9;
 	world.policy.mode = CB_MODE_ADVISE;
 	world_policy(&world);
-	come(&world, 2);
+	world_add_worker(&world, 1, 2, 0.4, world.now_usec / 10000);
+	world_irqs(&world);
 	for (int i = 0; i < 30 && world.worker[2].incoming_cpu < 0; i++)
 		world_tick(&world);
 	world_ticks(&world, 5);
@@ -513,14 +444,14 @@ static void a_lane_that_cannot_go_is_left_alone(void **state)
 	begin(&world);
 	world.refuse_steering = CB_REJECT_FOREIGN;
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	assert_int_equal(world.last_verdict, CB_VERDICT_FAILED);
 	assert_int_equal(world.n_applies, 2); /* there and back */
 	assert_true(cb_cpuset_has(&world.worker[0].mask, 0));
 	assert_int_equal(world.irq[0].cpu, 0);
 	world_ticks(&world, 200);
 	assert_int_equal(world.n_applies, 2);
-	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_QUARANTINE));
+	assert_true(world_refused(&world, CB_ITEM_WORKER, CB_REJECT_QUARANTINE));
 	world_done(&world);
 }
 
@@ -568,7 +499,7 @@ static void what_goes_the_same_way_is_no_lane(void **state)
 	struct world world;
 
 	(void)state;
-	begin_machine(&world, 3);
+	world_init_queues(&world, 3);
 	world.n_workers = 2;
 	world.worker[2].alive = false;
 	world_event(&world, &(struct cb_event){ .kind = CB_EVENT_WORKER_GONE, .worker_key = 3 });
@@ -590,7 +521,7 @@ static void what_goes_the_same_way_is_no_lane(void **state)
 	world_policy(&world);
 	world.n_applies = 0;
 	world.batch[0] = 0.9;
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	plan = cb_engine_plan(world.engine);
 	assert_non_null(plan);
 	assert_lane(&world, 0);

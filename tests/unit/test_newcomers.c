@@ -22,35 +22,9 @@ static void leave(struct world *world, uint32_t index)
 	world_event(world, &event);
 }
 
-/* One more worker; returns its index. */
-static uint32_t come(struct world *world, unsigned int cpu, double demand, uint64_t start_ticks)
-{
-	struct cb_event event = { .kind = CB_EVENT_WORKER_ADDED };
-	uint32_t index = world->n_workers++;
-
-	assert_true(world->n_workers <= WORLD_WORKERS);
-	assert_int_equal(cb_snapshot_reserve(&world->snapshot, world->n_cpus, 8, WORLD_WORKERS, 1),
-			 0);
-	world->worker[index] = (struct world_worker){ .alive = true,
-						      .demand = demand,
-						      .mask = cb_cpuset_of(cpu),
-						      .original = cb_cpuset_of(cpu),
-						      .incoming_cpu = -1 };
-	event.worker = (struct cb_worker_added){
-		.key = index + 1,
-		.group_key = 1,
-		.pid = (int32_t)(1000 + index),
-		.start_ticks = start_ticks,
-		.original = cb_cpuset_of(cpu),
-	};
-	memset(&event.worker.cpuset, 0xff, sizeof(event.worker.cpuset));
-	world_event(world, &event);
-	return index;
-}
-
 static uint32_t come_now(struct world *world, unsigned int cpu, double demand)
 {
-	return come(world, cpu, demand, world->now_usec / 10000);
+	return world_add_worker(world, 1, cpu, demand, world->now_usec / 10000);
 }
 
 static uint32_t moves_hour(const struct world *world)
@@ -308,7 +282,7 @@ static void only_in_auto_and_only_who_is_new(void **state)
 	world_done(&world);
 	/* it has run there for long, and was only registered now */
 	begin_three(&world);
-	come(&world, 0, 0.3, OLD);
+	world_add_worker(&world, 1, 0, 0.3, OLD);
 	world_ticks(&world, 10);
 	assert_int_equal(world.n_applies, 0);
 	world_done(&world);

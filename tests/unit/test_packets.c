@@ -183,21 +183,6 @@ static void begin(struct world *world, enum cb_packets packets)
 	world_queues(world);
 }
 
-static bool refused(const struct world *world, enum cb_item_kind kind, enum cb_reject reason)
-{
-	for (uint32_t i = 0; i < cb_engine_n_refusals(world->engine); i++)
-		if (cb_engine_refusal(world->engine, i)->reason == reason &&
-		    cb_engine_refusal(world->engine, i)->item.kind == kind)
-			return true;
-	return false;
-}
-
-static void until_applied(struct world *world)
-{
-	for (int i = 0; i < 100 && world->n_applies == 0; i++)
-		world_tick(world);
-}
-
 static int order(struct world *world, enum cb_packets packets, const char *list, bool automatic)
 {
 	struct cb_command command = { .kind = CB_COMMAND_PACKETS,
@@ -216,9 +201,10 @@ static void packets_go_to_the_cool_cpu_and_that_is_kept(void **state)
 
 	(void)state;
 	begin(&world, CB_PACKETS_RPS);
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	assert_cpus(world.rps, "1");
-	assert_true(refused(&world, CB_ITEM_WORKER, CB_REJECT_PACKETS) || world.n_applies == 1);
+	assert_true(world_refused(&world, CB_ITEM_WORKER, CB_REJECT_PACKETS) ||
+		    world.n_applies == 1);
 	queues = cb_engine_queues(world.engine);
 	assert_true(queues->queue[0].placed);
 	assert_string_equal(queues->queue[0].group, "web");
@@ -235,7 +221,7 @@ static void without_leave_workers_move_and_packets_stay(void **state)
 
 	(void)state;
 	begin(&world, CB_PACKETS_XPS);
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	assert_cpus(world.rps, "");
 	assert_int_equal(cb_cpuset_count(&world.worker[0].mask), 2);
 	world_done(&world);
@@ -285,7 +271,7 @@ static void flows_stay_with_their_readers(void **state)
 		world.has_flows = true;
 		world_event(&world, &event);
 		world_queues(&world);
-		until_applied(&world);
+		world_until_applied(&world, 100);
 		assert_false(cb_cpuset_empty(&world.rps));
 		if (readers == 0) {
 			assert_cpus(world.rps, "1-2");
@@ -325,7 +311,7 @@ static void orders(void **state)
 	world.softirq_ratio = 0.6;
 	world.n_applies = 0;
 	world_queues(&world);
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	assert_cpus(world.rps, "");
 	world_done(&world);
 }
@@ -338,7 +324,7 @@ static void an_order_that_has_to_wait_is_none(void **state)
 
 	(void)state;
 	begin(&world, CB_PACKETS_RPS);
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	assert_cpus(world.rps, "1");
 	assert_int_equal(order(&world, CB_PACKETS_NONE, "", false), -EBUSY);
 	assert_int_equal(world_command(&world, &rollback).result, 0);
@@ -349,7 +335,7 @@ static void an_order_that_has_to_wait_is_none(void **state)
 	world.worker[0].demand = 0.7;
 	world.softirq_ratio = 0.6;
 	world.n_applies = 0;
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	assert_cpus(world.rps, "1");
 	world_done(&world);
 }
@@ -360,7 +346,7 @@ static void a_change_of_the_settings_puts_it_back(void **state)
 
 	(void)state;
 	begin(&world, CB_PACKETS_RPS);
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	world_ticks(&world, 60);
 	assert_cpus(world.rps, "1");
 	set_packets(&world, CB_PACKETS_NONE);
@@ -375,7 +361,7 @@ static void what_somebody_else_has_set_is_left_alone(void **state)
 
 	(void)state;
 	begin(&world, CB_PACKETS_RPS);
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	world_ticks(&world, 60);
 	world.rps = cpus("0-1");
 	world_queues(&world);
@@ -395,19 +381,20 @@ static void refusals_have_their_reason(void **state)
 	begin(&world, CB_PACKETS_RPS);
 	world.softirq_ratio = 0.2;
 	world.worker[0].demand = 0.95;
-	for (int i = 0; i < 40 && !refused(&world, CB_ITEM_RPS, CB_REJECT_LITTLE_SOFTIRQ); i++)
+	for (int i = 0; i < 40 && !world_refused(&world, CB_ITEM_RPS, CB_REJECT_LITTLE_SOFTIRQ);
+	     i++)
 		world_tick(&world);
-	assert_true(refused(&world, CB_ITEM_RPS, CB_REJECT_LITTLE_SOFTIRQ));
+	assert_true(world_refused(&world, CB_ITEM_RPS, CB_REJECT_LITTLE_SOFTIRQ));
 	world_done(&world);
 	/* refused by the machine for good */
 	begin(&world, CB_PACKETS_RPS);
 	world.fail_errno = EPERM;
 	world.fail_class = CB_ERROR_PERMANENT;
-	until_applied(&world);
+	world_until_applied(&world, 100);
 	assert_int_equal(world.last_verdict, CB_VERDICT_FAILED);
 	assert_cpus(world.rps, "");
 	world_ticks(&world, 60);
-	assert_true(refused(&world, CB_ITEM_RPS, CB_REJECT_NO_RIGHT));
+	assert_true(world_refused(&world, CB_ITEM_RPS, CB_REJECT_NO_RIGHT));
 	world_done(&world);
 }
 

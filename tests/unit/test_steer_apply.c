@@ -24,6 +24,14 @@ static void begin_steering(struct steering *t)
 	}
 }
 
+static struct cb_target target_of(const struct machine_thread *worker, uint32_t plan_id)
+{
+	return (struct cb_target){ .tgid = worker->tgid,
+				   .start_ticks = worker->start_ticks,
+				   .group = "web",
+				   .plan_id = plan_id };
+}
+
 static void steer(struct steering *t, enum cb_item_kind kind, const char *first, const char *second)
 {
 	const char *to[N] = { first, second };
@@ -31,10 +39,7 @@ static void steer(struct steering *t, enum cb_item_kind kind, const char *first,
 	struct cb_target target[N];
 
 	for (uint32_t i = 0; i < N; i++) {
-		target[i] = (struct cb_target){ .tgid = t->worker[i]->tgid,
-						.start_ticks = t->worker[i]->start_ticks,
-						.group = "web",
-						.plan_id = 7 };
+		target[i] = target_of(t->worker[i], 7);
 		t->step[i] = (struct cb_step){ .item = { kind, i + 1 } };
 		if (kind == CB_ITEM_LISTENER)
 			t->step[i].to = cpus(to[i]);
@@ -91,7 +96,7 @@ static void two_sockets_of_a_cpu_are_refused(void **state)
 /* One lane of two: its socket alone, which is nobody else's business. */
 static void one_lane_moves_by_itself(void **state)
 {
-	struct cb_target target = { .group = "web", .plan_id = 8 };
+	struct cb_target target;
 	struct cb_step step = { .item = { CB_ITEM_LISTENER, 1 } };
 	struct steering t;
 	struct cb_change change;
@@ -101,8 +106,7 @@ static void one_lane_moves_by_itself(void **state)
 	machine_add_socket(&t.s.machine, t.worker[0]->tgid, 80, -1);
 	machine_add_socket(&t.s.machine, t.worker[1]->tgid, 80, -1);
 	steer(&t, CB_ITEM_LISTENER, "0", "1");
-	target.tgid = t.worker[0]->tgid;
-	target.start_ticks = t.worker[0]->start_ticks;
+	target = target_of(t.worker[0], 8);
 	/* not to where the other one is */
 	step.to = cpus("1");
 	change = change_of(&t.s);
@@ -139,8 +143,7 @@ static void one_lane_moves_by_itself(void **state)
 /* Lanes that go together: not to one CPU, and all of them or none. */
 static void some_lanes_move_together(void **state)
 {
-	struct cb_target target[N] = { { .group = "web", .plan_id = 8 },
-				       { .group = "web", .plan_id = 8 } };
+	struct cb_target target[N];
 	struct cb_step step[N] = { { .item = { CB_ITEM_LISTENER, 1 } },
 				   { .item = { CB_ITEM_LISTENER, 2 } } };
 	struct steering t;
@@ -150,8 +153,7 @@ static void some_lanes_move_together(void **state)
 	begin_steering(&t);
 	steer(&t, CB_ITEM_LISTENER, "0", "1");
 	for (uint32_t i = 0; i < N; i++) {
-		target[i].tgid = t.worker[i]->tgid;
-		target[i].start_ticks = t.worker[i]->start_ticks;
+		target[i] = target_of(t.worker[i], 8);
 		step[i].to = cpus("3");
 	}
 	change = change_of(&t.s);
@@ -161,8 +163,7 @@ static void some_lanes_move_together(void **state)
 	assert_int_equal(t.socket[0]->cpu, 0);
 	/* the second has no socket that we know of: it stays with the first */
 	step[1].to = cpus("4");
-	target[1].tgid = t.s.main->tgid;
-	target[1].start_ticks = t.s.main->start_ticks;
+	target[1] = target_of(t.s.main, 8);
 	cb_place_steering(&change, target, step, N, true);
 	assert_step(step[1], CB_STEP_GONE, CB_ERROR_GONE);
 	assert_int_equal(t.socket[0]->cpu, 0);

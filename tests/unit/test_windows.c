@@ -17,8 +17,7 @@ static void hot_start(struct world *world)
 
 static void until_applied(struct world *world)
 {
-	for (unsigned int i = 0; i < 120 && world->n_applies == 0; i++)
-		world_tick(world);
+	world_until_applied(world, 120);
 	assert_int_equal(world->n_applies, 1);
 }
 

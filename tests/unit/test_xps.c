@@ -23,29 +23,6 @@ static void set_group(struct world *world, enum cb_packets packets)
 	world_event(world, &event);
 }
 
-/* Worker i and the interrupt of queue i on CPU i, of four. */
-static void begin_machine(struct world *world, uint32_t n)
-{
-	world_init(world, 4, n);
-	world->noise_ratio = 0.02;
-	world->n_irqs = n;
-	for (uint32_t i = 0; i < n; i++) {
-		world->worker[i].mask = world->worker[i].original = cb_cpuset_of(i);
-		world->worker[i].demand = 0.4;
-		world->irq[i] = (struct world_irq){ .cpu = (int32_t)i,
-						    .original = (int32_t)i,
-						    .softirq_ratio = 0.2,
-						    .dir = CB_QUEUE_BOTH };
-	}
-	world_irqs(world);
-}
-
-static void until_applied(struct world *world)
-{
-	for (int i = 0; i < 200 && world->n_applies == 0; i++)
-		world_tick(world);
-}
-
 static struct cb_cpuset cpus(const char *list)
 {
 	struct cb_cpuset set;
@@ -57,7 +34,7 @@ static struct cb_cpuset cpus(const char *list)
 /* Both interrupts of eth0 on CPU 0, which is hot by them; its queues are used by all. */
 static void begin_xps(struct world *world, enum cb_packets packets)
 {
-	begin_machine(world, 2);
+	world_init_queues(world, 2);
 	world->irq[1].cpu = world->irq[1].original = 0;
 	world->irq[0].softirq_ratio = world->irq[1].softirq_ratio = 0.45;
 	world->worker[0].demand = 0.3;
@@ -85,7 +62,7 @@ static void transmit_queues_follow_an_interrupt_that_moves(void **state)
 
 	(void)state;
 	begin_xps(&world, CB_PACKETS_XPS);
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	assert_true(world.irq[0].cpu != world.irq[1].cpu);
 	assert_int_equal(n_xps(cb_engine_plan(world.engine)), 2);
 	for (int i = 0; i < 2; i++) {
@@ -113,7 +90,7 @@ static void transmit_queues_come_back(void **state)
 	(void)state;
 	for (int way = 0; way < 3; way++) {
 		begin_xps(&world, CB_PACKETS_XPS);
-		until_applied(&world);
+		world_until_applied(&world, 200);
 		world_queues(&world);
 		world_ticks(&world, 80);
 		assert_int_equal(world.last_verdict, CB_VERDICT_KEPT);
@@ -139,7 +116,7 @@ static void without_leave_transmit_queues_stay(void **state)
 
 	(void)state;
 	begin_xps(&world, CB_PACKETS_NONE);
-	until_applied(&world);
+	world_until_applied(&world, 200);
 	assert_true(world.irq[0].cpu != world.irq[1].cpu);
 	assert_int_equal(n_xps(cb_engine_plan(world.engine)), 0);
 	assert_int_equal(cb_cpuset_count(&world.irq[0].xps), 4);
