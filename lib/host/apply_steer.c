@@ -49,6 +49,26 @@ static struct cb_cpuset set_of(int32_t cpu)
 
 /* --- the CPU of a socket --- */
 
+/* What we have set it to, now or before. */
+static bool is_ours(const struct cb_journal_entry *entry, const struct cb_cpuset *present)
+{
+	return cb_cpuset_equal(present, &entry->set) || cb_cpuset_equal(present, &entry->was);
+}
+
+/* The socket of an entry and its CPU. */
+static int find_socket(struct cb_writer *writer, const struct cb_journal_entry *entry,
+		       struct cb_steer_socket *ret, struct cb_cpuset *ret_present)
+{
+	int32_t cpu;
+	int r = writer->ops->socket_find(writer, entry, ret);
+
+	if (r == 0)
+		r = writer->ops->socket_get_cpu(writer, ret, &cpu);
+	if (r == 0)
+		*ret_present = set_of(cpu);
+	return r;
+}
+
 /* The entry as it has to be before the write. 1: somebody else has set it. */
 static int make_entry(struct cb_change *change, const struct cb_steer_set *set,
 		      const struct cb_steer_socket *socket, const struct cb_target *target,
@@ -65,8 +85,7 @@ static int make_entry(struct cb_change *change, const struct cb_steer_set *set,
 	present = set_of(cpu);
 	if (e) {
 		next = *e;
-		if (!cb_cpuset_equal(&present, &e->original) &&
-		    !cb_cpuset_equal(&present, &e->set) && !cb_cpuset_equal(&present, &e->was))
+		if (!cb_cpuset_equal(&present, &e->original) && !is_ours(e, &present))
 			return 1;
 		next.was = present;
 	} else {
@@ -158,15 +177,11 @@ static int move_socket(struct cb_change *change, const struct cb_journal_entry *
 	struct cb_journal_entry next = *entry;
 	struct cb_steer_socket socket;
 	struct cb_cpuset present;
-	int32_t cpu;
-	int r = change->writer->ops->socket_find(change->writer, entry, &socket);
+	int r = find_socket(change->writer, entry, &socket, &present);
 
-	if (r == 0)
-		r = change->writer->ops->socket_get_cpu(change->writer, &socket, &cpu);
 	if (r < 0)
 		return r;
-	present = set_of(cpu);
-	if (!cb_cpuset_equal(&present, &entry->set) && !cb_cpuset_equal(&present, &entry->was)) {
+	if (!is_ours(entry, &present)) {
 		*ret_why = CB_REJECT_FOREIGN;
 		return 1;
 	}
@@ -390,21 +405,16 @@ static bool restore_cpu(struct cb_change *change, const struct cb_journal_entry 
 {
 	struct cb_steer_socket socket;
 	struct cb_cpuset present;
-	int32_t cpu;
-	int r = change->writer->ops->socket_find(change->writer, entry, &socket);
+	int r = find_socket(change->writer, entry, &socket, &present);
 
-	if (r == 0)
-		r = change->writer->ops->socket_get_cpu(change->writer, &socket, &cpu);
 	if (r == -ENOENT || r == -ESRCH || r == -ESTALE) {
 		change->n_gone++;
 		return true;
 	}
 	if (r < 0)
 		return restore_failed(change, entry, -r);
-	present = set_of(cpu);
 	if (!cb_cpuset_equal(&present, &entry->original)) {
-		if (!cb_cpuset_equal(&present, &entry->set) &&
-		    !cb_cpuset_equal(&present, &entry->was)) {
+		if (!is_ours(entry, &present)) {
 			change->n_foreign++;
 			cb_change_say(change, entry,
 				      "somebody else has set its CPU since; left alone");
