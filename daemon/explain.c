@@ -60,14 +60,6 @@ struct looked {
 	struct cb_refusal refusal[CB_REFUSALS_MAX];
 };
 
-static const struct cb_step *step_of(const struct cb_plan *plan, struct cb_item_ref item)
-{
-	for (uint32_t i = 0; plan && i < plan->n_steps; i++)
-		if (plan->step[i].item.kind == item.kind && plan->step[i].item.key == item.key)
-			return &plan->step[i];
-	return NULL;
-}
-
 static const struct cb_refusal *refusal_of(const struct cb_manager *m, const struct looked *looked,
 					   struct cb_item_ref item)
 {
@@ -75,12 +67,12 @@ static const struct cb_refusal *refusal_of(const struct cb_manager *m, const str
 
 	for (uint32_t i = 0; i < cb_engine_n_refusals(m->engine); i++) {
 		refusal = cb_engine_refusal(m->engine, i);
-		if (refusal->item.kind == item.kind && refusal->item.key == item.key)
+		if (cb_item_equal(refusal->item, item))
 			return refusal;
 	}
 	for (uint32_t i = 0; i < looked->n; i++) {
 		refusal = &looked->refusal[i];
-		if (refusal->item.kind == item.kind && refusal->item.key == item.key)
+		if (cb_item_equal(refusal->item, item))
 			return refusal;
 	}
 	return NULL;
@@ -116,7 +108,7 @@ static void outlook_of(const struct cb_manager *m, const struct looked *looked,
 		       const struct cb_plan *plan, bool preview, struct cb_item_ref item,
 		       bool placed, struct outlook *ret)
 {
-	const struct cb_step *step = step_of(plan, item);
+	const struct cb_step *step = cb_plan_step_of(plan, item);
 	const struct cb_refusal *refusal = refusal_of(m, looked, item);
 
 	*ret = (struct outlook){ .decision = placed ? "MOVED" : "-" };
@@ -241,7 +233,7 @@ static void row_queues(struct cb_rows *rows, const struct cb_manager *m, uint32_
 		const struct cb_refusal *refusal = cb_engine_refusal(m->engine, i);
 
 		if (!cb_item_is_queue(refusal->item.kind) || refusal->cpu != (int32_t)cpu ||
-		    step_of(plan, refusal->item))
+		    cb_plan_step_of(plan, refusal->item))
 			continue;
 		outlook = (struct outlook){ .decision = "NO", .reason = refusal->reason };
 		if (refusal->best_cpu >= 0)

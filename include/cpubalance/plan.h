@@ -34,6 +34,11 @@ struct cb_item_ref {
 	uint32_t key;
 };
 
+static inline bool cb_item_equal(struct cb_item_ref a, struct cb_item_ref b)
+{
+	return a.kind == b.kind && a.key == b.key;
+}
+
 enum cb_step_state {
 	CB_STEP_PLANNED,
 	CB_STEP_DONE,    /* written and read back */
@@ -156,6 +161,8 @@ struct cb_plan {
 	struct cb_judgement judgement;
 };
 
+/* The step of an item, of which a plan has one at most; NULL: none, or no plan. */
+const struct cb_step *cb_plan_step_of(const struct cb_plan *plan, struct cb_item_ref item);
 /* Is the step part of a lane: a worker, its listener and its interrupt that go together (Steering=local)? */
 bool cb_plan_in_lane(const struct cb_plan *plan, const struct cb_step *step);
 

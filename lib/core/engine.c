@@ -86,6 +86,21 @@ struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq)
 	return info ? &engine->irq[info - engine->irqs->irq] : NULL;
 }
 
+int32_t engine_item_cpu(const struct cb_engine *engine, struct cb_item_ref item)
+{
+	const struct worker_state *worker;
+	const struct irq_state *irq;
+
+	if (cb_item_is_queue(item.kind))
+		return -1;
+	if (item.kind == CB_ITEM_IRQ) {
+		irq = engine_irq_state(engine, item.key);
+		return irq ? irq->effective_cpu : -1;
+	}
+	worker = engine_worker(engine, item.key);
+	return worker ? worker->cpu_attributed : -1;
+}
+
 enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group)
 {
 	enum cb_mode mode = group && group->policy.has_mode ? group->policy.mode :

@@ -5,32 +5,18 @@
 
 #include "engine_internal.h"
 
-/* Where an item is, which may be a hotter CPU than the one that the plan is for; of what is on none, that one. */
-static int32_t cpu_of(const struct cb_engine *engine, const struct cb_plan *plan,
-		      struct cb_item_ref item)
-{
-	const struct worker_state *worker = item.kind == CB_ITEM_WORKER ||
-							    cb_item_steers(item.kind) ?
-						    engine_worker(engine, item.key) :
-						    NULL;
-	const struct irq_state *irq =
-		item.kind == CB_ITEM_IRQ ? engine_irq_state(engine, item.key) : NULL;
-
-	if (worker)
-		return worker->cpu_attributed;
-	return irq ? irq->effective_cpu : plan->hot_cpu;
-}
-
 /* What would be done, but may not be now: every step becomes a refusal. */
 static void refuse_steps(struct cb_engine *engine, const struct cb_plan *plan,
 			 enum cb_reject reason)
 {
 	for (uint32_t i = 0; i < plan->n_steps && engine->n_refusals < CB_REFUSALS_MAX; i++) {
 		const struct cb_step *step = &plan->step[i];
+		int32_t cpu = engine_item_cpu(engine, step->item);
 
 		engine->refusal[engine->n_refusals++] = (struct cb_refusal){
 			.item = step->item,
-			.cpu = cpu_of(engine, plan, step->item),
+			/* which may be a hotter one than the one that the plan is for */
+			.cpu = cpu >= 0 ? cpu : plan->hot_cpu,
 			.reason = reason,
 			.best_cpu = engine_coolest_of(engine, &step->to),
 			.gain_ratio = plan->hottest_before_ratio - plan->hottest_after_ratio,

@@ -182,8 +182,8 @@ struct steer_state {
 	uint64_t again_usec;		 /* when to put it in place anew, 0 never */
 	uint32_t n_again;		 /* tries in a row */
 	bool ordered;			 /* by an operator: nothing is changed by itself */
-	bool given_up;			 /* what was kept could not be had again: the hash is next */
-	uint64_t even_since_usec;	 /* shares for which there is no reason any more */
+	bool given_up;		  /* what was kept could not be had again: the hash is next */
+	uint64_t even_since_usec; /* shares for which there is no reason any more */
 	uint64_t astray_usec; /* since when a worker is not where its socket's connections arrive, 0 */
 	enum cb_reject reject; /* why it was refused last */
 	struct quarantine quarantine;
@@ -317,6 +317,8 @@ void engine_notice(struct cb_decision *decision, enum cb_notice_kind kind,
 struct group_state *engine_group(const struct cb_engine *engine, uint32_t key);
 struct worker_state *engine_worker(const struct cb_engine *engine, uint32_t key);
 struct irq_state *engine_irq_state(const struct cb_engine *engine, uint32_t irq);
+/* The CPU that an item's load is on: a worker's also for its sockets; -1 unknown, gone, or of a queue. */
+int32_t engine_item_cpu(const struct cb_engine *engine, struct cb_item_ref item);
 enum cb_mode engine_mode(const struct cb_engine *engine, const struct group_state *group);
 /* Whether Interfaces= has it. All interfaces (*) are those of hardware; a virtual one is the group's when it is named. */
 bool engine_group_names(const struct group_state *group, const char *ifname, bool hardware);

@@ -178,18 +178,24 @@ bool engine_lane_keeps(const struct cb_engine *engine, uint32_t index)
 	return false;
 }
 
+/* The worker whose lane the step leads somewhere else, NULL: none. */
+static const struct worker_state *lane_of(const struct cb_engine *engine,
+					  const struct group_state *group,
+					  const struct cb_step *step)
+{
+	const struct worker_state *worker =
+		step->item.kind == CB_ITEM_WORKER ? engine_worker(engine, step->item.key) : NULL;
+
+	return worker && engine_in_lane(group, worker) ? worker : NULL;
+}
+
 uint32_t engine_lane_clash(const struct cb_engine *engine, const struct group_state *group,
 			   const struct cb_step *step, uint32_t n)
 {
 	struct cb_cpuset taken = CB_CPUSET_EMPTY;
 
 	for (uint32_t i = 0; i < n; i++) {
-		const struct worker_state *worker =
-			step[i].item.kind == CB_ITEM_WORKER ?
-				engine_worker(engine, step[i].item.key) :
-				NULL;
-
-		if (!worker || !engine_in_lane(group, worker))
+		if (!lane_of(engine, group, &step[i]))
 			continue;
 		if (cb_cpuset_intersects(&taken, &step[i].to))
 			return i;
@@ -239,12 +245,8 @@ static void tell(struct cb_engine *engine, const struct cb_plan *plan)
 		const struct irq_state *irq = refusal->item.kind == CB_ITEM_IRQ ?
 						      engine_irq_state(engine, refusal->item.key) :
 						      NULL;
-		bool moves = false;
 
-		for (uint32_t k = 0; k < plan->n_steps; k++)
-			moves = moves || (plan->step[k].item.kind == refusal->item.kind &&
-					  plan->step[k].item.key == refusal->item.key);
-		if (moves)
+		if (cb_plan_step_of(plan, refusal->item))
 			continue;
 		if (irq && refusal->reason == CB_REJECT_LANE)
 			refusal->load_ratio = irq->load_ratio;
@@ -281,12 +283,9 @@ bool engine_lane_follow(struct cb_engine *engine, const struct group_state *grou
 	/* interrupts first, so that the sockets are one block at the end */
 	for (int sockets = 0; sockets <= 1; sockets++)
 		for (uint32_t i = 0; i < n && plan->n_steps < CB_STEPS_MAX; i++) {
-			const struct worker_state *worker =
-				plan->step[i].item.kind == CB_ITEM_WORKER ?
-					engine_worker(engine, plan->step[i].item.key) :
-					NULL;
+			const struct worker_state *worker = lane_of(engine, group, &plan->step[i]);
 
-			if (!worker || !engine_in_lane(group, worker))
+			if (!worker)
 				continue;
 			if (!may_go(engine, group, worker, &plan->step[i].to, &lane)) {
 				whole = false;
@@ -310,12 +309,11 @@ bool engine_lane_follow(struct cb_engine *engine, const struct group_state *grou
 /* Was it moved with a worker, and not for itself? Then it comes after the workers. */
 static bool follows_worker(const struct cb_plan *plan, struct cb_item_ref irq)
 {
-	for (uint32_t i = 0; i < plan->n_steps; i++) {
-		if (plan->step[i].item.kind == CB_ITEM_WORKER)
+	const struct cb_step *end = cb_plan_step_of(plan, irq);
+
+	for (const struct cb_step *step = plan->step; end && step < end; step++)
+		if (step->item.kind == CB_ITEM_WORKER)
 			return true;
-		if (plan->step[i].item.kind == irq.kind && plan->step[i].item.key == irq.key)
-			break;
-	}
 	return false;
 }
 

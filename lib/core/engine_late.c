@@ -14,24 +14,17 @@ static const uint64_t late_usec[] = { 60 * CB_USEC_PER_SEC, 600 * CB_USEC_PER_SE
 /* A look that finds no undisturbed windows for this long after it is due is given up. */
 #define PATIENCE_USEC (60 * CB_USEC_PER_SEC)
 
-static bool moves(const struct cb_step *step, struct cb_item_ref item)
-{
-	return step->item.kind == item.kind && step->item.key == item.key &&
-	       (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING);
-}
-
 /* A later plan that stands has moved it on: undoing this one would take it out of that one's place. */
 static bool moved_on(const struct cb_engine *engine, const struct cb_plan *plan,
 		     struct cb_item_ref item)
 {
 	for (uint32_t i = 0; i < CB_MIN(engine->n_done, PLANS_KEPT); i++) {
 		const struct cb_plan *later = &engine->done[i].plan;
+		const struct cb_step *step = cb_plan_step_of(later, item);
 
-		if (later->id <= plan->id || !engine_plan_stands(later))
-			continue;
-		for (uint32_t j = 0; j < later->n_steps; j++)
-			if (moves(&later->step[j], item))
-				return true;
+		if (later->id > plan->id && engine_plan_stands(later) && step &&
+		    (step->state == CB_STEP_DONE || step->state == CB_STEP_PENDING))
+			return true;
 	}
 	return false;
 }

@@ -172,7 +172,7 @@ static void undone(struct cb_engine *engine, const struct cb_outcome *outcome,
 		for (uint32_t j = 0; j < flight->plan.n_steps; j++) {
 			struct cb_step *step = &flight->plan.step[j];
 
-			if (step->item.kind != back->item.kind || step->item.key != back->item.key)
+			if (!cb_item_equal(step->item, back->item))
 				continue;
 			if (back->state == CB_STEP_DONE || back->state == CB_STEP_PENDING ||
 			    back->state == CB_STEP_UNDONE) {

@@ -186,6 +186,14 @@ void engine_plan_undo(struct cb_engine *engine, enum cb_verdict verdict, const c
 	engine_plan_enter(engine, CB_PLAN_UNDOING, 0);
 }
 
+const struct cb_step *cb_plan_step_of(const struct cb_plan *plan, struct cb_item_ref item)
+{
+	for (uint32_t i = 0; plan && i < plan->n_steps; i++)
+		if (cb_item_equal(plan->step[i].item, item))
+			return &plan->step[i];
+	return NULL;
+}
+
 bool engine_plan_stands(const struct cb_plan *plan)
 {
 	return plan->n_steps && plan->applied_usec && plan->step[0].state != CB_STEP_UNDONE;

@@ -258,21 +258,13 @@ void engine_windows_beside(struct cb_engine *engine, const struct cb_plan *plan)
 
 	for (uint32_t i = 0; i < plan->n_steps; i++) {
 		const struct cb_step *step = &plan->step[i];
-		const struct worker_state *worker;
-		const struct irq_state *irq;
-		int32_t from = -1;
+		int32_t from = engine_item_cpu(engine, step->item);
 
 		if (cb_item_is_queue(step->item.kind)) {
 			/* softirqs go before everything on all these CPUs */
 			cpus = cb_cpuset_or(&cpus, &step->to);
 			cpus = cb_cpuset_or(&cpus, &step->from);
 			from = plan->hot_cpu;
-		} else if (step->item.kind == CB_ITEM_WORKER || cb_item_steers(step->item.kind)) {
-			worker = engine_worker(engine, step->item.key);
-			from = worker ? worker->cpu_attributed : -1;
-		} else {
-			irq = engine_irq_state(engine, step->item.key);
-			from = irq ? irq->effective_cpu : -1;
 		}
 		note_target(elsewhere, step, from);
 		if (from >= 0)

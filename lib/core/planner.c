@@ -394,8 +394,7 @@ static enum cb_reject reason_of(const struct run *run, const struct cb_planner_i
 static bool has_step(const struct run *run, const struct cb_planner_item *item)
 {
 	for (uint32_t i = 0; i < run->ret->n_steps; i++)
-		if (run->ret->step[i].item.kind == item->ref.kind &&
-		    run->ret->step[i].item.key == item->ref.key)
+		if (cb_item_equal(run->ret->step[i].item, item->ref))
 			return true;
 	return false;
 }
