@@ -515,7 +515,7 @@ static void feed_lost(struct cb_manager *m)
 		if (!group)
 			continue;
 		cb_log(LOG_NOTICE,
-		       "The connections of group %s are not steered: its sockets have changed, or refused; the kernel's hash until they have settled",
+		       "The connections of group %s are not steered: its sockets have changed or could not be set; the kernel's hash until they have settled",
 		       names[i]);
 		event.group_key = group->key;
 		cb_manager_feed_event(m, &event);
